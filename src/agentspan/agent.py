@@ -1,0 +1,250 @@
+"""What an agent is: a model, instructions, tools and limits, as a frozen value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from agentspan.errors import DefinitionError, InputError
+from agentspan.policy import Retry, check_count, whole_seconds
+from agentspan.providers import find_provider, suggest_provider
+from agentspan.schema import check_text
+from agentspan.tool import Tool, tool
+
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,99}")
+_MAX_TURNS = 100_000
+_MAX_CONTEXT = 2_000_000  # characters; with their JSON around them they stay under Conductor's limits
+_MANY = 2**31 - 1
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "max_tokens": (1, _MANY),
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "top_k": (1, _MANY),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+    "thinking_tokens": (1, _MANY),
+}
+_WHOLE = {"max_tokens", "top_k", "thinking_tokens"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """How the model is asked. None leaves a setting to Conductor and the provider.
+
+    These are the settings of Conductor's `LLM_CHAT_COMPLETE`; a provider ignores those it does
+    not know.
+
+    Attributes:
+        max_tokens: Length of one answer; Conductor's own default is 8192.
+        temperature: 0 to 2. Conductor 3.32 does not pass it to OpenAI models.
+        top_p: 0 to 1.
+        top_k: Where the provider has it.
+        frequency_penalty: -2 to 2.
+        presence_penalty: -2 to 2.
+        stop: Texts that end an answer.
+        thinking_tokens: Budget for thinking (Anthropic, Gemini).
+        reasoning_effort: Such as "low", "medium" or "high" (OpenAI, Anthropic).
+        reasoning_summary: Such as "auto": makes the reasoning part of what is stored.
+        web_search: Let the provider search the web by itself.
+        code_interpreter: Let the provider run code by itself.
+    """
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop: tuple[str, ...] = ()
+    thinking_tokens: int | None = None
+    reasoning_effort: str | None = None
+    reasoning_summary: str | None = None
+    web_search: bool = False
+    code_interpreter: bool = False
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if value is not None:
+                _check_number(value, f"ModelSettings: {name}", least, most, whole=name in _WHOLE)
+        if isinstance(self.stop, str):
+            raise DefinitionError("ModelSettings: stop is a tuple of texts", hint=f"Write stop=({self.stop!r},).")
+        object.__setattr__(self, "stop", tuple(self.stop))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextBudget:
+    """How much of the conversation the model is shown.
+
+    The instructions, the prompt and the latest exchanges always stay. Older exchanges go in large,
+    rare bites, so that the provider's prompt cache keeps hitting in between.
+
+    Attributes:
+        max_chars: When the transcript is longer than this, it is trimmed. About four characters
+            make a token.
+        keep_chars: What remains after a trim; half of `max_chars` unless given.
+    """
+
+    max_chars: int = 400_000
+    keep_chars: int | None = None
+
+    def __post_init__(self) -> None:
+        check_count(self.max_chars, "ContextBudget: max_chars", 1_000, _MAX_CONTEXT)
+        if self.keep_chars is not None:
+            check_count(self.keep_chars, "ContextBudget: keep_chars", 1, self.max_chars - 1)
+
+    @property
+    def kept(self) -> int:
+        """Characters that remain after a trim."""
+        return self.max_chars // 2 if self.keep_chars is None else self.keep_chars
+
+
+# A rate limit usually passes within a minute: 2 + 4 + 8 + 16 + 32 seconds.
+_MODEL_RETRY = Retry(attempts=6, delay=2, backoff="exponential", max_delay=60)
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Agent:
+    """A named declaration: model, instructions, tools, limits.
+
+        agent = Agent("support", model="openai/gpt-4o", tools=[lookup], instructions="Answer briefly.")
+
+    Two agents with the same contents are equal. `dataclasses.replace` makes a variant.
+    """
+
+    name: str
+    model: str
+    instructions: str
+    tools: tuple[Tool[..., Any], ...]
+    description: str
+    max_turns: int
+    timeout: float | None
+    model_settings: ModelSettings
+    model_retry: Retry
+    context: ContextBudget
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        model: str,
+        instructions: str = "",
+        tools: Sequence[Tool[..., Any] | Callable[..., Any]] = (),
+        description: str = "",
+        max_turns: int = 100,
+        timeout: float | None = None,
+        model_settings: ModelSettings = ModelSettings(),
+        model_retry: Retry = _MODEL_RETRY,
+        context: ContextBudget = ContextBudget(),
+    ) -> None:
+        """Declare an agent.
+
+        Args:
+            name: Its name, which is also the name of its workflow.
+            model: "provider/model", such as "openai/gpt-4o".
+            instructions: The system prompt.
+            tools: Tools, or plain functions, which become tools.
+            description: For people, and for agents that may call this one.
+            max_turns: The run fails when the model has not finished by then.
+            timeout: Seconds the whole run may take.
+            model_settings: How the model is asked.
+            model_retry: When the model's provider limits, fails or is silent.
+            context: How much of the conversation the model is shown.
+
+        Raises:
+            DefinitionError: When a value makes no sense; the message names it.
+        """
+        given = {
+            "name": name,
+            "model": model,
+            "instructions": instructions,
+            "tools": tools,
+            "description": description,
+            "max_turns": max_turns,
+            "timeout": timeout,
+            "model_settings": model_settings,
+            "model_retry": model_retry,
+            "context": context,
+        }
+        _check_name(name)
+        what = f"agent {name!r}"
+        _check_types(given, what)
+        _check_model(model, what)
+        _check_text(instructions, f"{what}: instructions")
+        _check_text(description, f"{what}: description")
+        check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
+        if timeout is not None:
+            given["timeout"] = whole_seconds(timeout, f"{what}: timeout", least=1)
+        given["tools"] = _as_tools(tools, what)
+        self.__dict__.update(given)  # the value is frozen from here on
+
+    @property
+    def provider(self) -> str:
+        """The model's provider, as Conductor spells it."""
+        return find_provider(self.model.partition("/")[0]) or ""
+
+    @property
+    def model_name(self) -> str:
+        """The model's name at its provider."""
+        return self.model.partition("/")[2]
+
+    def __repr__(self) -> str:
+        tools = "".join(f", {tool.name}" for tool in self.tools)
+        return f"<Agent {self.name} ({self.model}{tools})>"
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise DefinitionError(
+            f"agent {name!r}: a name is a letter or '_', then letters, digits, '_' or '-', 100 at most",
+            hint="It names the workflow, and stands in URLs and on the command line.",
+        )
+
+
+def _check_types(given: dict[str, Any], what: str) -> None:
+    kinds = {"model": str, "model_settings": ModelSettings, "model_retry": Retry, "context": ContextBudget}
+    for argument, kind in kinds.items():
+        if not isinstance(given[argument], kind):
+            raise DefinitionError(f"{what}: {argument} must be a {kind.__name__}, not {given[argument]!r}")
+
+
+def _check_model(model: str, what: str) -> None:
+    provider, _, name = model.partition("/")
+    if not provider or not name.strip():
+        raise DefinitionError(
+            f"{what}: model {model!r} is not of the form 'provider/model'", hint="Such as 'openai/gpt-4o'."
+        )
+    if find_provider(provider) is None:
+        raise DefinitionError(
+            f"{what}: model {model!r} has an unknown provider {provider!r}: {suggest_provider(provider)}"
+        )
+
+
+def _check_text(text: str, what: str) -> None:
+    try:
+        check_text(text, what)
+    except InputError as error:
+        raise DefinitionError(error.message) from error
+
+
+def _as_tools(given: Sequence[Tool[..., Any] | Callable[..., Any]], what: str) -> tuple[Tool[..., Any], ...]:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise DefinitionError(f"{what}: tools must be a list, not {given!r}")
+    tools = tuple(item if isinstance(item, Tool) else tool(item) for item in given)
+    names = [item.name for item in tools]
+    for name in names:
+        if names.count(name) > 1:
+            raise DefinitionError(
+                f"{what}: two tools are named {name!r}", hint="Rename one: tool(function, name='...')."
+            )
+    return tools
+
+
+def _check_number(value: float, what: str, least: float, most: float, *, whole: bool) -> None:
+    if whole:
+        check_count(cast("int", value), what, int(least), int(most))
+    elif isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise DefinitionError(f"{what} must be from {least} to {most}, not {value!r}")

@@ -1,0 +1,154 @@
+"""`agentspan server`: the embedded Conductor server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from agentspan.errors import AgentspanError
+
+if TYPE_CHECKING:
+    from agentspan.server import LocalServer, Progress, ServerState
+
+_LOG_POLL = 0.3
+
+_data_dir = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="AGENTSPAN_DATA_DIR",
+    help="Folder with the server's database and log.  [default: one in your data folder]",
+)
+_output = click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print the answer."
+)
+
+
+@click.group("server")
+def server_group() -> None:
+    """Run a Conductor server on this machine.
+
+    It is a stock Conductor OSS server with an SQLite database, reachable from this machine only. The first start
+    downloads it.
+    """
+
+
+@server_group.command("start")
+@click.option("--port", type=click.IntRange(0, 65535), default=6767, show_default=True, help="0 takes a free one.")
+@_data_dir
+@_output
+def start(port: int, data_dir: Path | None, output: str) -> None:
+    """Start the server and wait until it is ready.
+
+    It goes on when this command and its terminal are gone; `agentspan server stop` ends it. Model providers are
+    enabled by their keys in the environment, such as OPENAI_API_KEY.
+    """
+    server = _server(data_dir, port)
+    with _progress() as on_progress:
+        state = server.start(on_progress)
+    _show(state, output)
+
+
+@server_group.command("stop")
+@_data_dir
+@_output
+def stop(data_dir: Path | None, output: str) -> None:
+    """Stop the server. Runs in progress go on when it is started again."""
+    stopped = _server(data_dir).stop()
+    text = "server stopped" if stopped else "no server was running"
+    click.echo(json.dumps({"stopped": stopped}) if output == "json" else text)
+
+
+@server_group.command("status")
+@_data_dir
+@_output
+def status(data_dir: Path | None, output: str) -> None:
+    """Say whether the server is running, and where."""
+    _show(_server(data_dir).status(), output)
+
+
+@server_group.command("logs")
+@click.option("-n", "--lines", type=click.IntRange(0), default=50, show_default=True, help="How many lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on printing what is added.")
+@_data_dir
+@_output
+def logs(lines: int, follow: bool, data_dir: Path | None, output: str) -> None:
+    """Print the end of the server's log."""
+    server = _server(data_dir)
+    emit = _json_line if output == "json" else click.echo
+    start_at = server.log.stat().st_size if server.log.exists() else 0
+    for line in server.logs(lines):
+        emit(line)
+    if follow:
+        for line in _added(server.log, start_at):
+            emit(line)
+
+
+def _server(data_dir: Path | None, port: int = 6767) -> LocalServer:
+    """Describe the server; imported here so that `agentspan --help` does not wait for an HTTP library."""
+    try:
+        from agentspan.server import LocalServer  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        raise AgentspanError(
+            f"the embedded server needs the package {error.name}", hint="pip install 'agentspan[server]'"
+        ) from error
+    return LocalServer(data_dir, port)
+
+
+def _show(state: ServerState | None, output: str) -> None:
+    if output == "json":
+        click.echo(json.dumps({"running": False} if state is None else {"running": True, **state.as_dict()}))
+    elif state is None:
+        click.echo("no server is running")
+    else:
+        click.echo("\n".join(_describe(state)))
+
+
+def _describe(state: ServerState) -> Iterator[str]:
+    condition = "RUNNING" if state.healthy else "NOT ANSWERING"
+    yield f"{condition}  {state.url}  Conductor {state.version}  process {state.pid}"
+    yield f"models   {', '.join(state.providers) or 'none: set a key such as OPENAI_API_KEY, then stop and start'}"
+    yield f"data     {state.data_dir}"
+    yield f"log      {state.log}"
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show on stderr what a start is doing: a bar for the download, a spinner for the rest."""
+    from rich.console import Console  # noqa: PLC0415 - costs every command time, and only this one needs it
+    from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def show(stage: str, done: int | None = None, total: int | None = None, /) -> None:
+            bar.update(task, description=stage, completed=done or 0, total=total)
+
+        yield show
+
+
+def _json_line(line: str) -> None:
+    click.echo(json.dumps({"line": line}))
+
+
+def _added(path: Path, position: int) -> Iterator[str]:
+    """Yield the lines that are added to the file after `position`, for ever."""
+    while True:
+        if path.exists():
+            if path.stat().st_size < position:  # a new log was begun
+                position = 0
+            with path.open("rb") as file:
+                file.seek(position)
+                for line in file:
+                    if not line.endswith(b"\n"):  # still being written
+                        break
+                    position += len(line)
+                    yield line.decode(errors="replace").rstrip("\n")
+        time.sleep(_LOG_POLL)

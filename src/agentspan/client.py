@@ -1,0 +1,257 @@
+"""The one door to Conductor's REST API, on conductor-python's HTTP client.
+
+Every answer leaves this module parsed, every failure as one of our errors. Nothing here knows
+what an agent is.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from conductor.client.configuration.configuration import Configuration
+from conductor.client.configuration.settings.authentication_settings import AuthenticationSettings
+from conductor.client.http.api_client import ApiClient
+from conductor.client.http.rest import ApiException
+from pydantic import TypeAdapter
+
+from agentspan.config import Settings
+from agentspan.errors import Conflict, NotFound, ServerError, ServerRejected, ServerUnreachable, Unauthorized
+from agentspan.records import PollRecord, RunSummary, TaskRecord, WorkflowRecord
+
+Json = dict[str, Any]
+
+_TASKS = TypeAdapter(list[TaskRecord])
+_POLLS = TypeAdapter(list[PollRecord])
+_RUNS = TypeAdapter(list[RunSummary])
+
+
+class Conductor:
+    """A connection to one Conductor server; safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(settings.request_timeout, connect=5.0),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0),
+            verify=ssl.create_default_context(),
+        )
+        # Handles outlive the runtime that made them, so the connections end with the last of them.
+        weakref.finalize(self, self._http.close)
+        configuration = Configuration(
+            server_api_url=settings.api_url, authentication_settings=_authentication(settings)
+        )
+        configuration.http_connection = self._http
+        try:
+            self._api = ApiClient(configuration)
+        except ApiException as error:
+            raise _translated(error, settings.base_url, "asking for a token") from error
+
+    def call(self, method: str, path: str, query: Iterable[tuple[str, Any]] = (), body: Any = None) -> Any:
+        """One request to `path` below `/api`; the parsed answer, None when it is empty.
+
+        Raises:
+            ServerError: One of its kinds, by what went wrong.
+        """
+        try:
+            return self._api.call_api(
+                path,
+                method,
+                query_params=[(key, _text(value)) for key, value in query],
+                header_params={"Accept": "application/json, text/plain", "Content-Type": "application/json"},
+                body=body,
+                response_type="object",
+                _return_http_data_only=True,
+            )
+        except ApiException as error:
+            raise _translated(error, self.settings.base_url, f"{method} {path}") from error
+
+    # ---- definitions --------------------------------------------------------------------------------
+
+    def workflow_definition(self, name: str, version: int | None = None) -> Json | None:
+        """A registered workflow definition, the newest without `version`; None when there is none."""
+        query = [] if version is None else [("version", version)]
+        return self._find(f"/metadata/workflow/{_segment(name)}", query)
+
+    def workflow_versions(self, name: str) -> list[int]:
+        """The versions registered under a name, ascending."""
+        found = self.call("GET", "/metadata/workflow/names-and-versions") or {}
+        return sorted(int(item["version"]) for item in found.get(name, []))
+
+    def create_workflow_definition(self, definition: Json) -> bool:
+        """Register a new (name, version); False when somebody else has just done it.
+
+        Creation is the engine's one atomic compare-and-set: of 40 at once on SQLite exactly one
+        got 200, the others 409 or 500 (Conductor 3.32.1, tried).
+        """
+        try:
+            self.call("POST", "/metadata/workflow", body=definition)
+        except ServerError as error:
+            taken = self.workflow_definition(definition["name"], definition["version"]) is not None
+            if taken and error.status in (409, 500):
+                return False
+            raise
+        return True
+
+    def task_definition(self, name: str) -> Json | None:
+        """A registered task definition, None when there is none."""
+        return self._find(f"/metadata/taskdefs/{_segment(name)}")
+
+    def put_task_definition(self, definition: Json) -> None:
+        """Create or replace a task definition."""
+        self.call("POST", "/metadata/taskdefs", body=[definition])
+
+    # ---- executions ---------------------------------------------------------------------------------
+
+    def start_workflow(self, name: str, version: int, inputs: Json, correlation_id: str | None = None) -> str:
+        """Start an execution of one exact version; its id."""
+        request: Json = {"name": name, "version": version, "input": inputs}
+        if correlation_id is not None:
+            request["correlationId"] = correlation_id
+        return str(self.call("POST", "/workflow", body=request))
+
+    def workflow(self, execution_id: str, *, tasks: bool = True) -> WorkflowRecord:
+        """An execution as it is stored.
+
+        Raises:
+            NotFound: The server has no execution of that id.
+        """
+        path = f"/workflow/{_segment(execution_id)}"
+        try:
+            found = self.call("GET", path, [("includeTasks", tasks)])
+        except NotFound as error:
+            raise NotFound(
+                f"The server at {self.settings.base_url} has no execution {execution_id!r}.",
+                hint="`agentspan agent list` shows the executions it has.",
+                status=404,
+            ) from error
+        return WorkflowRecord.model_validate(found)
+
+    def search(self, query: str, *, start: int = 0, size: int = 20) -> list[RunSummary]:
+        """Executions by the server's index, newest first."""
+        found = self.call(
+            "GET",
+            "/workflow/search",
+            [
+                ("query", query),
+                ("start", start),
+                ("size", size),
+                ("sort", "startTime:DESC"),
+                ("freeText", "*"),
+            ],
+        )
+        return _RUNS.validate_python(found.get("results", []))
+
+    def control(self, execution_id: str, verb: str, method: str = "PUT", **query: Any) -> None:
+        """Pause, resume, retry or decide an execution."""
+        self.call(method, f"/workflow/{_segment(execution_id)}/{verb}", query.items())
+
+    def decide(self, execution_id: str) -> None:
+        """Make the engine look at an execution now."""
+        self.call("PUT", f"/workflow/decide/{_segment(execution_id)}")
+
+    def terminate(self, execution_id: str, reason: str) -> None:
+        """End an execution."""
+        self.call("DELETE", f"/workflow/{_segment(execution_id)}", [("reason", reason)])
+
+    # ---- tasks ----------------------------------------------------------------------------------------
+
+    def poll(self, task_name: str, worker_id: str, count: int) -> list[TaskRecord]:
+        """Up to `count` tasks of a queue, without waiting."""
+        query = [("workerid", worker_id), ("count", count), ("timeout", 0)]
+        return _TASKS.validate_python(self.call("GET", f"/tasks/poll/batch/{_segment(task_name)}", query) or [])
+
+    def task(self, task_id: str) -> TaskRecord:
+        """One task as it is stored."""
+        return TaskRecord.model_validate(self.call("GET", f"/tasks/{_segment(task_id)}"))
+
+    def update_task(self, result: Json) -> None:
+        """Report on a task that was polled."""
+        self.call("POST", "/tasks", body=result)
+
+    def queue_sizes(self, task_names: Sequence[str]) -> dict[str, int]:
+        """How many messages wait in, or are taken from, each queue."""
+        sizes: Mapping[str, int] = self.call("GET", "/tasks/queue/sizes", [("taskType", name) for name in task_names])
+        return dict(sizes)
+
+    def polls(self, task_name: str) -> list[PollRecord]:
+        """Who polled a queue, and when last."""
+        return _POLLS.validate_python(self.call("GET", "/tasks/queue/polldata", [("taskType", task_name)]) or [])
+
+    # ---- health ---------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise `ServerUnreachable` unless a Conductor answers and is healthy."""
+        url = f"{self.settings.base_url}/health"
+        try:
+            answer = self._http.get(url)
+            healthy = answer.status_code == 200 and bool(answer.json().get("healthy"))
+        except httpx.TransportError as error:
+            raise _unreachable(self.settings.base_url, error) from error
+        except json.JSONDecodeError as error:
+            raise ServerUnreachable(
+                f"What answers at {self.settings.base_url} is not a Conductor server.",
+                hint="Check server_url.",
+            ) from error
+        if not healthy:
+            raise ServerUnreachable(f"The server at {self.settings.base_url} says that it is not healthy.")
+
+    def _find(self, path: str, query: Iterable[tuple[str, Any]] = ()) -> Json | None:
+        try:
+            found: Json | None = self.call("GET", path, query)
+        except NotFound:
+            return None
+        return found
+
+
+def _authentication(settings: Settings) -> AuthenticationSettings | None:
+    if settings.auth_key is None:
+        return None
+    return AuthenticationSettings(key_id=settings.auth_key, key_secret=settings.auth_secret)
+
+
+def _segment(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _unreachable(url: str, cause: object) -> ServerUnreachable:
+    return ServerUnreachable(
+        f"No Conductor server answers at {url} ({cause}).",
+        hint="Start one on this machine with `agentspan server start`, or set AGENTSPAN_SERVER_URL.",
+    )
+
+
+_BY_STATUS: dict[int, type[ServerError]] = {401: Unauthorized, 403: Unauthorized, 404: NotFound, 409: Conflict}
+
+
+def _translated(error: ApiException, url: str, doing: str) -> ServerError:
+    status = error.status or 0
+    if status == 0:
+        return _unreachable(url, str(error.reason).strip().splitlines()[-1] if error.reason else "no answer")
+    message = f"The server at {url} answered {status} to {doing}: {_server_message(error)}"
+    kind = _BY_STATUS.get(status, ServerRejected)
+    hint = "Set CONDUCTOR_AUTH_KEY and CONDUCTOR_AUTH_SECRET." if kind is Unauthorized else None
+    return kind(message, hint=hint, status=status)
+
+
+def _server_message(error: ApiException) -> str:
+    body = error.body or error.reason or ""
+    try:
+        parsed = json.loads(body)
+    except (TypeError, ValueError):
+        return str(body)[:500]
+    message = parsed.get("message", body) if isinstance(parsed, dict) else body
+    problems = parsed.get("validationErrors") if isinstance(parsed, dict) else None
+    if problems:
+        details = "; ".join(f"{item.get('path')}: {item.get('message')}" for item in problems)
+        return f"{message} ({details})"
+    return str(message)[:2000]

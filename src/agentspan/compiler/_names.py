@@ -1,0 +1,45 @@
+"""Names that the definitions, the worker host and the readers of a run agree on."""
+
+from __future__ import annotations
+
+import re
+
+TURNS_PER_SEGMENT = 8
+"""Turns unrolled in one segment; measured in docs/decisions/0002-segments.md."""
+
+LOOP = "turns"
+SEGMENT = "segment"
+
+_TURN_REF = re.compile(r"^(llm|plan|tool|transcript)_(\d+)(?:_(\d+))?$")
+
+
+def segment_name(agent: str) -> str:
+    """Name of the workflow that holds one agent's unrolled turns."""
+    return f"{agent}.segment"
+
+
+def model_task_name(agent: str) -> str:
+    """Task definition of an agent's model calls."""
+    return f"{agent}.model"
+
+
+def tool_task_name(agent: str, tool: str) -> str:
+    """Task definition, and so queue, of one tool of one agent.
+
+    Queues are global on a server. Neither part can hold a dot, so two pairs never share a name.
+    """
+    return f"{agent}.{tool}"
+
+
+def tool_of_task(task_name: str) -> str:
+    """The tool a task definition of ours stands for."""
+    return task_name.partition(".")[2]
+
+
+def turn_of(reference: str) -> tuple[str, int, int] | None:
+    """Read a reference name back: kind, turn in the segment (from 1), call in the turn (from 1)."""
+    match = _TURN_REF.match(reference)
+    if match is None:
+        return None
+    kind, turn, call = match.groups()
+    return kind, int(turn), int(call or 1)

@@ -1,0 +1,42 @@
+# What the model wants: done, none (only unknown tools), one tool, many tools, or max_turns.
+. as $in
+| ("plan_" + ($in.turn | tostring)) as $plan
+| ("tool_" + ($in.turn | tostring)) as $tool
+| (($in.steps // 0) + $in.turn) as $step
+| [($in.calls // [])[]
+    | {id: .taskReferenceName, name: .name, args: ((.inputParameters // {}) | del(.method)), task: $in.tools[.name]}
+  ] as $calls
+| [$calls | to_entries[] | select(.value.task != null)] as $known
+| {
+    mode: (
+      if ($calls | length) == 0 then "done"
+      elif $step >= $in.max_turns then "max_turns"
+      elif ($known | length) == 0 then "none"
+      elif ($calls | length) == 1 then "one"
+      else "many" end),
+    step: $step,
+    finish_reason: (($in.finish_reason // "stop") | ascii_downcase),
+    calls: $calls,
+    usage: {
+      prompt_tokens: (($in.usage.prompt_tokens // 0) + ($in.prompt_tokens // 0)),
+      completion_tokens: (($in.usage.completion_tokens // 0) + ($in.completion_tokens // 0))
+    }
+  }
+| if .mode == "many" then . + {
+    fork: [$known[] | {
+      name: .value.task,
+      taskReferenceName: ($tool + "_" + ((.key + 1) | tostring)),
+      type: "SIMPLE",
+      optional: true
+    }],
+    # By reference only: the fork expands templates in its inputs, and text from a model is data.
+    fork_inputs: ([$known[] | {
+      key: ($tool + "_" + ((.key + 1) | tostring)),
+      value: {
+        args: ("$" + "{" + $plan + ".output.result.calls[" + (.key | tostring) + "].args}"),
+        call_id: ("$" + "{" + $plan + ".output.result.calls[" + (.key | tostring) + "].id}"),
+        step: $step,
+        execution_id: $in.execution_id
+      }
+    }] | from_entries)
+  } else . end

@@ -1,0 +1,124 @@
+"""Where the server is and how to speak to it; each value with the place it comes from."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from agentspan.errors import ConfigError
+
+DEFAULT_SERVER_URL = "http://127.0.0.1:6767"
+
+# Conductor's own names are honoured, since we are its client; ours win.
+_ENVIRONMENT = {
+    "server_url": ("AGENTSPAN_SERVER_URL", "CONDUCTOR_SERVER_URL"),
+    "auth_key": ("AGENTSPAN_AUTH_KEY", "CONDUCTOR_AUTH_KEY"),
+    "auth_secret": ("AGENTSPAN_AUTH_SECRET", "CONDUCTOR_AUTH_SECRET"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to reach a Conductor server.
+
+    Attributes:
+        server_url: The server's address; a trailing `/api` may be there or not.
+        auth_key: Key id for servers that ask for one.
+        auth_secret: The key's secret; never shown.
+        request_timeout: Seconds to wait for one answer of the server.
+    """
+
+    server_url: str = DEFAULT_SERVER_URL
+    auth_key: str | None = None
+    auth_secret: str | None = field(default=None, repr=False)
+    request_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.server_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                f"server_url {self.server_url!r} is not an address of a server.",
+                hint="Write it as http://host:port or https://host.",
+            )
+        if (self.auth_key is None) != (self.auth_secret is None):
+            raise ConfigError(
+                "auth_key and auth_secret go together; one of them is missing.",
+                hint="Set both CONDUCTOR_AUTH_KEY and CONDUCTOR_AUTH_SECRET, or neither.",
+            )
+
+    @property
+    def api_url(self) -> str:
+        """The address of the REST API, ending in `/api`."""
+        return f"{self.base_url}/api"
+
+    @property
+    def base_url(self) -> str:
+        """The server's address without `/api`: health and the user interface are there."""
+        return self.server_url.rstrip("/").removesuffix("/api")
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(item.name for item in fields(Settings))
+
+
+_configured: dict[str, Any] = {}
+
+
+def configure(**values: Any) -> None:
+    """Set settings for every runtime this process makes from now on.
+
+    Args:
+        **values: Fields of `Settings`, such as `server_url="http://conductor:8080"`.
+
+    Raises:
+        ConfigError: An unknown name, or a value that makes no sense.
+    """
+    _refuse_unknown(values, "configure()")
+    _configured.update(values)
+    load_settings()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from, in this order: arguments, `configure()`, environment, project file, defaults.
+
+    Raises:
+        ConfigError: A value makes no sense; the message names it.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    return replace(Settings(), **{**_from_project(), **_from_environment(), **_configured, **given})
+
+
+def _from_environment() -> dict[str, Any]:
+    found = {}
+    for name, variables in _ENVIRONMENT.items():
+        value = next((os.environ[v] for v in variables if os.environ.get(v)), None)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _from_project() -> dict[str, Any]:
+    path = Path("pyproject.toml")
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("agentspan", {})
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.absolute()} is not valid TOML: {error}") from error
+    _refuse_unknown(table, f"[tool.agentspan] in {path.absolute()}")
+    return dict(table)
+
+
+def _refuse_unknown(values: dict[str, Any], where: str) -> None:
+    unknown = sorted(set(values) - set(_names()))
+    if unknown:
+        raise ConfigError(
+            f"{where}: unknown setting {', '.join(unknown)}.",
+            hint=f"The settings are {', '.join(_names())}.",
+        )

@@ -1,0 +1,170 @@
+"""AgentHandle: a run, from any process, by its id."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from agentspan.errors import ExecutionError, ExecutionFailed, ExecutionTerminated, ExecutionTimedOut, WaitTimeout
+from agentspan.events import Event
+from agentspan.history import History
+from agentspan.records import WorkflowRecord
+from agentspan.result import AgentResult, AgentStatus, Usage, answer_text
+
+if TYPE_CHECKING:
+    from agentspan.runtime import AgentRuntime
+
+FIRST_LOOK = 0.01
+"""Seconds between the first looks at a run; each later pause is a quarter longer, up to `LAST_LOOK`."""
+LAST_LOOK = 0.5
+
+
+class AgentHandle:
+    """A run on the server.
+
+    Nothing of it lives in this process: make as many handles of one run as you like, anywhere.
+
+    Args:
+        execution_id: The run's id, as `start()` gave it.
+        runtime: How to reach the server.
+    """
+
+    def __init__(self, execution_id: str, runtime: AgentRuntime) -> None:
+        self.execution_id = execution_id
+        self.runtime = runtime
+        self._history = History(runtime.client, execution_id)
+
+    def __repr__(self) -> str:
+        return f"AgentHandle(execution_id={self.execution_id!r})"
+
+    def get_status(self) -> AgentStatus:
+        """What the run is doing now.
+
+        Raises:
+            NotFound: The server has no such run.
+        """
+        return self._history.status()
+
+    def stream(self, from_: int = 0, *, timeout: float | None = None) -> EventStream:
+        """The run's events, from the one after the cursor `from_`, until the run is over.
+
+        Args:
+            from_: `seq` of the last event already seen; 0 for all of them.
+            timeout: Seconds to follow the run at most; None waits for its end.
+        """
+        return EventStream(self, from_, timeout)
+
+    def result(self, timeout: float | None = None) -> AgentResult:
+        """Wait for the end of the run and return what it gave.
+
+        Args:
+            timeout: Seconds to wait at most; the run goes on after that.
+
+        Raises:
+            ExecutionFailed: The run failed.
+            ExecutionTerminated: Somebody cancelled it.
+            ExecutionTimedOut: It met the agent's own time limit.
+            WaitTimeout: `timeout` is over and the run is not.
+        """
+        client = self.runtime.client
+        run = _look(lambda: client.workflow(self.execution_id, tasks=False), self.execution_id, timeout)
+        return result_of(run)
+
+
+class EventStream:
+    """An iterator over a run's events that ends with the run.
+
+    Reading starts when iteration does; `get_result()` reads what is left and returns the result.
+    """
+
+    def __init__(self, handle: AgentHandle, from_: int, timeout: float | None) -> None:
+        self.handle = handle
+        self.cursor = from_
+        self._timeout = timeout
+
+    def __iter__(self) -> Iterator[Event]:
+        history = self.handle._history
+        deadline = _Deadline(self._timeout)
+        pause = _Pause()
+        while True:
+            run = history.run()
+            fresh = history.events(run)[self.cursor :]
+            for event in fresh:
+                self.cursor = event.seq
+                yield event
+            if run.ended:
+                return
+            if fresh:
+                pause.reset()
+            deadline.check(self.handle.execution_id)
+            pause.take()
+
+    def get_result(self) -> AgentResult:
+        """Wait for the end of the run and return what it gave; raises as `AgentHandle.result` does."""
+        return self.handle.result(self._timeout)
+
+
+class _Pause:
+    """Pauses that get longer while nothing happens."""
+
+    def __init__(self) -> None:
+        self._seconds = FIRST_LOOK
+
+    def reset(self) -> None:
+        self._seconds = FIRST_LOOK
+
+    def take(self) -> None:
+        time.sleep(self._seconds)
+        self._seconds = min(LAST_LOOK, self._seconds * 1.25)
+
+
+class _Deadline:
+    """The moment at which a caller stops waiting."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._timeout = timeout
+        self._start = time.monotonic()
+
+    def check(self, execution_id: str) -> None:
+        if self._timeout is not None and time.monotonic() - self._start > self._timeout:
+            raise WaitTimeout(
+                f"Run {execution_id} was not over after {self._timeout:g} s; it goes on.",
+                hint=f"`agentspan agent status {execution_id}` says what it is doing.",
+            )
+
+
+def _look(read: Callable[[], WorkflowRecord], execution_id: str, timeout: float | None) -> WorkflowRecord:
+    deadline, pause = _Deadline(timeout), _Pause()
+    while True:
+        run = read()
+        if run.ended:
+            return run
+        deadline.check(execution_id)
+        pause.take()
+
+
+_ENDINGS: dict[str, type[ExecutionError]] = {
+    "FAILED": ExecutionFailed,
+    "TERMINATED": ExecutionTerminated,
+    "TIMED_OUT": ExecutionTimedOut,
+}
+
+
+def result_of(run: WorkflowRecord) -> AgentResult:
+    """The result of a run that is over; raises when it ended without one."""
+    if run.status in _ENDINGS:
+        reason = run.reason_for_incompletion or "no reason given"
+        raise _ENDINGS[run.status](
+            f"Run {run.workflow_id} of agent {run.workflow_name} ended as {run.status}: {reason}",
+            execution_id=run.workflow_id,
+            hint=f"`agentspan agent stream {run.workflow_id}` shows its steps.",
+        )
+    return AgentResult(
+        output=answer_text(run.output.get("result")),
+        execution_id=run.workflow_id,
+        status=run.status,
+        finish_reason=str(run.output.get("finish_reason") or "stop").lower(),
+        steps=int(run.output.get("steps") or 0),
+        usage=Usage.of(run.output.get("usage")),
+    )

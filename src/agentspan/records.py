@@ -1,0 +1,105 @@
+"""What we read from Conductor, parsed once at the edge.
+
+Field names follow Conductor's `Workflow` and `Task` (3.32); what we do not use is ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+RunStatus = Literal["RUNNING", "PAUSED", "COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"]
+TaskStatus = Literal[
+    "SCHEDULED",
+    "IN_PROGRESS",
+    "COMPLETED",
+    "COMPLETED_WITH_ERRORS",
+    "FAILED",
+    "FAILED_WITH_TERMINAL_ERROR",
+    "TIMED_OUT",
+    "CANCELED",
+    "SKIPPED",
+]
+
+ENDED: frozenset[str] = frozenset({"COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"})
+PENDING: frozenset[str] = frozenset({"SCHEDULED", "IN_PROGRESS"})
+
+
+class Record(BaseModel):
+    """Base of everything read from the server."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+class TaskRecord(Record):
+    """One attempt of one task. Times are milliseconds since 1970, 0 when not reached."""
+
+    task_id: str
+    task_type: str = ""
+    task_def_name: str = ""
+    reference_task_name: str = ""
+    status: TaskStatus
+    retry_count: int = 0
+    retried: bool = False
+    retried_task_id: str | None = None
+    poll_count: int = 0
+    callback_after_seconds: int = 0
+    scheduled_time: int = 0
+    start_time: int = 0
+    end_time: int = 0
+    update_time: int = 0
+    worker_id: str | None = None
+    workflow_instance_id: str = ""
+    sub_workflow_id: str | None = None
+    reason_for_incompletion: str | None = None
+    input_data: dict[str, Any] = Field(default_factory=dict)
+    output_data: dict[str, Any] = Field(default_factory=dict)
+
+
+class WorkflowRecord(Record):
+    """One execution of one workflow definition."""
+
+    workflow_id: str
+    workflow_name: str = ""
+    workflow_version: int = 0
+    status: RunStatus
+    create_time: int = 0
+    start_time: int = 0
+    end_time: int = 0
+    update_time: int = 0
+    correlation_id: str | None = None
+    parent_workflow_id: str | None = None
+    reason_for_incompletion: str | None = None
+    input: dict[str, Any] = Field(default_factory=dict)
+    output: dict[str, Any] = Field(default_factory=dict)
+    tasks: list[TaskRecord] = Field(default_factory=list)
+    workflow_definition: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the execution is over, well or badly."""
+        return self.status in ENDED
+
+
+class PollRecord(Record):
+    """When a worker last asked for tasks of a queue."""
+
+    queue_name: str = ""
+    worker_id: str | None = None
+    last_poll_time: int = 0
+
+
+class RunSummary(Record):
+    """A row of the server's index of executions. Times are ISO 8601 text."""
+
+    workflow_id: str
+    workflow_type: str = ""
+    version: int = 0
+    status: RunStatus
+    start_time: str = ""
+    end_time: str | None = None
+    update_time: str | None = None
+    reason_for_incompletion: str | None = None
+    execution_time: int = 0

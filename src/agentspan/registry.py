@@ -1,0 +1,77 @@
+"""Immutable versions: the same content keeps its version, other content gets the next one."""
+
+from __future__ import annotations
+
+from agentspan.client import Conductor
+from agentspan.compiler import OWNER, Definition
+from agentspan.compiler._tasks import Json
+from agentspan.errors import Conflict
+
+_MANY_RACES = 50
+
+
+def register(client: Conductor, definition: Definition) -> int:
+    """Put a definition on the server and return the version that holds exactly its content.
+
+    Two processes may do so at once: whoever creates the first workflow of a version owns that
+    version, the other one looks again.
+
+    Raises:
+        Conflict: The name belongs to a definition that is not an agent's.
+    """
+    _refuse_foreign(client, definition)
+    for task in definition.tasks:
+        _put_task(client, task)
+    for _ in range(_MANY_RACES):
+        versions = _versions(client, definition)
+        version = _version_with(client, definition, versions)
+        if version is None:
+            version = max(versions, default=0) + 1
+            if not client.create_workflow_definition(definition.at_version(version)[0]):
+                continue
+        _complete(client, definition, version)
+        return version
+    raise Conflict(f"Other processes keep registering other versions of the agent {definition.agent}.")
+
+
+def _versions(client: Conductor, definition: Definition) -> list[int]:
+    return sorted({v for workflow in definition.workflows for v in client.workflow_versions(workflow["name"])})
+
+
+def _version_with(client: Conductor, definition: Definition, versions: list[int]) -> int | None:
+    name = definition.workflows[0]["name"]
+    for version in reversed(versions):
+        found = client.workflow_definition(name, version)
+        if found is not None and found.get("metadata", {}).get("fingerprint") == definition.fingerprint:
+            return version
+    return None
+
+
+def _complete(client: Conductor, definition: Definition, version: int) -> None:
+    """Create what a process that died in between may have left out."""
+    for workflow in definition.at_version(version)[1:]:
+        if client.workflow_definition(workflow["name"], version) is None:
+            client.create_workflow_definition(workflow)
+
+
+def _refuse_foreign(client: Conductor, definition: Definition) -> None:
+    for workflow in definition.workflows:
+        _refuse("workflow", workflow["name"], client.workflow_definition(workflow["name"]), definition)
+    for task in definition.tasks:
+        _refuse("task", task["name"], client.task_definition(task["name"]), definition)
+
+
+def _refuse(kind: str, name: str, found: Json | None, definition: Definition) -> None:
+    owner = (found or {}).get("ownerApp") or (found or {}).get("ownerEmail")
+    if found is not None and found.get("ownerApp") != OWNER:
+        raise Conflict(
+            f"The agent {definition.agent} cannot be registered: the server already has a {kind} definition "
+            f"{name!r} that belongs to {owner or 'somebody else'}, not to agentspan.",
+            hint="Rename the agent or the tool.",
+        )
+
+
+def _put_task(client: Conductor, task: Json) -> None:
+    found = client.task_definition(task["name"])
+    if found is None or any(found.get(key) != value for key, value in task.items()):
+        client.put_task_definition(task)

@@ -1,0 +1,190 @@
+"""AgentRuntime: registers, starts and serves agents on one server."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from agentspan.agent import Agent
+from agentspan.client import Conductor
+from agentspan.compiler import compile_agent
+from agentspan.config import Settings, load_settings
+from agentspan.handle import AgentHandle, EventStream
+from agentspan.registry import register
+from agentspan.result import AgentResult
+from agentspan.values import check_text, check_value
+from agentspan.worker import WorkerHost
+
+log = logging.getLogger("agentspan")
+
+DRAIN = 30.0
+"""Seconds that running tool calls get to finish when a process ends."""
+
+
+class AgentRuntime:
+    """A connection to a Conductor server, and the worker host of this process for it.
+
+    Args:
+        server_url: The server's address, with or without `/api`; default: `configure()`, then
+            AGENTSPAN_SERVER_URL, then http://127.0.0.1:6767.
+        **settings: Other fields of `Settings`.
+
+    As a context manager it stops its worker host at the end of the block: running calls finish,
+    the rest is handed back. Runs themselves go on.
+
+    Raises:
+        ConfigError: A setting makes no sense.
+    """
+
+    def __init__(self, server_url: str | None = None, **settings: Any) -> None:
+        self.settings: Settings = load_settings(server_url=server_url, **settings)
+        self.client = Conductor(self.settings)
+        self._host: WorkerHost | None = None
+        self._versions: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"AgentRuntime(server_url={self.settings.server_url!r})"
+
+    def __enter__(self) -> AgentRuntime:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+    def register(self, agent: Agent) -> int:
+        """Put the agent's definitions on the server; the version that holds exactly this content.
+
+        The same content keeps its version, other content gets the next one; runs keep theirs.
+
+        Raises:
+            Conflict: The name belongs to a definition that is not an agent's.
+            ServerError: The server cannot be reached, or refuses.
+        """
+        definition = compile_agent(agent)
+        with self._lock:
+            known = self._versions.get(definition.fingerprint)
+        if known is None:
+            known = register(self.client, definition)
+            with self._lock:
+                self._versions[definition.fingerprint] = known
+        return known
+
+    def start(
+        self,
+        agent: Agent,
+        prompt: str,
+        *,
+        messages: list[dict[str, str]] | None = None,
+        context: Mapping[str, Any] | None = None,
+        serve: bool = True,
+    ) -> AgentHandle:
+        """Start a run and return as soon as the server has stored it.
+
+        Args:
+            agent: What to run.
+            prompt: The user's message.
+            messages: The conversation before it: `{"role": "user" | "assistant", "message": …}`.
+            context: Values kept with the run for its readers; the model does not see them.
+            serve: Serve the agent's tools from this process, in the background.
+
+        Raises:
+            InputError: The prompt or the context cannot be carried intact; nothing was sent.
+            ServerError: The server cannot be reached, or refuses.
+        """
+        check_text(prompt, "prompt")
+        inputs: dict[str, Any] = {"prompt": prompt}
+        if messages:
+            inputs["messages"] = check_value(messages, "messages")
+        if context:
+            inputs["context"] = check_value(dict(context), "context")
+        version = self.register(agent)
+        execution_id = self.client.start_workflow(agent.name, version, inputs)
+        if serve and agent.tools:
+            self._worker_host().serve(agent)
+        return AgentHandle(execution_id, self)
+
+    def run(self, agent: Agent, prompt: str, *, timeout: float | None = None, **options: Any) -> AgentResult:
+        """Start a run and wait for its result; see `start` and `AgentHandle.result`."""
+        return self.start(agent, prompt, **options).result(timeout)
+
+    def stream(self, agent: Agent, prompt: str, **options: Any) -> EventStream:
+        """Start a run and iterate over its events; see `start` and `AgentHandle.stream`."""
+        return self.start(agent, prompt, **options).stream()
+
+    def serve(self, *agents: Agent, blocking: bool = True) -> None:
+        """Register the agents and serve their tools.
+
+        Args:
+            *agents: The agents whose tools this process implements.
+            blocking: Return only after SIGTERM or Ctrl-C, when running calls have finished; else
+                serve in the background until the runtime is shut down or the process ends.
+        """
+        for agent in agents:
+            self.register(agent)
+            if agent.tools:
+                self._worker_host().serve(agent)
+        if blocking:
+            with _until_signalled() as signalled:
+                signalled.wait()
+            self.shutdown()
+
+    def shutdown(self, timeout: float = DRAIN) -> None:
+        """Stop serving: running calls get `timeout` seconds to finish, the rest is handed back."""
+        with self._lock:
+            host, self._host = self._host, None
+        if host is not None:
+            atexit.unregister(self.shutdown)
+            host.stop(timeout)
+
+    def _worker_host(self) -> WorkerHost:
+        with self._lock:
+            if self._host is None:
+                self._host = WorkerHost(self.client)
+                atexit.register(self.shutdown)
+            return self._host
+
+
+@contextmanager
+def _until_signalled() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set; the handlers of before are put back."""
+    signalled = threading.Event()
+    before = {number: signal.signal(number, lambda *_: signalled.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield signalled
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_shared: dict[Settings, AgentRuntime] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_runtime() -> AgentRuntime:
+    """The runtime behind `start`, `run` and `stream`: one per process and settings."""
+    settings = load_settings()
+    with _shared_lock:
+        if settings not in _shared:
+            _shared[settings] = AgentRuntime()
+        return _shared[settings]
+
+
+def start(agent: Agent, prompt: str, **options: Any) -> AgentHandle:
+    """Start a run and return as soon as the server has stored it; see `AgentRuntime.start`."""
+    return shared_runtime().start(agent, prompt, **options)
+
+
+def run(agent: Agent, prompt: str, **options: Any) -> AgentResult:
+    """Start a run and wait for its result; see `AgentRuntime.run`."""
+    return shared_runtime().run(agent, prompt, **options)
+
+
+def stream(agent: Agent, prompt: str, **options: Any) -> EventStream:
+    """Start a run and iterate over its events; see `AgentRuntime.stream`."""
+    return shared_runtime().stream(agent, prompt, **options)

@@ -1,0 +1,146 @@
+"""The server's process, from its start until it answers, and its end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from agentspan.errors import LocalServerError
+from agentspan.server import _health
+from agentspan.server._engine import Engine
+from agentspan.server._java import Java
+from agentspan.server._launch import LOG, launch, settings_file
+from agentspan.server._record import Record
+
+_POLL = 0.1
+_KILL_SECONDS = 10.0
+
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""Servers that this process started; kept because they may outlive every `LocalServer`, and must be reaped."""
+
+
+def boot(
+    java: Java,
+    engine: Engine,
+    data_dir: Path,
+    *,
+    port: int,
+    settings: Mapping[str, str],
+    providers: tuple[str, ...],
+    flags: Sequence[str],
+    seconds: float,
+) -> Record:
+    """Start a server and return once it says that it is well.
+
+    Its record is written before the waiting begins, so that it can be found and stopped even if this process
+    dies.
+
+    Raises:
+        LocalServerError: It ended, or was not well in time; nothing is left running.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with settings_file(data_dir, {"server.port": str(port), **settings}):
+        child = launch(java, engine.jar, data_dir, flags=flags)
+        _children[child.pid] = child
+        record = Record.of(child.pid, port=port, version=engine.version, providers=providers)
+        record.write(data_dir)
+        try:
+            await_health(record, data_dir / LOG, seconds)
+        except BaseException:
+            end(record, 0)
+            raise
+    return record
+
+
+def await_health(record: Record, log: Path, seconds: float) -> None:
+    """Wait until the server says that it is well.
+
+    Raises:
+        LocalServerError: It ended, or the time was up.
+    """
+    deadline = time.monotonic() + seconds
+    while not _health.read_health(record.url):
+        if record.process() is None:
+            raise _failed("the server ended while it was starting", log)
+        if time.monotonic() > deadline:
+            raise _failed(f"the server was not well after {seconds:g} s", log)
+        time.sleep(_POLL)
+
+
+def end(record: Record, seconds: float) -> bool:
+    """End the recorded server, politely at first; return whether it was running.
+
+    Args:
+        record: The server. A process that merely got its number since then is left alone.
+        seconds: How long it may take over what it is doing; 0 kills it at once.
+
+    Raises:
+        LocalServerError: It belongs to somebody else, or does not end.
+    """
+    process = record.process()
+    if process is None:
+        return False
+    try:
+        _end(process, seconds)
+    except psutil.AccessDenied as error:
+        raise LocalServerError(f"the server, process {record.pid}, belongs to another user") from error
+    _children.pop(record.pid, None)
+    return True
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on the port of 127.0.0.1."""
+    with socket.socket() as probe:
+        if os.name == "posix":  # as servers do, or a port just left would seem taken for a minute
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def last_lines(log: Path, count: int) -> list[str]:
+    """Return the last lines of the log, oldest first."""
+    if not log.exists():
+        return []
+    with log.open(encoding="utf-8", errors="replace") as file:
+        return [line.rstrip("\n") for line in deque(file, maxlen=count)]
+
+
+def _end(process: psutil.Process, seconds: float) -> None:
+    if seconds > 0:
+        process.terminate()
+        if _has_ended(process, seconds):
+            return
+    process.kill()
+    if not _has_ended(process, _KILL_SECONDS):
+        raise LocalServerError(f"the server, process {process.pid}, does not end even when killed")
+
+
+def _has_ended(process: psutil.Process, seconds: float) -> bool:
+    try:
+        child = _children.get(process.pid)
+        child.wait(seconds) if child else process.wait(seconds)
+    except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
+        return False
+    return True
+
+
+def _failed(what: str, log: Path) -> LocalServerError:
+    said = "\n".join(last_lines(log, 5)) or "nothing"
+    return LocalServerError(f"{what}; the end of its log: {said}", hint=f"the whole log is {log}")

@@ -1,0 +1,21 @@
+"""Helpers to test durable agents against a real Conductor server."""
+
+from agentspan.testing._conversation import ModelRequest, OfferedTool, ToolCall, ToolResult, Turn
+from agentspan.testing._replies import Reply, call, calls, fail, hang, say
+from agentspan.testing._scripted import Script, ScriptedModel
+
+__all__ = [
+    "ModelRequest",
+    "OfferedTool",
+    "Reply",
+    "Script",
+    "ScriptedModel",
+    "ToolCall",
+    "ToolResult",
+    "Turn",
+    "call",
+    "calls",
+    "fail",
+    "hang",
+    "say",
+]

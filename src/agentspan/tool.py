@@ -1,0 +1,290 @@
+"""Tools: typed functions that a model may call, with the policy for calling them."""
+
+from __future__ import annotations
+
+import contextvars
+import operator
+import re
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+
+from agentspan import schema
+from agentspan.errors import DefinitionError, InputError
+from agentspan.policy import RateLimit, Retry, check_count, whole_seconds
+
+__all__ = ["RateLimit", "Retry", "Tool", "ToolContext", "current_tool_context", "tool"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# OpenAI's and Anthropic's rule.
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+def _nothing() -> None: ...
+
+
+def _no_report(message: str) -> None: ...
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolContext:
+    """What a tool may know about its own call.
+
+    A tool gets it in a parameter annotated `ToolContext`, whatever its name; models do not see it.
+
+    Attributes:
+        idempotency_key: The same for every attempt of one call, and of no other call.
+        execution_id: The run.
+        agent: The agent that called.
+        tool: The tool's name.
+        call_id: The model's id of the call.
+        step: The turn of the run that the call belongs to.
+        attempt: 1 for the first try.
+    """
+
+    idempotency_key: str
+    execution_id: str
+    agent: str
+    tool: str
+    call_id: str
+    step: int
+    attempt: int = 1
+    on_heartbeat: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
+    on_progress: Callable[[str], None] = field(default=_no_report, repr=False, compare=False)
+    check_cancelled: Callable[[], bool] = field(default=_never, repr=False, compare=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for the result any more: stop when it is convenient.
+
+        So it is once the run was cancelled, or the call was given to another worker.
+        """
+        return self.check_cancelled()
+
+    def heartbeat(self) -> None:
+        """Tell the server now that the call is alive; the worker does it by itself now and then."""
+        self.on_heartbeat()
+
+    def progress(self, message: str) -> None:
+        """Show those who watch the run how far the call has come."""
+        self.on_progress(message)
+
+
+_current: contextvars.ContextVar[ToolContext | None] = contextvars.ContextVar("agentspan_tool", default=None)
+
+
+def current_tool_context() -> ToolContext | None:
+    """The context of the call that is being served here, or None outside of one."""
+    return _current.get()
+
+
+@dataclass(frozen=True, repr=False)
+class Tool(Generic[P, R]):
+    """A function that a model may call. Made by `tool`; calling it calls the function.
+
+    Attributes:
+        function: What runs.
+        name: What models call it.
+        description: What models are told it does.
+        arguments: What it takes.
+        retry: How often it is tried when it fails.
+        timeout: Seconds one attempt may take; None sets no limit.
+        concurrency: How many calls may run at once, over all workers; None sets no limit.
+        rate_limit: How many calls may start within a time.
+    """
+
+    function: Callable[P, R]
+    name: str
+    description: str
+    arguments: schema.Arguments = field(compare=False)
+    retry: Retry = field(default_factory=Retry)
+    timeout: float | None = None
+    concurrency: int | None = None
+    rate_limit: RateLimit | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        what = f"tool {self.name!r}"
+        try:
+            schema.check_text(self.description, f"{what}: the description")
+        except InputError as error:
+            raise DefinitionError(error.message) from error
+        if self.timeout is not None:
+            object.__setattr__(self, "timeout", whole_seconds(self.timeout, f"{what}: timeout", least=1))
+        if self.concurrency is not None:
+            check_count(self.concurrency, f"{what}: concurrency", 1, 2**31 - 1)
+        self._look_like_the_function()
+
+    def _look_like_the_function(self) -> None:
+        # functools.update_wrapper would set attributes, which a frozen value refuses.
+        inner = schema.innermost(self.function)
+        names = ("__module__", "__name__", "__qualname__", "__doc__")
+        self.__dict__.update({name: getattr(inner, name, None) for name in names})
+        self.__dict__["__wrapped__"] = self.function
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself: no model, no checks."""
+        return self.function(*args, **kwargs)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The JSON Schema of the arguments."""
+        return self.arguments.schema
+
+    @property
+    def is_async(self) -> bool:
+        """Whether a call has to be awaited."""
+        return schema.is_async(self.function)
+
+    def invoke(self, arguments: Mapping[str, Any], context: ToolContext) -> R:
+        """Call the function with arguments from a model.
+
+        An asynchronous tool's arguments are checked now; the call itself happens when the result
+        is awaited.
+
+        Raises:
+            ArgumentError: When the arguments do not fit; the function was not called.
+        """
+        values = self.arguments.validate(arguments) | dict.fromkeys(self.arguments.injected, context)
+        function = cast("Callable[..., Any]", self.function)
+        if self.is_async:
+            return cast("R", _awaited(function, values, context))
+        token = _current.set(context)
+        try:
+            return cast("R", function(**values))
+        finally:
+            _current.reset(token)
+
+    def __repr__(self) -> str:
+        return f"<Tool {self.name}({', '.join(self.parameters['properties'])})>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # A decorated function cannot be pickled by its name: the tool stands there in its place.
+        module, path = self.function.__module__, schema.innermost(self.function).__qualname__
+        if _find(module, path) is self:
+            return path
+        options = (self.retry, self.timeout, self.concurrency, self.rate_limit)
+        return _rebuild, (self.function, self.name, self.description, *options)
+
+
+async def _awaited(function: Callable[..., Awaitable[object]], values: dict[str, Any], context: ToolContext) -> object:
+    token = _current.set(context)
+    try:
+        return await function(**values)
+    finally:
+        _current.reset(token)
+
+
+def _find(module: str, path: str) -> object:
+    try:
+        return operator.attrgetter(path)(sys.modules[module])
+    except (KeyError, AttributeError):
+        return None
+
+
+def _rebuild(
+    function: Callable[P, R],
+    name: str,
+    description: str,
+    retry: Retry,
+    timeout: float | None,
+    concurrency: int | None,
+    rate_limit: RateLimit | None,
+) -> Tool[P, R]:
+    arguments = schema.describe(function, tool=name, inject=ToolContext)
+    return Tool(function, name, description, arguments, retry, timeout, concurrency, rate_limit)
+
+
+@overload
+def tool(
+    func: Callable[P, R],
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    retry: Retry = ...,
+    timeout: float | None = None,
+    concurrency: int | None = None,
+    rate_limit: RateLimit | None = None,
+) -> Tool[P, R]: ...
+
+
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    retry: Retry = ...,
+    timeout: float | None = None,
+    concurrency: int | None = None,
+    rate_limit: RateLimit | None = None,
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+
+
+def tool(
+    func: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    retry: Retry = Retry(),  # noqa: B008 - a frozen value
+    timeout: float | None = None,
+    concurrency: int | None = None,
+    rate_limit: RateLimit | None = None,
+) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
+    """Make a function something that a model may call.
+
+    What the model is told comes from the function: its type hints say what arguments are allowed,
+    its docstring what it does and what each parameter means.
+
+        @tool
+        def lookup(city: str, days: int = 1) -> list[dict]:
+            '''Weather forecast for a city.'''
+
+        @tool(retry=Retry(5, delay=2), timeout=60)
+        async def charge(amount: int, context: ToolContext) -> str: ...
+
+    Args:
+        func: The function; a coroutine function runs on the worker's event loop, another in a thread.
+        name: What models call it; the function's name unless given.
+        description: What models are told it does; from the docstring unless given.
+        retry: How often it is tried when it fails.
+        timeout: Seconds one attempt may take.
+        concurrency: How many calls may run at once, over all workers.
+        rate_limit: How many calls may start within a time.
+
+    Raises:
+        DefinitionError: When the function cannot be described to a model.
+    """
+
+    def make(function: Callable[..., Any]) -> Tool[..., Any]:
+        its_name = _name_of(function, name)
+        text = schema.description(function) if description is None else description
+        return _rebuild(function, its_name, text, retry, timeout, concurrency, rate_limit)
+
+    return make if func is None else make(func)
+
+
+def _name_of(function: Callable[..., Any], name: str | None) -> str:
+    if isinstance(function, Tool):
+        raise DefinitionError(f"{function!r} is a tool already", hint="dataclasses.replace makes a variant.")
+    if isinstance(function, type) or not callable(function):
+        raise DefinitionError(f"a tool is a function, not {function!r}")
+    found = str(getattr(function, "__name__", repr(function))) if name is None else name
+    _check_name(found)
+    return found
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise DefinitionError(
+            f"tool {name!r}: models need a name of 1 to 64 ASCII letters, digits, '_' or '-'",
+            hint="Give one: tool(function, name='...').",
+        )

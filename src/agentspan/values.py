@@ -1,0 +1,138 @@
+"""Python values as JSON that Conductor carries intact."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from agentspan.errors import InputError
+
+MAX_BYTES = 2_500_000
+"""The largest value that is sent. Above 3 MB Conductor moves a payload to a folder of the server
+process, where a worker cannot read it and a restart loses it."""
+
+MAX_DEPTH = 500
+"""The deepest nesting that is sent. Conductor answers 500 from a depth of 1,000, and wraps values."""
+
+_NUL = re.compile("\0")
+_JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class ResultError(ValueError):
+    """What a tool returned cannot be carried as JSON; the text is for the model."""
+
+
+def to_jsonable(value: object) -> Any:
+    """What a tool returned, as plain JSON data.
+
+    Models, dataclasses, enums, dates, decimals, UUIDs, paths, sets and tuples are written out the
+    way pydantic does; bytes are text in UTF-8.
+
+    Raises:
+        ResultError: When JSON, or Conductor, would not carry the value intact.
+    """
+    try:
+        text = json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        problem = _text_problem(text, nul=_JSON_NUL)
+        result = None if problem else json.loads(text, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ResultError(f"the result is nested more than {MAX_DEPTH} levels deep") from None
+    except ResultError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ResultError(f"the result cannot be written as JSON: {error}") from error
+    if problem is None and _too_deep(result, text):
+        problem = f"is nested more than {MAX_DEPTH} levels deep"
+    if problem:
+        raise ResultError(f"the result {problem}")
+    return result
+
+
+def check_text(value: object, what: str) -> str:
+    """Return `value` if it is a text that Conductor carries intact.
+
+    Args:
+        value: A prompt, instructions, a description.
+        what: What to call it in the message.
+
+    Raises:
+        InputError: When it is no text, too long, or has characters that are lost on the way.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{what} must be a str, not {type(value).__name__}")
+    if problem := _text_problem(value, nul=_NUL):
+        raise InputError(f"{what} {problem}")
+    return value
+
+
+def check_value(value: object, what: str) -> Any:
+    """`value` as plain JSON data that Conductor carries intact.
+
+    Raises:
+        InputError: When JSON, or Conductor, would not carry it intact.
+    """
+    try:
+        return to_jsonable(value)
+    except ResultError as error:
+        raise InputError(f"{what}: {str(error).removeprefix('the result ')}") from error
+
+
+def _text_problem(text: str, *, nul: re.Pattern[str]) -> str | None:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        return f"has a lone surrogate at character {error.start}, which is no Unicode text and would become '?'"
+    if size > MAX_BYTES:
+        return f"takes {size:,} bytes, and Conductor carries no more than {MAX_BYTES:,} safely"
+    if nul.search(text):
+        return "has a NUL character, which Conductor cannot store in Postgres"
+    return None
+
+
+def _plain(value: object) -> object:
+    """What `json` does not know, in terms that it knows."""
+    if isinstance(value, (set, frozenset)):
+        return _ordered(value)
+    if isinstance(value, Iterator):
+        raise ResultError(f"the result holds a {type(value).__name__}, which can be read only once: return a list")
+    core = import_module("pydantic_core")
+    try:
+        return core.to_jsonable_python(value, bytes_mode="utf8", inf_nan_mode="constants")
+    except (core.PydanticSerializationError, UnicodeDecodeError) as error:
+        what = "bytes that are not text: encode them, for instance with base64"
+        if not isinstance(value, (bytes, bytearray)):
+            what = f"a {type(value).__name__}, which has no JSON form ({error})"
+        raise ResultError(f"the result holds {what}") from error
+
+
+def _ordered(values: set[Any] | frozenset[Any]) -> list[Any]:
+    # The order of a set of strings differs between processes; a result should not.
+    try:
+        return sorted(values)
+    except TypeError:
+        return sorted(values, key=repr)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ResultError("the result has keys that are the same as text, such as 1 and '1'")
+    return result
+
+
+def _too_deep(value: object, text: str) -> bool:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:  # spares the walk
+        return False
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in _children(node)]
+    return any(isinstance(node, (dict, list)) for node in level)
+
+
+def _children(node: object) -> list[Any]:
+    if isinstance(node, dict):
+        return list(node.values())
+    return node if isinstance(node, list) else []

@@ -1,0 +1,407 @@
+"""The worker host: serves the tools of any number of agents from one process.
+
+One thread polls. Each sync call gets a thread, async calls share one event loop. A watch thread
+keeps the leases of running calls alive and enforces time limits. A call leaves the host only when
+the server has its result, so a server that is away for a while loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentspan.agent import Agent
+from agentspan.client import Conductor
+from agentspan.compiler import tool_task_name
+from agentspan.errors import NotFound, RetryTool, ServerError, ServerRejected, ToolFailed, WorkerError
+from agentspan.records import PENDING, TaskRecord
+from agentspan.schema import ArgumentError
+from agentspan.tool import Tool, ToolContext
+from agentspan.values import ResultError, to_jsonable
+
+log = logging.getLogger("agentspan.worker")
+
+Json = dict[str, Any]
+
+BEAT = 1.5
+"""Seconds between heartbeats of a running call; the lease is 5 s and Conductor counts whole seconds."""
+
+QUICK, IDLE = 0.005, 0.08
+"""Seconds between polls right after work, and when nothing has happened for a while."""
+
+SHOW_UP = 5.0
+"""Seconds between polls of every queue: what others read as "somebody serves this tool"."""
+
+REMEMBERED = 1000
+"""Finished calls whose results are kept, in case the server asks again because a report came late."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A tool of an agent, as this host serves it."""
+
+    agent: str
+    tool: Tool[..., Any]
+
+
+@dataclass
+class Call:
+    """One attempt of a tool call, from poll to report."""
+
+    task: TaskRecord
+    served: Served
+    started: float = field(default_factory=time.monotonic)
+    beaten: float = field(default_factory=time.monotonic)
+    finished: threading.Event = field(default_factory=threading.Event)
+    lost: threading.Event = field(default_factory=threading.Event)
+    progress: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The same for every attempt of this call, and for no other call."""
+        return f"{self._input('execution_id')}/{self._input('step')}/{self.task.reference_task_name}"
+
+    @property
+    def failures(self) -> list[Json]:
+        """Earlier attempts that raised, oldest first."""
+        return list(self.task.output_data.get("failures", []))
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1: Conductor counts dead workers, we count what the tool raised."""
+        return self.task.retry_count + len(self.failures) + 1
+
+    def context(self) -> ToolContext:
+        """What the tool may ask about itself."""
+        return ToolContext(
+            idempotency_key=self.key,
+            attempt=self.attempt,
+            execution_id=str(self._input("execution_id")),
+            step=int(self._input("step") or 0),
+            agent=self.served.agent,
+            tool=self.served.tool.name,
+            call_id=str(self._input("call_id")),
+            on_heartbeat=self._beat_now,
+            on_progress=self._note,
+            check_cancelled=self.lost.is_set,
+        )
+
+    def _input(self, name: str) -> Any:
+        return self.task.input_data.get(name)
+
+    def _beat_now(self) -> None:
+        self.beaten = 0.0
+
+    def _note(self, message: str) -> None:
+        self.progress = message
+        self._beat_now()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.served.agent}.{self.served.tool.name} of {self._input('execution_id')}, step {self._input('step')}"
+        )
+
+
+class WorkerHost:
+    """Polls for tool calls and runs them, until it is stopped.
+
+    Args:
+        client: The server.
+        concurrency: Calls that may run at once.
+    """
+
+    def __init__(self, client: Conductor, *, concurrency: int = 64) -> None:
+        self.worker_id = f"{socket.gethostname()}-{os.getpid()}"
+        self._client = client
+        self._concurrency = concurrency
+        self._served: dict[str, Served] = {}
+        self._running: dict[str, Call] = {}
+        self._remembered: OrderedDict[str, Json] = OrderedDict()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._changed = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._active = time.monotonic()
+        self._shown = 0.0
+
+    # ---- what it serves -------------------------------------------------------------------------------
+
+    def serve(self, agent: Agent) -> None:
+        """Serve an agent's tools from now on.
+
+        Raises:
+            WorkerError: This host already serves other tools under the agent's name, or was stopped.
+        """
+        if self._stopping.is_set():
+            raise WorkerError("This worker host was stopped.", hint="Make a new AgentRuntime.")
+        for tool in agent.tools:
+            name = tool_task_name(agent.name, tool.name)
+            known = self._served.get(name)
+            if known is not None and known.tool is not tool:
+                log.info("The tool %s was defined again; the newer definition is served.", name)
+            self._served[name] = Served(agent.name, tool)
+        self._shown = 0.0
+        self._changed.set()
+        if self._served and not self._threads:
+            self._start_thread("poll", self._poll_forever)
+            self._start_thread("watch", self._watch_forever)
+
+    def _start_thread(self, name: str, target: Any) -> None:
+        thread = threading.Thread(target=target, name=f"agentspan-{name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    # ---- polling --------------------------------------------------------------------------------------
+
+    def _poll_forever(self) -> None:
+        trouble = 0
+        while not self._stopping.is_set():
+            try:
+                found = self._poll_once()
+                trouble = 0
+            except ServerError as error:
+                trouble += 1
+                if trouble == 1:
+                    log.warning("Polling failed, will go on trying: %s", error)
+                self._stopping.wait(min(1.0, 0.1 * trouble))
+                continue
+            if not found:
+                self._changed.wait(self._pause())
+                self._changed.clear()
+
+    def _pause(self) -> float:
+        quiet = time.monotonic() - self._active
+        return min(IDLE, max(QUICK, quiet / 20))
+
+    def _poll_once(self) -> int:
+        found = 0
+        for name in self._queues():
+            free = self._concurrency - len(self._running)
+            if free <= 0:
+                break
+            for task in self._client.poll(name, self.worker_id, free):
+                found += 1
+                self._accept(Call(task, self._served[name]))
+        return found
+
+    def _queues(self) -> list[str]:
+        """The queues worth a poll: all of them now and then, else those that hold something."""
+        names = list(self._served)
+        now = time.monotonic()
+        if len(names) <= 1 or now - self._shown > SHOW_UP:
+            self._shown = now
+            return names
+        sizes = self._client.queue_sizes(names)
+        return [name for name in names if sizes.get(name, 0) > self._running_of(name)]
+
+    def _running_of(self, name: str) -> int:
+        with self._lock:
+            return sum(call.task.task_def_name == name for call in self._running.values())
+
+    def _accept(self, call: Call) -> None:
+        self._active = time.monotonic()
+        if self._stopping.is_set():
+            self._hand_back(call)
+            return
+        with self._lock:
+            self._running[call.task.task_id] = call
+        known = self._remembered.get(call.key)
+        if known is not None:
+            self._run_in_thread(call, lambda: self._report(call, known))
+        elif call.served.tool.is_async:
+            asyncio.run_coroutine_threadsafe(self._run_async(call), self._event_loop())
+        else:
+            self._run_in_thread(call, lambda: self._run_sync(call))
+
+    def _run_in_thread(self, call: Call, target: Any) -> None:
+        threading.Thread(target=target, name=f"agentspan-{call.served.tool.name}", daemon=True).start()
+
+    def _event_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._start_thread("async", self._loop.run_forever)
+        return self._loop
+
+    # ---- running a call -------------------------------------------------------------------------------
+
+    def _run_sync(self, call: Call) -> None:
+        try:
+            value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
+            outcome = _completed(call, value)
+        except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
+            outcome = _raised(call, error)
+        self._finish(call, outcome)
+
+    async def _run_async(self, call: Call) -> None:
+        try:
+            value = await self._awaited(call)
+            outcome = _completed(call, value)
+        except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
+            outcome = _raised(call, error)
+        await asyncio.to_thread(self._finish, call, outcome)
+
+    async def _awaited(self, call: Call) -> Any:
+        tool = call.served.tool
+        try:
+            running = tool.invoke(call.task.input_data.get("args") or {}, call.context())
+            return await asyncio.wait_for(running, tool.timeout)
+        except TimeoutError as error:
+            raise _timed_out(call) from error
+
+    def _finish(self, call: Call, outcome: Json) -> None:
+        with self._lock:
+            if call.finished.is_set():
+                return
+            call.finished.set()
+        self._report(call, outcome)
+
+    # ---- reporting ------------------------------------------------------------------------------------
+
+    def _report(self, call: Call, outcome: Json) -> None:
+        """Give the outcome to the server, however long the server is away."""
+        self._remember(call, outcome)
+        trouble = 0
+        while True:
+            try:
+                self._client.update_task({**self._address(call), **outcome})
+                break
+            except NotFound:
+                log.warning("The server no longer knows the call %s; its result is dropped.", call)
+                break
+            except ServerRejected as error:
+                if error.status is not None and error.status < 500:
+                    log.error("The result of %s was refused: %s", call, error)
+                    outcome = _failed(call, f"The result could not be stored: {error.message}", final=True)
+                trouble = self._wait(trouble, call, error)
+            except ServerError as error:
+                trouble = self._wait(trouble, call, error)
+        with self._lock:
+            self._running.pop(call.task.task_id, None)
+        self._active = time.monotonic()
+        self._changed.set()
+
+    def _wait(self, trouble: int, call: Call, error: ServerError) -> int:
+        if trouble == 0:
+            log.warning("The result of %s waits until the server takes it: %s", call, error)
+        time.sleep(min(1.0, 0.1 * (trouble + 1)))
+        return trouble + 1
+
+    def _remember(self, call: Call, outcome: Json) -> None:
+        if outcome["status"] == "IN_PROGRESS":
+            return
+        with self._lock:
+            self._remembered[call.key] = outcome
+            while len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+
+    def _address(self, call: Call) -> Json:
+        return {
+            "taskId": call.task.task_id,
+            "workflowInstanceId": call.task.workflow_instance_id,
+            "workerId": self.worker_id,
+        }
+
+    # ---- leases and time limits -----------------------------------------------------------------------
+
+    def _watch_forever(self) -> None:
+        while not self._stopping.wait(0.25):
+            self._watch_once()
+
+    def _watch_once(self) -> None:
+        with self._lock:
+            calls = list(self._running.values())
+        for call in calls:
+            limit = call.served.tool.timeout
+            if limit is not None and not call.served.tool.is_async and time.monotonic() - call.started > limit:
+                self._run_in_thread(call, lambda call=call: self._finish(call, _raised(call, _timed_out(call))))
+            elif time.monotonic() - call.beaten > BEAT:
+                self._beat(call)
+
+    def _beat(self, call: Call) -> None:
+        call.beaten = time.monotonic()
+        beat: Json = {**self._address(call), "status": "IN_PROGRESS", "extendLease": True}
+        try:
+            self._client.update_task(beat)
+            if self._client.task(call.task.task_id).status not in PENDING:
+                call.lost.set()
+        except ServerError as error:
+            log.debug("No heartbeat for %s: %s", call, error)
+
+    # ---- the end --------------------------------------------------------------------------------------
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Poll no more, let running calls finish, hand back what is not done after `timeout` seconds."""
+        self._stopping.set()
+        self._changed.set()
+        deadline = time.monotonic() + timeout
+        while self._running and time.monotonic() < deadline:
+            self._watch_once()
+            time.sleep(0.02)
+        with self._lock:
+            rest = [call for call in self._running.values() if not call.finished.is_set()]
+        for call in rest:
+            call.finished.set()
+            self._hand_back(call)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _hand_back(self, call: Call) -> None:
+        """Put the call back into its queue, so that another worker takes it at once."""
+        result: Json = {**self._address(call), "status": "IN_PROGRESS", "callbackAfterSeconds": 0}
+        try:
+            self._client.update_task({**result, "outputData": call.task.output_data})
+            log.info("Handed back %s.", call)
+        except ServerError as error:
+            log.warning("Could not hand back %s; it is taken over when its lease ends: %s", call, error)
+
+
+# ---- outcomes: what a call's report says ----------------------------------------------------------------
+
+
+def _completed(call: Call, value: Any) -> Json:
+    output: Json = {"result": to_jsonable(value)}
+    if call.failures:
+        output["failures"] = call.failures
+    return {"status": "COMPLETED", "outputData": output}
+
+
+def _timed_out(call: Call) -> TimeoutError:
+    return TimeoutError(f"The tool {call.served.tool.name} was not done after {call.served.tool.timeout:g} s.")
+
+
+def _raised(call: Call, error: BaseException) -> Json:
+    if isinstance(error, ArgumentError | ResultError | ToolFailed):
+        log.info("%s failed for good: %s", call, error)
+        return _failed(call, str(error), final=True)
+    log.warning("%s raised in attempt %d", call, call.attempt, exc_info=error)
+    retry = call.served.tool.retry
+    message = f"{type(error).__name__}: {error}"
+    if len(call.failures) + 1 >= retry.attempts:
+        return _failed(call, message, final=True)
+    after = error.after if isinstance(error, RetryTool) and error.after is not None else None
+    delay = retry.delay_before(len(call.failures) + 2) if after is None else after
+    return _failed(call, message, final=False, delay=delay)
+
+
+def _failed(call: Call, message: str, *, final: bool, delay: float = 0.0) -> Json:
+    failure = {"attempt": call.attempt, "error": message, "at": int(time.time() * 1000), "final": final}
+    failures = [*call.failures, failure]
+    if final:
+        return {
+            "status": "FAILED_WITH_TERMINAL_ERROR",
+            "reasonForIncompletion": message[:500],
+            "outputData": {"error": message, "failures": failures},
+        }
+    return {
+        "status": "IN_PROGRESS",
+        "callbackAfterSeconds": round(delay),
+        "outputData": {"failures": failures},
+    }

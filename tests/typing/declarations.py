@@ -1,0 +1,61 @@
+"""Checked by `mypy --strict` and never run: what type checkers make of the declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, assert_type
+
+from agentspan.agent import Agent, ContextBudget, ModelSettings
+from agentspan.tool import Retry, Tool, ToolContext, tool
+
+
+@tool
+def bare(city: str, days: int = 1) -> list[str]:
+    return [city] * days
+
+
+@tool(retry=Retry(2), timeout=5)
+def configured(city: str) -> int:
+    return len(city)
+
+
+@tool
+async def asynchronous(city: str, context: ToolContext) -> int:
+    return len(city) + context.attempt
+
+
+def plain(text: str) -> str:
+    return text
+
+
+# A tool keeps the signature of its function.
+assert_type(bare("Rome", days=2), list[str])
+assert_type(configured("Rome"), int)
+assert_type(tool(plain, name="other")("x"), str)
+bare(1)  # type: ignore[arg-type]
+bare("Rome", nights=2)  # type: ignore[call-arg]
+configured()  # type: ignore[call-arg]
+
+
+async def awaits(context: ToolContext) -> None:
+    assert_type(await asynchronous("Rome", context), int)
+    coroutine: Coroutine[Any, Any, int] = asynchronous.invoke({"city": "Rome"}, context)
+    await coroutine
+    assert_type(bare.invoke({"city": "Rome"}, context), list[str])
+    await asynchronous("Rome")  # type: ignore[call-arg]
+
+
+# An agent takes tools and functions, in lists and tuples, and keeps tools.
+mixed: list[Tool[..., Any] | Callable[..., Any]] = [bare, asynchronous, plain]
+agent = Agent(name="a", model="openai/gpt-4o", tools=[bare, configured, asynchronous, plain])
+assert_type(agent.tools, tuple[Tool[..., Any], ...])
+Agent("a", model="openai/gpt-4o", tools=(bare,), context=ContextBudget(max_chars=10_000))
+Agent("a", model="openai/gpt-4o", tools=[bare])
+Agent("a", model="openai/gpt-4o", tools=[plain])
+Agent("a", model="openai/gpt-4o", tools=mixed)
+Agent("a", "openai/gpt-4o")  # type: ignore[call-arg]
+Agent("a", model="openai/gpt-4o", tools=["bare"])  # type: ignore[list-item]
+Agent("a", model="openai/gpt-4o", modl_settings=ModelSettings())  # type: ignore[call-arg]
+Agent("a", model="openai/gpt-4o", model_settings={"temperature": 1})  # type: ignore[arg-type]
+Retry(backoff="quadratic")  # type: ignore[arg-type]
+agent.model = "openai/o3"  # type: ignore[misc]

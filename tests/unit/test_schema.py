@@ -1,0 +1,637 @@
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import functools
+import json
+import pathlib
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, Optional
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from agentspan.errors import DefinitionError, InputError
+from agentspan.schema import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    ArgumentError,
+    Arguments,
+    ResultError,
+    check_text,
+    describe,
+    description,
+    is_async,
+    to_jsonable,
+)
+
+
+class Injected: ...
+
+
+class Color(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+class Address(BaseModel):
+    street: str
+    title: str = "home"  # a property that has the name of a keyword
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+    when: datetime.date
+    color: Color
+
+
+class Node(BaseModel):
+    value: int
+    children: list[Node] = []
+
+
+class Options(TypedDict, total=False):
+    deep: bool
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    name: str
+
+
+def of(function: Callable[..., object]) -> Arguments:
+    return describe(function, tool="t", inject=Injected)
+
+
+def properties(function: Callable[..., object]) -> dict[str, Any]:
+    return dict(of(function).schema["properties"])
+
+
+def refused(function: Callable[..., object]) -> str:
+    with pytest.raises(DefinitionError) as caught:
+        of(function)
+    assert caught.value.hint
+    assert "'t'" in caught.value.message
+    return caught.value.message
+
+
+# --- schema
+
+
+def test_a_schema_keeps_the_order_of_the_signature_and_says_what_is_required():
+    def f(zebra: str, apple: int = 3, mango: float = 0.5, ok: bool = True): ...
+
+    assert json.dumps(of(f).schema) == json.dumps(
+        {
+            "type": "object",
+            "properties": {
+                "zebra": {"type": "string"},
+                "apple": {"type": "integer", "default": 3},
+                "mango": {"type": "number", "default": 0.5},
+                "ok": {"type": "boolean", "default": True},
+            },
+            "required": ["zebra"],
+        }
+    )
+
+
+def test_no_parameters():
+    def f(): ...
+
+    assert of(f).schema == {"type": "object", "properties": {}, "required": []}
+    assert of(f).validate({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (list, {"type": "array", "items": {}}),
+        (dict, {"type": "object", "additionalProperties": True}),
+        (Any, {}),
+        (list[int], {"type": "array", "items": {"type": "integer"}}),
+        (dict[str, float], {"type": "object", "additionalProperties": {"type": "number"}}),
+        (Optional[int], {"anyOf": [{"type": "integer"}, {"type": "null"}]}),  # noqa: UP045
+        (Literal["a"], {"enum": ["a"], "type": "string"}),
+        (Literal["a", "b"], {"enum": ["a", "b"], "type": "string"}),
+        (Color, {"enum": ["red", "blue"], "type": "string"}),
+        (Annotated[int, Field(ge=1, description="d")], {"description": "d", "minimum": 1, "type": "integer"}),
+        (datetime.datetime, {"format": "date-time", "type": "string"}),
+        (pathlib.Path, {"format": "path", "type": "string"}),
+        (tuple[int, int], {"items": {"type": "integer"}, "maxItems": 2, "minItems": 2, "type": "array"}),
+        (
+            tuple[int, str],
+            {"items": {"anyOf": [{"type": "integer"}, {"type": "string"}]}, "maxItems": 2, "minItems": 2}
+            | {"type": "array"},
+        ),
+        (Options, {"properties": {"deep": {"type": "boolean"}}, "type": "object"}),
+    ],
+)
+def test_types(hint, expected):
+    def f(it): ...
+
+    f.__annotations__ = {"it": hint}
+    assert properties(f)["it"] == expected
+
+
+def test_classes_are_inlined_without_titles():
+    def f(points: list[Point], address: Address): ...
+
+    point = {
+        "properties": {"x": {"type": "integer"}, "y": {"default": 0, "type": "integer"}},
+        "required": ["x"],
+        "type": "object",
+    }
+    address = {
+        "properties": {"street": {"type": "string"}, "title": {"default": "home", "type": "string"}},
+        "required": ["street"],
+        "type": "object",
+    }
+    assert properties(f) == {"points": {"items": point, "type": "array"}, "address": address}
+
+
+def test_a_recursive_class_stays_a_reference():
+    def f(tree: Node): ...
+
+    schema = of(f).schema
+    assert schema["properties"]["tree"] == {"$ref": "#/$defs/Node"}
+    assert schema["$defs"]["Node"]["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
+    tree = of(f).validate({"tree": {"value": 1, "children": [{"value": 2}]}})["tree"]
+    assert tree == Node(value=1, children=[Node(value=2)])
+
+
+def test_a_tagged_union_has_no_references_left():
+    def f(pet: Annotated[Cat | Dog, Field(discriminator="kind")]): ...
+
+    pet = properties(f)["pet"]
+    assert [option["properties"]["kind"] for option in pet["anyOf"]] == [
+        {"enum": ["cat"], "type": "string"},
+        {"enum": ["dog"], "type": "string"},
+    ]
+    assert set(pet) == {"anyOf"}
+    assert of(f).validate({"pet": {"kind": "dog", "name": "Rex"}}) == {"pet": Dog(kind="dog", name="Rex")}
+
+
+def test_a_default_without_json_is_not_published():
+    marker = object()
+
+    def f(when: Any = marker, color: Color = Color.RED, limit: float = float("inf")): ...
+
+    assert properties(f) == {
+        "when": {},
+        "color": {"enum": ["red", "blue"], "type": "string", "default": "red"},
+        "limit": {"type": "number"},
+    }
+    assert of(f).schema["required"] == []
+
+
+def test_any_parameter_name_pydantic_would_dislike_works():
+    def f(_private: int, model_config: int, json: int, schema: int, copy: int, self_: int): ...
+
+    given = {"_private": 1, "model_config": 2, "json": 3, "schema": 4, "copy": 5, "self_": 6}
+    assert of(f).validate(given) == given
+
+
+def test_injected_parameters_are_not_published():
+    def f(query: str, whatever: Injected, other: Injected | None = None): ...
+
+    assert list(properties(f)) == ["query"]
+    assert of(f).injected == ("whatever", "other")
+    assert of(f).schema["required"] == ["query"]
+
+
+def test_hints_may_be_local_to_the_caller_or_a_closure():
+    class Local(BaseModel):
+        n: int
+
+    def enclosing(kind: type):
+        def f(it: Local, that: kind):  # type: ignore[valid-type]
+            return kind
+
+        return f
+
+    arguments = describe(enclosing(Point), tool="t", inject=Injected)
+    assert arguments.validate({"it": {"n": 1}, "that": {"x": 2}}) == {
+        "it": Local(n=1),
+        "that": Point(2),
+    }
+
+
+def test_a_function_that_calls_itself_can_be_described_while_it_is_defined():
+    @of
+    def f(n: int):
+        return f
+
+    assert list(f.schema["properties"]) == ["n"]
+
+
+def test_partials_methods_decorators_and_callables():
+    class Api:
+        def find(self, query: str): ...
+
+        def __call__(self, query: str): ...
+
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    @decorate
+    def wrapped(query: str): ...
+
+    def two(query: str, limit: int): ...
+
+    for function in (Api().find, Api(), wrapped):
+        assert list(properties(function)) == ["query"]
+    assert of(functools.partial(two, limit=3)).schema["required"] == ["query"]
+
+
+def test_is_async():
+    async def a(): ...
+
+    def b(): ...
+
+    class C:
+        async def __call__(self): ...
+
+    assert is_async(a)
+    assert is_async(C())
+    assert is_async(functools.partial(a))
+    assert not is_async(b)
+
+
+# --- refusals
+
+
+def test_what_cannot_be_described_is_refused_by_name():
+    def bare(query): ...
+
+    def many(*queries: str): ...
+
+    def free(**options: str): ...
+
+    def positional(query: str, /): ...
+
+    def unknown(query: Nowhere): ...  # type: ignore[name-defined] # noqa: F821
+
+    def call(query: Callable[[], int]): ...
+
+    def stream(query: Iterator[int]): ...
+
+    assert "parameter 'query' has no type hint" in refused(bare)
+    assert "*queries" in refused(many)
+    assert "**options" in refused(free)
+    assert "positional-only" in refused(positional)
+    assert "'Nowhere'" in refused(unknown)
+    assert "'query': collections.abc.Callable[[], int] has no JSON Schema" in refused(call)
+    assert "no JSON Schema" in refused(stream)
+
+
+def test_parameters_that_would_not_arrive_are_refused():
+    def method(method: str): ...
+
+    def field(query: str = Field("x")): ...
+
+    def accent(größe: int): ...
+
+    assert "overwrites" in refused(method)
+    assert "Field(...)" in refused(field)
+    assert "'größe'" in refused(accent)
+
+
+def test_generators_and_unreadable_builtins_are_refused():
+    def rows(query: str):
+        yield query
+
+    assert "generator" in refused(rows)
+    assert "cannot tell" in refused(dict)
+
+
+def test_a_method_without_its_object_gets_a_hint():
+    def f(self, query: str): ...
+
+    with pytest.raises(DefinitionError, match="'self'") as caught:
+        of(f)
+    assert "bound" in (caught.value.hint or "")
+
+
+# --- docstrings
+
+
+def google(city: str, days: int = 1):
+    """Weather forecast.
+
+    More about it.
+
+    Args:
+        city: Where, as
+            a name.
+        days (int): How many.
+
+    Returns:
+        A list.
+    """
+
+
+def numpy(city: str, days: int = 1):
+    """Weather forecast.
+
+    More about it.
+
+    Parameters
+    ----------
+    city : str
+        Where, as
+        a name.
+    days : int
+        How many.
+
+    Returns
+    -------
+    list
+        A list.
+    """
+
+
+def sphinx(city: str, days: int = 1):
+    """Weather forecast.
+
+    More about it.
+
+    :param city: Where, as
+        a name.
+    :param int days: How many.
+    :returns: A list.
+    """
+
+
+@pytest.mark.parametrize(
+    ("function", "rest"),
+    [
+        (google, "Returns:\n    A list."),
+        (numpy, "Returns\n-------\nlist\n    A list."),
+        (sphinx, ":returns: A list."),
+    ],
+)
+def test_docstrings(function, rest):
+    assert description(function) == f"Weather forecast.\n\nMore about it.\n\n{rest}"
+    assert {name: p["description"].split() for name, p in properties(function).items()} == {
+        "city": ["Where,", "as", "a", "name."],
+        "days": ["How", "many."],
+    }
+
+
+def test_a_numpy_section_at_the_end():
+    def f(city: str):
+        """Forecast.
+
+        Parameters
+        ----------
+        city : str
+            Where."""
+
+    assert description(f) == "Forecast."
+
+
+def test_the_hint_describes_better_than_the_docstring():
+    def f(a: Annotated[int, Field(description="hint")], b: Address):
+        """Do.
+
+        Args:
+            a: doc
+            b: doc
+        """
+
+    assert {name: p["description"] for name, p in properties(f).items()} == {"a": "hint", "b": "doc"}
+
+
+def test_prose_is_left_alone():
+    def f(a: int):
+        """Takes Parameters: none of note.
+
+        Args: it is said, are a word.
+        """
+
+    assert description(f) == "Takes Parameters: none of note.\n\nArgs: it is said, are a word."
+    assert description(lambda: None) == ""
+
+
+# --- validation
+
+
+def test_arguments_become_python_values():
+    def f(
+        n: int,
+        when: datetime.datetime,
+        where: pathlib.Path,
+        color: Color,
+        strict: Strict,
+        pair: tuple[int, str],
+        tags: set[str],
+        extra: float = 1.5,
+    ): ...
+
+    assert of(f).validate(
+        {
+            "n": "5",
+            "when": "2026-01-02T03:04:05Z",
+            "where": "/tmp",
+            "color": "blue",
+            "strict": {"when": "2026-01-02", "color": "red"},
+            "pair": [1, "a"],
+            "tags": ["a", "a"],
+        }
+    ) == {
+        "n": 5,
+        "when": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC),
+        "where": pathlib.Path("/tmp"),
+        "color": Color.BLUE,
+        "strict": Strict(when=datetime.date(2026, 1, 2), color=Color.RED),
+        "pair": (1, "a"),
+        "tags": {"a"},
+    }
+
+
+def test_every_problem_is_told_and_shown_short():
+    def f(limit: int, query: str, point: Point, color: Color = Color.RED): ...
+
+    with pytest.raises(ArgumentError) as caught:
+        of(f).validate({"limit": "x" * 500, "point": {}, "color": "green", "colour": 1})
+    lines = str(caught.value).splitlines()
+    assert lines[1] == "- colour: unknown; the tool takes limit, query, point, color"
+    assert lines[2].startswith("- limit: Input should be a valid integer")
+    assert lines[2].endswith("… (502 characters)")
+    assert len(lines[2]) < 330
+    assert lines[3:] == [
+        "- query: missing",
+        "- point.x: Field required",
+        "- color: Input should be 'red' or 'blue'; got \"green\"",
+    ]
+
+
+def test_a_long_list_of_problems_is_cut():
+    def f(numbers: list[int]): ...
+
+    with pytest.raises(ArgumentError) as caught:
+        of(f).validate({"numbers": ["x"] * 30})
+    assert str(caught.value).splitlines()[-1] == "- and 20 more"
+
+
+# What arrives is what Conductor made of a text that looked like JSON.
+def test_texts_that_the_server_parsed_become_texts_again():
+    def f(code: str, maybe: str | None, lines: list[str], named: dict[str, str], a: Address, n: Node): ...
+
+    arguments = {
+        "code": {"a": ["ü", 1.0]},
+        "maybe": [1],
+        "lines": ["x", {"b": 2}],
+        "named": {"k": []},
+        "a": {"street": {"c": 3}},
+        "n": {"value": 1, "children": [{"value": 2}]},
+    }
+    assert of(f).validate(arguments) == {
+        "code": '{"a":["ü",1.0]}',
+        "maybe": "[1]",
+        "lines": ["x", '{"b":2}'],
+        "named": {"k": "[]"},
+        "a": Address(street='{"c":3}'),
+        "n": Node(value=1, children=[Node(value=2)]),
+    }
+
+
+def test_structures_stay_where_they_are_allowed():
+    def f(either: str | dict, anything: Any, address: Address | None): ...
+
+    given = {"either": {"a": 1}, "anything": {"b": 2}, "address": {"street": "s"}}
+    assert of(f).validate(given) == {**given, "address": Address(street="s")}
+
+
+# --- results
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ("text", "text"),
+        ({2: "a", None: "b", True: "c"}, {"2": "a", "null": "b", "true": "c"}),
+        ((1, 2.5), [1, 2.5]),
+        ({"b", "a", "c"}, ["a", "b", "c"]),
+        (b"text", "text"),
+        (Point(1), {"x": 1, "y": 0}),
+        ([Address(street="s")], [{"street": "s", "title": "home"}]),
+        (Color.RED, "red"),
+        (datetime.date(2026, 1, 2), "2026-01-02"),
+        (decimal.Decimal("1.10"), "1.10"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (pathlib.Path("/a"), "/a"),
+        ("\\u0000 as text", "\\u0000 as text"),
+        (10**30, 10**30),
+    ],
+)
+def test_results_as_json(value, expected):
+    assert to_jsonable(value) == expected
+    assert json.loads(json.dumps(expected)) == expected
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+async def forgotten(): ...
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (float("nan"), "not JSON compliant"),
+        ({"a": [Point(float("inf"))]}, "not JSON compliant"),  # type: ignore[arg-type]
+        ((n for n in range(3)), "holds a generator"),
+        (iter([1]), "return a list"),
+        ([object()], "holds a object"),
+        (b"\xff", "base64"),
+        ("a\ud800", "lone surrogate"),
+        ({"\ud800": 1}, "lone surrogate"),
+        (["a\0"], "NUL"),
+        ({1: "a", "1": "b"}, "same as text"),
+        ({(1, 2): 3}, "keys must be"),
+        (nested(MAX_DEPTH + 1), "levels deep"),
+        (nested(5000), "levels deep"),
+        ("x" * MAX_BYTES, "2,500,002 bytes"),
+    ],
+)
+def test_results_that_would_not_arrive_intact_are_refused(value, words):
+    with pytest.raises(ResultError, match=words):
+        to_jsonable(value)
+
+
+def test_circles_and_coroutines_are_refused():
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(ResultError, match="Circular"):
+        to_jsonable(circle)
+    coroutine = forgotten()
+    with pytest.raises(ResultError, match="a coroutine"):
+        to_jsonable(coroutine)
+    coroutine.close()
+    with pathlib.Path(__file__).open() as file, pytest.raises(ResultError, match="a TextIOWrapper"):
+        to_jsonable(file)
+
+
+def test_the_deepest_and_largest_results_pass():
+    assert to_jsonable(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
+    wide = [[]] * (MAX_DEPTH * 2)
+    assert to_jsonable(wide) == wide
+    assert len(to_jsonable("x" * (MAX_BYTES - 2))) == MAX_BYTES - 2
+
+
+def test_check_text():
+    assert check_text("ok ü 🙂 ${x}", "the prompt") == "ok ü 🙂 ${x}"
+    for bad, words in [
+        (1, "must be a str"),
+        ("\0", "NUL"),
+        ("\udfff", "surrogate"),
+        ("é" * MAX_BYTES, "bytes"),
+    ]:
+        with pytest.raises(InputError, match=f"the prompt .*{words}"):
+            check_text(bad, "the prompt")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="syntax of Python 3.12")
+def test_type_aliases_are_resolved():
+    space: dict[str, Any] = {}
+    exec("type Names = list[str]\ndef f(names: Names): ...", space)
+    assert properties(space["f"]) == {"names": {"items": {"type": "string"}, "type": "array"}}
+
+
+def test_declarations_load_without_pydantic():
+    code = """if True:
+        import sys, types, importlib.util
+        package = types.ModuleType("agentspan")  # without what the package itself imports
+        package.__path__ = importlib.util.find_spec("agentspan").submodule_search_locations
+        sys.modules["agentspan"] = package
+        import agentspan.agent
+        print(*{"pydantic", "docstring_parser"} & sys.modules.keys())"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
