@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from agentspan.errors import ExecutionError, ExecutionFailed, ExecutionTerminated, ExecutionTimedOut, WaitTimeout
+from agentspan.errors import (
+    Conflict,
+    ExecutionError,
+    ExecutionFailed,
+    ExecutionTerminated,
+    ExecutionTimedOut,
+    WaitTimeout,
+)
 from agentspan.events import Event
 from agentspan.history import History
 from agentspan.records import WorkflowRecord
@@ -45,6 +52,63 @@ class AgentHandle:
             NotFound: The server has no such run.
         """
         return self._history.status()
+
+    def pause(self) -> None:
+        """Stop at the next task; what runs now finishes. `resume()` goes on.
+
+        Raises:
+            Conflict: The run is over, or paused already.
+        """
+        run = self._expect("pause", "RUNNING")
+        self._control(run, "pause")
+
+    def resume(self) -> None:
+        """Go on after `pause()`.
+
+        Raises:
+            Conflict: The run is not paused.
+        """
+        run = self._expect("resume", "PAUSED")
+        self._control(run, "resume")
+
+    def cancel(self, reason: str = "cancelled by a caller") -> None:
+        """End the run; tools that run now are told by `ToolContext.cancelled`.
+
+        Raises:
+            Conflict: The run is over.
+        """
+        self._expect("cancel", "RUNNING", "PAUSED")
+        self.runtime.client.terminate(self.execution_id, reason)
+
+    def retry(self) -> None:
+        """Go on at the very call that failed; nothing that finished is done again.
+
+        Raises:
+            Conflict: The run is alive, or ended with an answer.
+        """
+        run = self._expect("retry", "FAILED", "TERMINATED", "TIMED_OUT")
+        if run.output.get("finish_reason") == "max_turns":
+            raise Conflict(
+                f"Run {self.execution_id} used all its turns; there is no failed call to go on from.",
+                hint="Start a new run with a larger max_turns.",
+            )
+        self.runtime.client.control(self.execution_id, "retry", "POST", resumeSubworkflowTasks=True)
+
+    def _expect(self, verb: str, *statuses: str) -> WorkflowRecord:
+        run = self._history.run()
+        if run.status not in statuses:
+            raise Conflict(
+                f"Run {self.execution_id} is {run.status}: it cannot {verb}.",
+                hint=f"To {verb}, a run must be {' or '.join(statuses)}.",
+            )
+        return run
+
+    def _control(self, run: WorkflowRecord, verb: str) -> None:
+        """Apply to the segment that runs too: Conductor does so for the one execution it is given."""
+        segment = self._history.latest_segment(run)
+        if segment is not None and segment.workflow_id != run.workflow_id and not segment.ended:
+            self.runtime.client.control(segment.workflow_id, verb)
+        self.runtime.client.control(run.workflow_id, verb)
 
     def stream(self, from_: int = 0, *, timeout: float | None = None) -> EventStream:
         """The run's events, from the one after the cursor `from_`, until the run is over.

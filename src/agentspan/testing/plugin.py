@@ -45,9 +45,15 @@ class Stage:
     _scripts: dict[str, Script] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def play(self, script: Script, provider: str = "openai") -> str:
-        """Let a new model follow `script`; what to give as `Agent(model=…)`."""
-        name = f"scripted-{next(_numbers)}"
+    def play(self, script: Script, provider: str = "openai", name: str | None = None) -> str:
+        """Let a model follow `script`; what to give as `Agent(model=…)`.
+
+        Args:
+            script: What it answers.
+            provider: Whose HTTP it speaks: openai or anthropic.
+            name: The model's name, such as `gpt-4o`; a new one unless given.
+        """
+        name = name or f"scripted-{next(_numbers)}"
         with self._lock:
             self._scripts[name] = script
         return f"{provider}/{name}"

@@ -1,0 +1,270 @@
+"""The embedded server, for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+from click.testing import CliRunner
+
+from agentspan.cli.server import server_group
+from agentspan.errors import LocalServerError
+from agentspan.server import LocalServer, ServerState
+from agentspan.server._health import wait_until
+
+CANARY = r"sk-${canary}\u0041-" + uuid.uuid4().hex
+WAIT = 150.0
+HARD_LIMIT = 10 << 20
+
+pytestmark = pytest.mark.timeout(420)
+
+
+class Provider:
+    """An address that models are asked at; it only notes with what key."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.url = ""
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    noted = Provider()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            noted.keys.add(self.headers["Authorization"])
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        noted.url = f"http://127.0.0.1:{server.server_port}/v1"
+        yield noted
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[LocalServer]:
+    """A running server that was given a secret, and whose starter had others in its environment."""
+    server = LocalServer(tmp_path_factory.mktemp("server"), port=0, model_urls={"openai": provider.url})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", CANARY)
+        patch.setenv("UNRELATED_SECRET", CANARY)
+        server.start(wait=WAIT)
+    yield server
+    server.stop()
+
+
+def state_of(server: LocalServer) -> ServerState:
+    state = server.status()
+    assert state is not None
+    return state
+
+
+def run(server: LocalServer, *tasks: dict[str, Any], wait: bool = True, **values: Any) -> dict[str, Any]:
+    """Run tasks as a workflow of their own; return the execution."""
+    name = f"test_{uuid.uuid4().hex}"
+    definition = {"name": name, "version": 1, "schemaVersion": 2, "tasks": list(tasks), "ownerEmail": "a@b.c"}
+    start = {"name": name, "version": 1, "workflowDef": definition, "input": values}
+    answer = requests.post(f"{server.url}/api/workflow", json=start, timeout=60)
+    assert answer.ok, answer.text[:500]
+    if wait:
+        assert wait_until(lambda: execution(server, answer.text)["status"] != "RUNNING", 60)
+    return execution(server, answer.text)
+
+
+def execution(server: LocalServer, execution_id: str) -> dict[str, Any]:
+    answer = requests.get(f"{server.url}/api/workflow/{execution_id}", timeout=60)
+    answer.raise_for_status()
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def inline(reference: str, **inputs: Any) -> dict[str, Any]:
+    return {
+        "name": reference,
+        "taskReferenceName": reference,
+        "type": "INLINE",
+        "inputParameters": {"evaluatorType": "graaljs", "expression": "1", **inputs},
+    }
+
+
+def test_it_is_well_and_says_so(server: LocalServer) -> None:
+    state = state_of(server)
+
+    assert state.healthy
+    assert state.url == server.url == f"http://127.0.0.1:{state.port}"
+    assert state.providers == ("openai",)
+    assert state.log == server.log
+    assert requests.get(f"{state.url}/health", timeout=10).json()["healthy"]
+
+
+def test_it_listens_on_this_machine_only(server: LocalServer) -> None:
+    process = psutil.Process(state_of(server).pid)
+
+    listening = [c.laddr for c in process.net_connections("all") if c.status == psutil.CONN_LISTEN]
+
+    assert [(a.ip.removeprefix("::ffff:"), a.port) for a in listening] == [("127.0.0.1", state_of(server).port)]
+
+
+def test_starting_twice_gives_the_same_server(server: LocalServer) -> None:
+    again = LocalServer(server.data_dir, port=1).start(wait=WAIT)
+
+    assert again == state_of(server)
+
+
+def test_another_server_cannot_have_its_port(server: LocalServer, tmp_path: Path) -> None:
+    other = LocalServer(tmp_path, port=state_of(server).port)
+
+    with pytest.raises(LocalServerError, match="in use by another Conductor server") as caught:
+        other.start(wait=WAIT)
+
+    assert "--port" in (caught.value.hint or "")
+    assert other.status() is None
+    assert state_of(server).healthy
+
+
+def test_the_command_line_tells_the_same(server: LocalServer) -> None:
+    arguments = ["status", "--data-dir", str(server.data_dir), "-o"]
+
+    text = CliRunner().invoke(server_group, [*arguments, "text"]).stdout
+    data = json.loads(CliRunner().invoke(server_group, [*arguments, "json"]).stdout)
+
+    assert text.startswith(f"RUNNING  {server.url}  Conductor ")
+    assert data == {"running": True, **json.loads(json.dumps(state_of(server).as_dict()))}
+
+
+def test_getting_ready_leaves_no_trace(server: LocalServer) -> None:
+    found = requests.get(f"{server.url}/api/workflow/search?query=workflowType=agentspan.warmup", timeout=10).json()
+    names = [d["name"] for d in requests.get(f"{server.url}/api/metadata/workflow", timeout=10).json()]
+
+    assert found["totalHits"] == 0
+    assert "agentspan.warmup" not in names
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks into /proc")
+def test_its_process_shows_no_secret(server: LocalServer) -> None:
+    process = psutil.Process(state_of(server).pid)
+
+    assert CANARY not in str(process.environ())
+    assert CANARY not in str(process.cmdline())
+    assert set(process.environ()) <= {"PATH", "HOME", "LANG", "TZ", "TMPDIR"} | {
+        name for name in os.environ if name.startswith("LC_")
+    }
+
+
+def test_its_folder_holds_no_secret(server: LocalServer) -> None:
+    files = [path for path in server.data_dir.rglob("*") if path.is_file()]
+
+    assert files
+    assert not [path for path in files if CANARY.encode() in path.read_bytes()]
+    assert not (server.data_dir / "server.properties").exists()
+
+
+NAMES = ["OPENAI_API_KEY", "UNRELATED_SECRET", "conductor.ai.openai.api-key", "workflow.secrets.OPENAI_API_KEY"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "workflow.env.OPENAI_API_KEY", "sun.java.command"])
+def test_no_template_reaches_a_secret(server: LocalServer, name: str) -> None:
+    template = "${" + name + "}"
+    fork = {
+        "name": "fork",
+        "taskReferenceName": "fork",
+        "type": "FORK_JOIN_DYNAMIC",
+        "dynamicForkTasksParam": "tasks",
+        "dynamicForkTasksInputParamName": "inputs",
+        "inputParameters": {"tasks": "${workflow.input.tasks}", "inputs": "${workflow.input.inputs}"},
+    }
+    join = {"name": "join", "taskReferenceName": "join", "type": "JOIN", "joinMode": "SYNC"}
+
+    done = run(
+        server,
+        inline("plain", seen=template, inside=f"<{template}>"),
+        fork,
+        join,
+        tasks=[inline("forked")],
+        inputs={"forked": {"seen": template, "evaluatorType": "graaljs", "expression": "$.seen"}},
+    )
+
+    assert done["status"] == "COMPLETED"
+    assert CANARY not in json.dumps(done)
+
+
+def test_a_model_is_asked_with_the_very_key(server: LocalServer, provider: Provider) -> None:
+    chat = {
+        "name": "chat",
+        "taskReferenceName": "chat",
+        "type": "LLM_CHAT_COMPLETE",
+        "inputParameters": {
+            "llmProvider": "openai",
+            "model": "gpt-5",
+            "messages": [{"role": "user", "message": "hello"}],
+        },
+    }
+
+    done = run(server, chat)
+
+    assert provider.keys == {f"Bearer {CANARY}"}
+    assert CANARY not in json.dumps(done)
+
+
+def test_big_payloads_survive_a_crash(tmp_path: Path) -> None:
+    server = LocalServer(tmp_path, port=0)
+    text = "x" * (HARD_LIMIT - 4096)
+    human = {"name": "human", "taskReferenceName": "human", "type": "HUMAN", "inputParameters": {}}
+    try:
+        first = server.start(wait=WAIT)
+        waiting = run(server, human, wait=False, text=text)["workflowId"]
+        psutil.Process(first.pid).kill()
+        assert wait_until(lambda: server.status() is None, 10)
+
+        second = server.start(wait=WAIT)
+
+        assert (second.pid != first.pid, second.url) == (True, first.url)
+        assert execution(server, waiting)["input"]["text"] == text
+        task = execution(server, waiting)["tasks"][0]
+        done = {"workflowInstanceId": waiting, "taskId": task["taskId"], "status": "COMPLETED", "outputData": {}}
+        requests.post(f"{server.url}/api/tasks", json=done, timeout=30).raise_for_status()
+        assert wait_until(lambda: execution(server, waiting)["status"] == "COMPLETED", 30)
+    finally:
+        assert server.stop()
+    assert server.stop() is False
+    assert server.status() is None
+
+
+def test_a_context_stops_what_it_started(tmp_path: Path) -> None:
+    with LocalServer(tmp_path, port=0) as server:
+        pid = state_of(server).pid
+        with LocalServer(tmp_path) as same:
+            assert state_of(same).pid == pid
+        assert state_of(server).healthy
+
+    assert server.status() is None
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_server_that_cannot_start(tmp_path: Path) -> None:
+    (tmp_path / "conductor.db").write_text("this is not a database, and long enough to be looked at " * 100)
+    server = LocalServer(tmp_path, port=0)
+
+    with pytest.raises(LocalServerError, match="the server ended while it was starting") as caught:
+        server.start(wait=WAIT)
+
+    assert str(server.log) in (caught.value.hint or "")
+    assert server.status() is None
