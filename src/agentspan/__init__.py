@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agentspan.agents import __all__ as __all__
+if TYPE_CHECKING:
+    from agentspan.agents import *  # noqa: F403 - the same names, for type checkers
+    from agentspan.agents import __all__ as __all__
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    # Late, so that `agentspan --help` does not wait for pydantic.
+    public = import_module("agentspan.agents")
+    if name != "__all__" and name not in public.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("agentspan.agents"), name)
+    return getattr(public, name)

@@ -17,7 +17,7 @@ from agentspan.errors import (
 from agentspan.events import Event
 from agentspan.history import History
 from agentspan.records import WorkflowRecord
-from agentspan.result import AgentResult, AgentStatus, Usage, answer_text
+from agentspan.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason
 
 if TYPE_CHECKING:
     from agentspan.runtime import AgentRuntime
@@ -228,7 +228,7 @@ def result_of(run: WorkflowRecord) -> AgentResult:
         output=answer_text(run.output.get("result")),
         execution_id=run.workflow_id,
         status=run.status,
-        finish_reason=str(run.output.get("finish_reason") or "stop").lower(),
+        finish_reason=finish_reason(run.output.get("finish_reason")),
         steps=int(run.output.get("steps") or 0),
         usage=Usage.of(run.output.get("usage")),
     )

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from agentspan.client import Conductor
 from agentspan.compiler import SEGMENT, tool_of_task, turn_of
 from agentspan.errors import NotFound
-from agentspan.events import WAITING_AFTER, Draft, Event, segment_drafts
+from agentspan.events import Event
+from agentspan.projection import WAITING_AFTER, Draft, segment_drafts
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.result import AgentStatus, MissingWorker, Usage, answer_text
 

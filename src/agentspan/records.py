@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-RunStatus = Literal["RUNNING", "PAUSED", "COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"]
+from agentspan.result import ENDED, RunStatus
+
 TaskStatus = Literal[
     "SCHEDULED",
     "IN_PROGRESS",
@@ -23,7 +24,6 @@ TaskStatus = Literal[
     "SKIPPED",
 ]
 
-ENDED: frozenset[str] = frozenset({"COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"})
 PENDING: frozenset[str] = frozenset({"SCHEDULED", "IN_PROGRESS"})
 
 

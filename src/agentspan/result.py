@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from agentspan.records import ENDED, RunStatus
+RunStatus = Literal["RUNNING", "PAUSED", "COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"]
+
+ENDED: frozenset[str] = frozenset({"COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"})
 
 
 @dataclass(frozen=True)
@@ -139,3 +141,12 @@ def answer_text(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+_FINISH_REASONS = {"max_tokens": "length", "refusal": "content_filter"}
+
+
+def finish_reason(value: Any) -> str:
+    """Why the model stopped, in one spelling for all providers."""
+    reason = str(value or "stop").lower()
+    return _FINISH_REASONS.get(reason, reason)

@@ -77,15 +77,19 @@ def state_of(server: LocalServer) -> ServerState:
     return state
 
 
-def run(server: LocalServer, *tasks: dict[str, Any], wait: bool = True, **values: Any) -> dict[str, Any]:
-    """Run tasks as a workflow of their own; return the execution."""
+def submit(server: LocalServer, *tasks: dict[str, Any], **values: Any) -> requests.Response:
+    """Start tasks as a workflow of their own."""
     name = f"test_{uuid.uuid4().hex}"
     definition = {"name": name, "version": 1, "schemaVersion": 2, "tasks": list(tasks), "ownerEmail": "a@b.c"}
     start = {"name": name, "version": 1, "workflowDef": definition, "input": values}
-    answer = requests.post(f"{server.url}/api/workflow", json=start, timeout=60)
+    return requests.post(f"{server.url}/api/workflow", json=start, timeout=60)
+
+
+def run(server: LocalServer, *tasks: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """Run tasks as a workflow of their own; return the finished execution."""
+    answer = submit(server, *tasks, **values)
     assert answer.ok, answer.text[:500]
-    if wait:
-        assert wait_until(lambda: execution(server, answer.text)["status"] != "RUNNING", 60)
+    assert wait_until(lambda: execution(server, answer.text)["status"] != "RUNNING", 60)
     return execution(server, answer.text)
 
 
@@ -177,11 +181,30 @@ def test_its_folder_holds_no_secret(server: LocalServer) -> None:
     assert not (server.data_dir / "server.properties").exists()
 
 
-NAMES = ["OPENAI_API_KEY", "UNRELATED_SECRET", "conductor.ai.openai.api-key", "workflow.secrets.OPENAI_API_KEY"]
+SECRETS = [
+    "OPENAI_API_KEY",
+    "UNRELATED_SECRET",
+    "conductor.ai.openai.api-key",
+    "workflow.secrets.OPENAI_API_KEY",
+    "workflow.env.OPENAI_API_KEY",
+    "sun.java.command",
+]
 
 
-@pytest.mark.parametrize("name", [*NAMES, "workflow.env.OPENAI_API_KEY", "sun.java.command"])
-def test_no_template_reaches_a_secret(server: LocalServer, name: str) -> None:
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_template_in_a_definition_reaches_a_secret(server: LocalServer, name: str) -> None:
+    template = "${" + name + "}"
+
+    answer = submit(server, inline("plain", seen=template, inside=f"<{template}>"))
+
+    # A template that leads nowhere is refused; the engine takes what it knows, in the environment for instance.
+    assert answer.status_code == (200 if name.startswith(("workflow.", "sun.")) else 400)
+    if answer.ok:
+        assert CANARY not in json.dumps(execution(server, answer.text))
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_template_in_a_fork_reaches_a_secret(server: LocalServer, name: str) -> None:
     template = "${" + name + "}"
     fork = {
         "name": "fork",
@@ -192,15 +215,9 @@ def test_no_template_reaches_a_secret(server: LocalServer, name: str) -> None:
         "inputParameters": {"tasks": "${workflow.input.tasks}", "inputs": "${workflow.input.inputs}"},
     }
     join = {"name": "join", "taskReferenceName": "join", "type": "JOIN", "joinMode": "SYNC"}
+    inputs = {"forked": {"seen": template, "evaluatorType": "graaljs", "expression": "$.seen"}}
 
-    done = run(
-        server,
-        inline("plain", seen=template, inside=f"<{template}>"),
-        fork,
-        join,
-        tasks=[inline("forked")],
-        inputs={"forked": {"seen": template, "evaluatorType": "graaljs", "expression": "$.seen"}},
-    )
+    done = run(server, fork, join, tasks=[inline("forked")], inputs=inputs)
 
     assert done["status"] == "COMPLETED"
     assert CANARY not in json.dumps(done)
@@ -230,7 +247,7 @@ def test_big_payloads_survive_a_crash(tmp_path: Path) -> None:
     human = {"name": "human", "taskReferenceName": "human", "type": "HUMAN", "inputParameters": {}}
     try:
         first = server.start(wait=WAIT)
-        waiting = run(server, human, wait=False, text=text)["workflowId"]
+        waiting = submit(server, human, text=text).text
         psutil.Process(first.pid).kill()
         assert wait_until(lambda: server.status() is None, 10)
 

@@ -157,7 +157,7 @@ def test_a_damaged_download(engine: Engine, java: Java, mirror: Mirror) -> None:
 def test_nobody_at_the_mirror(engine: Engine, java: Java, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTSPAN_MAVEN_URL", "http://127.0.0.1:9")
 
-    with pytest.raises(LocalServerError, match="cannot download the server from http://127.0.0.1:9"):
+    with pytest.raises(LocalServerError, match=r"cannot download the server from http://127\.0\.0\.1:9"):
         ensure(engine, java)
 
 
@@ -185,7 +185,7 @@ def test_a_given_jar_is_verified(engine: Engine, java: Java, tmp_path: Path) -> 
 
 
 def test_a_given_jar_that_is_not_there(engine: Engine, java: Java, tmp_path: Path) -> None:
-    with pytest.raises(LocalServerError, match="AGENTSPAN_SERVER_JAR names .* which is not a file"):
+    with pytest.raises(LocalServerError, match=r"AGENTSPAN_SERVER_JAR names .* which is not a file"):
         ensure(engine, java, AGENTSPAN_SERVER_JAR=str(tmp_path / "no.jar"))
 
 
@@ -194,7 +194,7 @@ def test_a_failed_unpacking(engine: Engine, tmp_path: Path, mirror: Mirror) -> N
     broken.write_text("#!/bin/sh\necho 'No space left on device' >&2\nexit 1\n")
     broken.chmod(0o755)
 
-    with pytest.raises(LocalServerError, match="cannot unpack .*No space left on device"):
+    with pytest.raises(LocalServerError, match=r"cannot unpack .*No space left on device"):
         ensure(engine, Java(broken, "25"))
 
     assert not engine.is_whole()

@@ -189,6 +189,7 @@ def _agent_workflow(agent: Agent) -> Json:
             "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
             "instructions": literal(agent.instructions),
             "tools": [_tool_spec(tool) for tool in agent.tools],
+            "programs": {name: literal(t.program(name)) for name in ("plan", "transcript")},
         },
     )
     output = {key: ref(f"{SEGMENT}.output.{key}") for key in ("result", "finish_reason", "steps", "usage")}
@@ -239,6 +240,7 @@ def _segment(agent: Agent) -> Json:
             "previous",
             "instructions",
             "tools",
+            "programs",
         ],
         outputParameters={
             "transcript": ref(f"transcript_{last}.output.result"),
@@ -253,6 +255,7 @@ def _open(description: str) -> Json:
         "open",
         "open",
         description,
+        literal(t.program("open")),
         transcript=ref("workflow.input.transcript"),
         history=ref("workflow.input.messages"),
         prompt=ref("workflow.input.prompt"),
@@ -284,6 +287,7 @@ def _model_call(agent: Agent, reference: str, **inputs: Any) -> Json:
             **_model_settings(agent.model_settings),
             **inputs,
         },
+        retryCount=retry.attempts - 1,  # Conductor reads a retryCount of 0 only here (3.32.3, tried)
         taskDefinition={"name": name, "ownerApp": OWNER, **_retry_fields(retry), "timeoutSeconds": 0},
     )
 
@@ -316,6 +320,7 @@ def _plan(agent: Agent, turn: int) -> Json:
         "plan",
         f"plan_{turn}",
         "What the model asks for: which tools, with what arguments, or the end.",
+        ref("workflow.input.programs.plan"),
         calls=ref(f"{llm}.toolCalls"),
         finish_reason=ref(f"{llm}.finishReason"),
         prompt_tokens=ref(f"{llm}.promptTokens"),
@@ -366,6 +371,7 @@ def _transcript(agent: Agent, turn: int, before: str) -> Json:
         "transcript",
         f"transcript_{turn}",
         "The transcript the next model call gets.",
+        ref("workflow.input.programs.transcript"),
         transcript=ref(f"{before}.output.result"),
         calls=ref(f"plan_{turn}.output.result.calls"),
         ref=f"tool_{turn}",

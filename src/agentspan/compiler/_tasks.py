@@ -46,15 +46,10 @@ def task(kind: str, name: str, reference: str, inputs: Json | None = None, **fie
     }
 
 
-def jq(name: str, reference: str, description: str, **inputs: Any) -> Json:
-    """JSON_JQ_TRANSFORM running the program `name` over its inputs."""
-    return task(
-        "JSON_JQ_TRANSFORM",
-        name,
-        reference,
-        {"queryExpression": program(name), **inputs},
-        description=description,
-    )
+def jq(name: str, reference: str, description: str, query: str, **inputs: Any) -> Json:
+    """JSON_JQ_TRANSFORM running the program `query` over its inputs."""
+    inputs = {"queryExpression": query, **inputs}
+    return task("JSON_JQ_TRANSFORM", name, reference, inputs, description=description)
 
 
 def switch(name: str, reference: str, on: str, cases: dict[str, list[Json]]) -> Json:

@@ -52,7 +52,7 @@ def _add_message(turns: list[Turn], message: dict[str, Any]) -> None:
 
 def _calls_in(message: dict[str, Any]) -> tuple[ToolCall, ...]:
     return tuple(
-        ToolCall(block["id"], block["name"], block["input"], json.dumps(block["input"]))
+        ToolCall(block["id"], block["name"], block["input"], json.dumps(block["input"], sort_keys=True))
         for block in _blocks(message, "tool_use")
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -39,14 +39,17 @@ class ToolResult:
     Attributes:
         call_id: The call it answers.
         name: The tool; empty when the call itself is not in the transcript any more.
-        output: The answer, parsed when it is JSON, else the text.
         text: The answer exactly as it was sent.
     """
 
     call_id: str
     name: str
-    output: Any
     text: str
+
+    @cached_property
+    def output(self) -> Any:
+        """The answer, parsed when it is JSON, else the text."""
+        return parse_json(self.text)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class ModelRequest:
         body: The request as it was sent.
         headers: Its headers in lower case; the values of those that carry keys are removed.
         fingerprint: The same for the same model and transcript, in every process.
+        tokens: An estimate of the tokens sent: four bytes each.
         attempt: How often this server has seen this very transcript, this time included. With it a script
             can fail a call and let its retry pass. It counts per transcript: two runs with the same
             prompt share it, and a restarted process begins again.
@@ -106,6 +110,7 @@ class ModelRequest:
     body: dict[str, Any] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     fingerprint: str
+    tokens: int
     attempt: int = 1
 
     @property
@@ -131,11 +136,6 @@ class ModelRequest:
         """The last of `tool_results`, or None when the model has not just called a tool."""
         return self.tool_results[-1] if self.tool_results else None
 
-    @cached_property
-    def tokens(self) -> int:
-        """An estimate of the tokens sent: four characters each."""
-        return estimate_tokens(json.dumps(self.body, separators=(",", ":")))
-
     def call_id(self, index: int) -> str:
         """The id of the reply's call at `index`.
 
@@ -146,14 +146,25 @@ class ModelRequest:
         return f"{prefix}_{self.turn}_{index}_{self.fingerprint[:12]}"
 
 
-def fingerprint_of(body: Mapping[str, Any]) -> str:
-    """A hash of the model and the transcript in a request's body."""
-    asked = {name: body.get(name) for name in ("model", "messages", "input")}
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+def fingerprint_of(model: str, turns: tuple[Turn, ...]) -> str:
+    """A hash of the model and the transcript."""
+    digest = hashlib.blake2b(digest_size=12)
+    for text in (model, *(text for turn in turns for text in _texts(turn))):
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
+    return digest.hexdigest()
 
 
-def estimate_tokens(text: str) -> int:
+def _texts(turn: Turn) -> Iterator[str]:
+    yield from (turn.role, turn.text)
+    for call in turn.tool_calls:
+        yield from (call.id, call.name, call.text or "")
+    for result in turn.tool_results:
+        yield from (result.call_id, result.text)
+
+
+def estimate_tokens(text: str | bytes) -> int:
     """Give a plausible number of tokens for a text."""
     return max(1, len(text) // CHARS_PER_TOKEN)
 
@@ -168,7 +179,7 @@ def read_result(call_id: str, text: str, before: list[Turn]) -> ToolResult:
     """Read a result; its tool's name is looked up in the turns before it."""
     calls = (call for entry in reversed(before) for call in entry.tool_calls)
     name = next((call.name for call in calls if call.id == call_id), "")
-    return ToolResult(call_id, name, parse_json(text), text)
+    return ToolResult(call_id, name, text)
 
 
 def add_results(turns: list[Turn], results: tuple[ToolResult, ...]) -> None:

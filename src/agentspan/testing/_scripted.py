@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from agentspan.testing import _anthropic, _openai, _protocol
-from agentspan.testing._conversation import ModelRequest, fingerprint_of
+from agentspan.testing._conversation import ModelRequest, estimate_tokens, fingerprint_of
 from agentspan.testing._http import HOST, Answer, JsonServer
 from agentspan.testing._replies import Failure, Reply
 from agentspan.testing._wire import Wire
@@ -204,7 +204,8 @@ def _read(wire: Wire, headers: Mapping[str, str], data: bytes) -> ModelRequest:
         tools=asked.tools,
         body=body,
         headers=shown,
-        fingerprint=fingerprint_of(body),
+        fingerprint=fingerprint_of(body["model"], asked.messages),
+        tokens=estimate_tokens(data),
     )
 
 

@@ -1,0 +1,106 @@
+"""What every command shares: how it is found, and how it fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from agentspan.errors import AgentspanError
+
+if TYPE_CHECKING:
+    from agentspan.agents import AgentRuntime
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Session:
+    """The options of `agentspan` itself.
+
+    Attributes:
+        server_url: The server that was named; None leaves it to the settings.
+        debug: Whether to show tracebacks.
+    """
+
+    server_url: str | None = None
+    debug: bool = False
+
+    def runtime(self) -> AgentRuntime:
+        """A connection to the server; nothing is sent yet."""
+        from agentspan.runtime import AgentRuntime  # noqa: PLC0415 - loads Conductor's client, half a second
+
+        return AgentRuntime(self.server_url)
+
+
+class Failure(click.ClickException):
+    """An error as the user sees it: what happened, and what to do next."""
+
+    def __init__(self, message: str, *, hint: str | None = None, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.exit_code = exit_code
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """Tell an error in one line and, where there is one, a hint."""
+        if isinstance(error, AgentspanError):
+            return cls(error.message, hint=error.hint, exit_code=error.exit_code)
+        message = f"unexpected {type(error).__name__}: {error}".rstrip(": ")
+        return cls(message, hint="`agentspan --debug …` shows where; please report it.")
+
+    def show(self, file: Any = None) -> None:
+        """Print the error to stderr."""
+        click.echo(f"Error: {self.message}", err=True)
+        if self.hint:
+            click.echo(f"       {self.hint}", err=True)
+
+
+class Root(click.Group):
+    """The group of all nouns; each is imported when it is used."""
+
+    def __init__(self, *args: Any, nouns: Mapping[str, tuple[str, str]], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._nouns = dict(nouns)
+        # What click guesses from when a noun was mistyped.
+        self.commands = {name: click.Command(name, help=text) for name, (_, text) in nouns.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The nouns."""
+        return sorted(self._nouns)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a noun."""
+        if cmd_name not in self._nouns:
+            return None
+        module, _, name = self._nouns[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the nouns without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._nouns[name][1]) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; whatever goes wrong is told in a line, and sets the exit code."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - the last place that can tell a user in words
+            _tell(ctx, error)
+
+
+def _tell(ctx: click.Context, error: Exception) -> NoReturn:
+    session = ctx.find_object(Session)
+    if session.debug if session else os.environ.get("AGENTSPAN_DEBUG"):
+        raise error
+    raise Failure.of(error) from error

@@ -1,0 +1,37 @@
+"""Events of a run as short lines for people."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from agentspan.agents import Event
+from agentspan.cli._output import shorten
+
+
+def line_of(event: Event) -> str:
+    """One event on one line."""
+    match event.type:
+        case "step":
+            return f"step {event.step}"
+        case "tool_call":
+            arguments = ", ".join(f"{name}={_text(value)}" for name, value in (event.args or {}).items())
+            return "  " + shorten(f"→ {event.tool_name}({arguments})")
+        case "tool_result":
+            return "  " + shorten(f"← {event.tool_name}: {_text(event.result)}")
+        case "tool_retry":
+            return "  " + shorten(f"↻ {event.tool_name}: attempt {event.attempt} failed: {event.error}")
+        case "model_retry":
+            return "  " + shorten(f"↻ model: attempt {event.attempt} failed: {event.error}")
+        case "waiting":
+            return "  " + shorten(f"… {event.tool_name}: {event.error}")
+        case "resumed":
+            return f"  … {event.tool_name or 'model'}: goes on"
+        case "error":
+            return shorten(f"failed: {event.error}", 300)
+        case "done":
+            return "done"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

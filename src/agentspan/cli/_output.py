@@ -1,0 +1,122 @@
+"""How answers are printed: for people, as JSON, or as one JSON object a line.
+
+stdout carries the answer and nothing else; what a command says about its work goes to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from agentspan.result import AgentStatus, MissingWorker
+
+Output = Literal["text", "json", "jsonl"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WIDTH = 100
+
+
+def output_option(command: F) -> F:
+    """Give a command `-o text|json|jsonl`, and `--json` for short."""
+    chosen = click.option(
+        "-o",
+        "--output",
+        "output",
+        type=click.Choice(["text", "json", "jsonl"]),
+        default="text",
+        show_default=True,
+        help="How to print the answer; jsonl is one JSON object a line.",
+    )
+    alias = click.option("--json", "output", flag_value="json", help="The same as -o json.")
+    return chosen(alias(command))
+
+
+def example(command: str) -> str:
+    """The end of a command's help: something to copy."""
+    return f"\b\nExample:\n  {command}"
+
+
+def say(text: str) -> None:
+    """Tell the user what is going on, on stderr."""
+    click.echo(text, err=True)
+
+
+def emit(value: Mapping[str, Any], output: Output, file: IO[str] | None = None) -> None:
+    """Print one object as JSON."""
+    text = _compact(value) if output == "jsonl" else json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo(text, file=file)
+
+
+def emit_all(values: Iterable[Mapping[str, Any]], output: Output) -> None:
+    """Print objects: a line each as they come, or an array at the end."""
+    if output == "jsonl":
+        for value in values:
+            click.echo(_compact(value))
+    else:
+        click.echo(json.dumps(list(values), indent=2, ensure_ascii=False))
+
+
+@contextmanager
+def reserved_stdout() -> Iterator[IO[str]]:
+    """Keep stdout for the answer: what a user's own code prints meanwhile goes to stderr."""
+    stdout = sys.stdout
+    with redirect_stdout(sys.stderr):
+        yield stdout
+
+
+def _compact(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def shorten(text: str, width: int = _WIDTH) -> str:
+    """A text on one line, cut where it gets too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `12s`, `4m32s`, `1h04m10s`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m{rest:02}s"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows in columns, two spaces apart."""
+    widths = [max(len(row[column]) for row in (headings, *rows)) for column in range(len(headings))]
+    for row in (headings, *rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def status_lines(status: AgentStatus, now: datetime) -> Iterator[str]:
+    """A run at one moment: its state, then what it does or waits for."""
+    yield f"{status.status}  step {status.step} / {status.max_steps}  elapsed {duration(status.elapsed)}"
+    yield f"  agent    {status.agent}"
+    if status.current_task and not status.is_complete:
+        yield f"  doing    {status.current_task}"
+    for missing in status.missing_workers:
+        yield f"  waits    {_missing(missing, now)}"
+    if status.status == "PAUSED":
+        yield "  waits    for somebody to resume it"
+    if status.error:
+        yield f"  error    {shorten(status.error, 2 * _WIDTH)}"
+    if status.output:
+        yield f"  answer   {shorten(status.output)}"
+    if status.usage.total_tokens:
+        yield f"  tokens   {status.usage.prompt_tokens:,} in, {status.usage.completion_tokens:,} out"
+
+
+def _missing(missing: MissingWorker, now: datetime) -> str:
+    waiting = duration((now - missing.since).total_seconds())
+    last = f"the last one asked {duration((now - missing.last_poll).total_seconds())} ago" if missing.last_poll else ""
+    nobody = last or "none has ever asked for it"
+    return f"for a worker that serves {missing.tool}, since {waiting}: {nobody}"

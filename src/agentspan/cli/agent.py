@@ -1,0 +1,262 @@
+"""`agentspan agent`: runs of agents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from agentspan.agents import Agent, ExecutionError, compile_agent
+from agentspan.cli import _runs
+from agentspan.cli._app import INTERRUPTED, Session
+from agentspan.cli._events import line_of
+from agentspan.cli._load import load_agent
+from agentspan.cli._logs import show_logs
+from agentspan.cli._output import (
+    Output,
+    duration,
+    emit,
+    emit_all,
+    example,
+    output_option,
+    reserved_stdout,
+    say,
+    status_lines,
+    table,
+)
+from agentspan.records import ENDED, RunStatus
+
+if TYPE_CHECKING:
+    from agentspan.agents import AgentHandle, AgentResult, AgentRuntime, AgentStatus, Event
+
+RUN_FAILED = 3
+SOMEBODY_MUST_ACT = 8
+HAND_BACK_AFTER = 3.0
+"""Seconds that running tool calls get after Ctrl-C; what is not done then goes back into the queue."""
+
+_target = click.argument("target", metavar="MODULE:AGENT")
+_prompt = click.argument("prompt")
+_id = click.argument("execution_id", metavar="ID")
+
+
+@click.group("agent")
+def agent_group() -> None:
+    """Start runs of agents, watch them, read what they gave.
+
+    MODULE:AGENT is `package.module:agent` or `file.py:agent`; `:agent` may be left out where there is only one.
+    ID is a run's id, or the beginning of one.
+    """
+
+
+@agent_group.command("run", epilog=example('agentspan agent run support.py:agent "Where is order 17?"'))
+@_target
+@_prompt
+@output_option
+@click.pass_context
+def run(context: click.Context, target: str, prompt: str, output: Output) -> None:
+    """Start a run, serve its tools here, and print its answer.
+
+    What happens is shown on stderr; with -o jsonl the events go to stdout instead. PROMPT may be `-`: then it is
+    read from stdin. Ctrl-C detaches: the run goes on, and its tools wait for a worker. The exit code is 3 when the
+    run ends without an answer.
+    """
+    session = context.ensure_object(Session)
+    agent = load_agent(target)
+    show_logs(debug=session.debug)
+    with session.runtime() as runtime, reserved_stdout() as stdout:
+        handle = runtime.start(agent, _read(prompt))
+        say(_started(handle))
+        seen = 0
+        try:
+            for event in handle.stream():
+                seen = event.seq
+                if output == "jsonl":
+                    emit(event.to_json(), output, stdout)
+                else:
+                    say(line_of(event))
+        except KeyboardInterrupt:
+            _detach(runtime, handle, agent, target, seen)
+            context.exit(INTERRUPTED)
+    if output != "jsonl":
+        _show_result(handle, output)
+    else:
+        handle.result()
+
+
+@agent_group.command("start", epilog=example('agentspan agent start support.py:agent "Where is order 17?"'))
+@_target
+@_prompt
+@output_option
+@click.pass_obj
+def start(session: Session, target: str, prompt: str, output: Output) -> None:
+    """Start a run and return at once.
+
+    Its tools are served by workers: `agentspan worker start MODULE:AGENT`. PROMPT may be `-`: then it is read from
+    stdin.
+    """
+    agent = load_agent(target)
+    handle = session.runtime().start(agent, _read(prompt), serve=False)
+    if output == "text":
+        click.echo(_started(handle))
+    else:
+        emit({"execution_id": handle.execution_id, "agent": agent.name, "status": "RUNNING"}, output)
+    if agent.tools:
+        say(f"Its tools need a worker: agentspan worker start {target}")
+
+
+@agent_group.command("status", epilog=example("agentspan agent status 7744cf11"))
+@_id
+@click.option(
+    "--exit-status",
+    is_flag=True,
+    help="Exit with 3 when the run ended without an answer, with 8 when it stands still until somebody acts: "
+    "resumes it, or starts a worker.",
+)
+@output_option
+@click.pass_context
+def status(context: click.Context, execution_id: str, exit_status: bool, output: Output) -> None:
+    """Say what a run is doing, and what it waits for."""
+    found = _handle(context, execution_id).get_status()
+    if output == "text":
+        click.echo("\n".join(status_lines(found, _now())))
+    else:
+        emit(found.to_json(), output)
+    if exit_status:
+        context.exit(_exit_code(found))
+
+
+@agent_group.command("stream", epilog=example("agentspan agent stream 7744cf11 -o jsonl --from 12"))
+@_id
+@click.option("--from", "from_", type=click.IntRange(0), default=0, metavar="SEQ", help="Begin after this event.")
+@output_option
+@click.pass_context
+def stream(context: click.Context, execution_id: str, from_: int, output: Output) -> None:
+    """Show a run's events, from its first one until its end.
+
+    It can be stopped and started at any time, from any machine; the events are the same. The exit code is 3 when
+    the run ends without an answer.
+    """
+    handle = _handle(context, execution_id)
+    failures: list[Event] = []
+    events = _noting_failure(handle.stream(from_), failures)
+    if output == "text":
+        for event in events:
+            click.echo(line_of(event))
+            if event.type == "done":
+                click.echo(event.output)
+    else:
+        emit_all((event.to_json() for event in events), output)
+    if failures:
+        context.exit(RUN_FAILED)
+
+
+@agent_group.command("list", epilog=example("agentspan agent list --status RUNNING"))
+@click.option("--agent", metavar="NAME", help="Only runs of this agent.")
+@click.option("--status", type=click.Choice(get_args(RunStatus), case_sensitive=False), help="Only runs in this state.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@output_option
+@click.pass_obj
+def list_runs(session: Session, agent: str | None, status: str | None, limit: int, output: Output) -> None:
+    """List runs of agents, the newest first."""
+    now = _now()
+    found = list(islice(_runs.runs(session.runtime().client, agent=agent, status=status), limit))
+    if output != "text":
+        emit_all((_runs.as_json(run, now) for run in found), output)
+    elif not found:
+        say("There are no such runs.")
+    else:
+        rows = [
+            (run.workflow_id, run.workflow_type, run.status, _ago(run, now), duration(_runs.elapsed(run, now)))
+            for run in found
+        ]
+        click.echo("\n".join(table(("ID", "AGENT", "STATUS", "STARTED", "DURATION"), rows)))
+
+
+@agent_group.command("result", epilog=example("agentspan agent result 7744cf11 --wait"))
+@_id
+@click.option("--wait", is_flag=True, help="Wait for the end of the run.")
+@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Wait for it, but no longer than this.")
+@output_option
+@click.pass_context
+def result(context: click.Context, execution_id: str, wait: bool, timeout: float | None, output: Output) -> None:
+    """Print the answer of a run.
+
+    The exit code is 3 when the run ended without one, and 1 when it is not over.
+    """
+    patience = timeout if timeout is not None or wait else 0.0
+    _show_result(_handle(context, execution_id), output, patience)
+
+
+@agent_group.command("compile", epilog=example("agentspan agent compile support.py:agent"))
+@_target
+@output_option
+def compile_(target: str, output: Output) -> None:
+    """Print the Conductor definitions an agent is compiled to. It needs no server."""
+    definition = compile_agent(load_agent(target))
+    if output == "jsonl":
+        emit_all((*definition.at_version(1), *definition.tasks), output)
+    else:
+        click.echo(definition.to_json(), nl=False)
+
+
+def _handle(context: click.Context, given: str) -> AgentHandle:
+    from agentspan.handle import AgentHandle  # noqa: PLC0415 - loads Conductor's client, which `compile` does not need
+
+    runtime = context.ensure_object(Session).runtime()
+    return AgentHandle(_runs.find_id(runtime, given), runtime)
+
+
+def _read(prompt: str) -> str:
+    return click.get_text_stream("stdin").read().strip() if prompt == "-" else prompt
+
+
+def _started(handle: AgentHandle) -> str:
+    return f"STARTED  execution_id={handle.execution_id}"
+
+
+def _detach(runtime: AgentRuntime, handle: AgentHandle, agent: Agent, target: str, seen: int) -> None:
+    runtime.shutdown(HAND_BACK_AFTER)
+    say("\nDetached. The run is not cancelled: it goes on, on the server.")
+    say(f"  agentspan agent status {handle.execution_id}")
+    say(f"  agentspan agent stream {handle.execution_id} --from {seen}")
+    if agent.tools:
+        say(f"  agentspan worker start {target}    serves its tools again")
+
+
+def _show_result(handle: AgentHandle, output: Output, timeout: float | None = None) -> None:
+    try:
+        found: AgentResult = handle.result(timeout)
+    except ExecutionError:
+        if output != "text":  # a script wants to read what ended, too
+            emit(handle.get_status().to_json(), output)
+        raise
+    if output == "text":
+        click.echo(found.output)
+    else:
+        emit(found.to_json(), output)
+
+
+def _noting_failure(events: Any, failures: list[Event]) -> Iterator[Event]:
+    for event in events:
+        if event.type == "error":
+            failures[:] = [event]
+        elif event.type == "resumed":
+            failures.clear()
+        yield event
+
+
+def _exit_code(status: AgentStatus) -> int:
+    if status.status in ENDED:
+        return 0 if status.status == "COMPLETED" else RUN_FAILED
+    return SOMEBODY_MUST_ACT if status.is_waiting else 0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _ago(run: _runs.RunSummary, now: datetime) -> str:
+    return f"{duration((now - _runs.started(run)).total_seconds())} ago"

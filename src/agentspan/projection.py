@@ -1,0 +1,176 @@
+"""Events from the stored execution, and from nothing else.
+
+The order is that of the run's structure, not of the clock: a turn's calls, then its results in
+the order of the calls. So the sequence only ever grows at its end, every reader gets the same
+one, and `seq` can serve as a cursor, before and after any restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from agentspan.compiler import TURNS_PER_SEGMENT, tool_of_task, turn_of
+from agentspan.events import Event, EventType
+from agentspan.records import PENDING, TaskRecord, WorkflowRecord
+
+WAITING_AFTER = 5.0
+"""Seconds a tool call may wait for a worker before that becomes an event."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """An event before it has its place in the sequence."""
+
+    type: EventType
+    step: int
+    at: int
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def numbered(self, execution_id: str, seq: int) -> Event:
+        """The event at its place."""
+        moment = datetime.fromtimestamp(self.at / 1000, UTC)
+        return Event(
+            type=self.type,
+            execution_id=execution_id,
+            seq=seq,
+            step=self.step,
+            timestamp=moment,
+            **self.details,
+        )
+
+
+def segment_drafts(segment: WorkflowRecord, now: int) -> Iterator[Draft]:
+    """The events of one segment (or of an agent without tools), as far as it got.
+
+    Args:
+        segment: The stored execution, with its tasks.
+        now: Milliseconds since 1970: a call nobody has taken by now counts as waiting.
+    """
+    turns = _by_turn(segment.tasks)
+    before = int(segment.input.get("steps") or 0)
+    for turn in range(1, TURNS_PER_SEGMENT + 1):
+        tasks = turns.get(turn, {})
+        if not tasks.get("llm"):
+            return
+        yield from _model_drafts(tasks["llm"][1], before + turn, segment)
+        plan = _last(tasks.get("plan", {}).get(1, []))
+        if plan is None or plan.status != "COMPLETED":
+            return
+        planned = plan.output_data["result"]
+        if planned["mode"] not in ("one", "many", "none"):
+            return
+        complete = yield from _call_drafts(planned, plan, tasks, before + turn, now)
+        if not complete:
+            return
+
+
+def _by_turn(tasks: Iterable[TaskRecord]) -> dict[int, dict[str, dict[int, list[TaskRecord]]]]:
+    turns: dict[int, dict[str, dict[int, list[TaskRecord]]]] = {}
+    for task in tasks:
+        place = turn_of(task.reference_task_name)
+        if place is not None:
+            kind, turn, call = place
+            turns.setdefault(turn, {}).setdefault(kind, {}).setdefault(call, []).append(task)
+    return turns
+
+
+def _last(attempts: list[TaskRecord]) -> TaskRecord | None:
+    return attempts[-1] if attempts else None
+
+
+def _model_drafts(attempts: list[TaskRecord], step: int, segment: WorkflowRecord) -> Iterator[Draft]:
+    allowed = _model_retries(segment)
+    yield Draft(type="step", step=step, at=attempts[0].scheduled_time)
+    for number, task in enumerate(attempts, 1):
+        if task.status in PENDING or task.status == "COMPLETED":
+            return
+        reason = task.reason_for_incompletion or task.status
+        final = task.status != "FAILED" or task.retry_count >= allowed
+        kind: EventType = "error" if final else "model_retry"
+        yield Draft(type=kind, step=step, at=task.end_time, details={"error": reason, "attempt": number})
+        if final and number < len(attempts):
+            yield Draft(type="resumed", step=step, at=attempts[number].scheduled_time)
+
+
+def _model_retries(segment: WorkflowRecord) -> int:
+    for task in segment.workflow_definition.get("tasks", []):
+        if task.get("type") == "LLM_CHAT_COMPLETE":
+            return int((task.get("taskDefinition") or {}).get("retryCount", 0))
+    return 0
+
+
+def _call_drafts(
+    planned: dict[str, Any],
+    plan: TaskRecord,
+    tasks: dict[str, dict[int, list[TaskRecord]]],
+    step: int,
+    now: int,
+) -> Generator[Draft, None, bool]:
+    """The turn's calls and, in their order, what became of them; returns whether all are done."""
+    calls = planned["calls"]
+    for call in calls:
+        details = {**_who(call), "args": call["args"]}
+        yield Draft(type="tool_call", step=step, at=plan.end_time, details=details)
+    for number, call in enumerate(calls, 1):
+        if call["task"] is None:
+            error = f"There is no tool named {call['name']}."
+            yield _result_draft(call, step, plan.end_time, {"error": error})
+            continue
+        attempts = tasks.get("tool", {}).get(number, [])
+        for task in attempts:
+            yield from _attempt_drafts(task, call, step, now)
+        if not attempts or attempts[-1].status in PENDING:
+            return False
+        last = attempts[-1]
+        yield _result_draft(call, step, last.end_time, _output_of(last))
+    return True
+
+
+def _who(call: dict[str, Any]) -> dict[str, Any]:
+    name = tool_of_task(call["task"]) if call["task"] else call["name"]
+    return {"call_id": call["id"], "tool_name": name}
+
+
+def _attempt_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int) -> Iterator[Draft]:
+    yield from _waiting_drafts(task, call, step, now)
+    for failure in task.output_data.get("failures", []):
+        details = {**_who(call), "error": failure["error"], "attempt": failure["attempt"]}
+        if failure.get("final"):
+            return
+        yield Draft(type="tool_retry", step=step, at=failure["at"], details=details)
+    if task.retried:
+        details = {
+            **_who(call),
+            "error": task.reason_for_incompletion or "The worker died.",
+            "attempt": task.retry_count + 1,
+        }
+        yield Draft(type="tool_retry", step=step, at=task.end_time, details=details)
+
+
+def _waiting_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int) -> Iterator[Draft]:
+    due = task.scheduled_time + 1000 * task.callback_after_seconds
+    taken = task.start_time or now
+    if taken - due < WAITING_AFTER * 1000:
+        return
+    at = due + int(WAITING_AFTER * 1000)
+    yield Draft(type="waiting", step=step, at=at, details={**_who(call), "error": "No worker has taken it."})
+    if task.start_time:
+        yield Draft(type="resumed", step=step, at=task.start_time, details=_who(call))
+
+
+def _output_of(task: TaskRecord) -> dict[str, Any]:
+    if "result" in task.output_data or "error" in task.output_data:
+        return task.output_data
+    return {"error": task.reason_for_incompletion or f"The task ended as {task.status}."}
+
+
+def _result_draft(call: dict[str, Any], step: int, at: int, output: dict[str, Any]) -> Draft:
+    details = _who(call)
+    if "result" in output:
+        details["result"] = output["result"]
+    else:
+        details |= {"result": {"error": output["error"]}, "error": output["error"]}
+    return Draft(type="tool_result", step=step, at=at, details=details)
