@@ -7,6 +7,7 @@ what an agent is.
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -183,7 +184,23 @@ class Conductor:
         """Who polled a queue, and when last."""
         return _POLLS.validate_python(self.call("GET", "/tasks/queue/polldata", [("taskType", task_name)]) or [])
 
+    # ---- models ---------------------------------------------------------------------------------------
+
+    def model_providers(self) -> dict[str, bool]:
+        """Whether the server can call each model provider; empty where it does not tell."""
+        found = self._find("/providers/status") or {}
+        return {item["name"]: bool(item["configured"]) for item in found.get("providers") or []}
+
     # ---- health ---------------------------------------------------------------------------------------
+
+    def started_at(self) -> int:
+        """When the server's process started, in milliseconds since 1970; 0 where it does not tell."""
+        try:
+            answer = self._http.get(f"{self.settings.base_url}/actuator/prometheus")
+        except httpx.TransportError as error:
+            raise _unreachable(self.settings.base_url, error) from error
+        found = re.search(r"^process_start_time_seconds(?:\{[^}]*\})? (\S+)", answer.text, re.MULTILINE)
+        return int(float(found[1]) * 1000) if found else 0
 
     def check(self) -> None:
         """Raise `ServerUnreachable` unless a Conductor answers and is healthy."""

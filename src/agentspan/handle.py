@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agentspan.errors import (
     Conflict,
@@ -12,15 +12,19 @@ from agentspan.errors import (
     ExecutionFailed,
     ExecutionTerminated,
     ExecutionTimedOut,
+    ServerUnreachable,
     WaitTimeout,
 )
 from agentspan.events import Event
 from agentspan.history import History
 from agentspan.records import WorkflowRecord
-from agentspan.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason, reason_text
+from agentspan.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from agentspan.runtime import AgentRuntime
+
+T = TypeVar("T")
 
 FIRST_LOOK = 0.01
 """Seconds between the first looks at a run; each later pause is a quarter longer, up to `LAST_LOOK`."""
@@ -131,9 +135,12 @@ class AgentHandle:
             ExecutionTimedOut: It met the agent's own time limit.
             WaitTimeout: `timeout` is over and the run is not.
         """
-        client = self.runtime.client
-        run = _look(lambda: client.workflow(self.execution_id, tasks=False), self.execution_id, timeout)
-        return result_of(run)
+        wait = _Wait(self, timeout)
+        while True:
+            run = wait.reading(lambda: self.runtime.client.workflow(self.execution_id, tasks=False))
+            if run.ended:
+                return result_of(run)
+            wait.pause(moved=False)
 
 
 class EventStream:
@@ -149,63 +156,73 @@ class EventStream:
 
     def __iter__(self) -> Iterator[Event]:
         history = self.handle._history
-        deadline = _Deadline(self._timeout)
-        pause = _Pause()
+        wait = _Wait(self.handle, self._timeout)
         while True:
-            run = history.run()
-            fresh = history.events(run)[self.cursor :]
+            run, events = wait.reading(lambda: _with_events(history))
+            fresh = events[self.cursor :]
             for event in fresh:
                 self.cursor = event.seq
                 yield event
             if run.ended:
                 return
-            if fresh:
-                pause.reset()
-            deadline.check(self.handle.execution_id)
-            pause.take()
+            wait.pause(moved=bool(fresh))
 
     def get_result(self) -> AgentResult:
         """Wait for the end of the run and return what it gave; raises as `AgentHandle.result` does."""
         return self.handle.result(self._timeout)
 
 
-class _Pause:
-    """Pauses that get longer while nothing happens."""
-
-    def __init__(self) -> None:
-        self._seconds = FIRST_LOOK
-
-    def reset(self) -> None:
-        self._seconds = FIRST_LOOK
-
-    def take(self) -> None:
-        time.sleep(self._seconds)
-        self._seconds = min(LAST_LOOK, self._seconds * 1.25)
+def _with_events(history: History) -> tuple[WorkflowRecord, list[Event]]:
+    run = history.run()
+    return run, history.events(run)
 
 
-class _Deadline:
-    """The moment at which a caller stops waiting."""
+class _Wait:
+    """Waiting for a run: pauses that get longer while nothing happens, a deadline, and the watchdog.
 
-    def __init__(self, timeout: float | None) -> None:
+    A server that goes away while we wait is waited for; one that was never there is an error.
+    """
+
+    def __init__(self, handle: AgentHandle, timeout: float | None) -> None:
+        self._execution_id = handle.execution_id
         self._timeout = timeout
         self._start = time.monotonic()
+        self._seconds = FIRST_LOOK
+        self._connected = False
+        self._watchdog = Watchdog(handle.runtime.client)
+        self._watchdog.watch(handle.execution_id)
 
-    def check(self, execution_id: str) -> None:
+    def reading(self, read: Callable[[], T]) -> T:
+        """What `read` gives, once the server answers."""
+        while True:
+            try:
+                found = read()
+            except ServerUnreachable:
+                if not self._connected:
+                    raise
+                self._watchdog.hurry()
+                self.pause(moved=False)
+            else:
+                self._connected = True
+                return found
+
+    def pause(self, *, moved: bool) -> None:
+        """Wait before the next look.
+
+        Raises:
+            WaitTimeout: The caller's time is over.
+        """
         if self._timeout is not None and time.monotonic() - self._start > self._timeout:
             raise WaitTimeout(
-                f"Run {execution_id} was not over after {self._timeout:g} s; it goes on.",
-                hint=f"`agentspan agent status {execution_id}` says what it is doing.",
+                f"Run {self._execution_id} was not over after {self._timeout:g} s; it goes on.",
+                hint=f"`agentspan agent status {self._execution_id}` says what it is doing.",
             )
-
-
-def _look(read: Callable[[], WorkflowRecord], execution_id: str, timeout: float | None) -> WorkflowRecord:
-    deadline, pause = _Deadline(timeout), _Pause()
-    while True:
-        run = read()
-        if run.ended:
-            return run
-        deadline.check(execution_id)
-        pause.take()
+        self._seconds = FIRST_LOOK if moved else min(LAST_LOOK, self._seconds * 1.25)
+        time.sleep(self._seconds)
+        try:
+            self._watchdog.round()
+        except ServerUnreachable:
+            self._watchdog.hurry()
 
 
 _ENDINGS: dict[str, type[ExecutionError]] = {
@@ -218,7 +235,7 @@ _ENDINGS: dict[str, type[ExecutionError]] = {
 def result_of(run: WorkflowRecord) -> AgentResult:
     """The result of a run that is over; raises when it ended without one."""
     if run.status in _ENDINGS:
-        reason = run.reason_for_incompletion or "no reason given"
+        reason = reason_text(run.reason_for_incompletion or "no reason given")
         raise _ENDINGS[run.status](
             f"Run {run.workflow_id} of agent {run.workflow_name} ended as {run.status}: {reason}",
             execution_id=run.workflow_id,

@@ -12,7 +12,7 @@ from agentspan.errors import NotFound
 from agentspan.events import Event
 from agentspan.projection import WAITING_AFTER, Draft, segment_drafts
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.result import AgentStatus, MissingWorker, Usage, answer_text
+from agentspan.result import AgentStatus, MissingWorker, Usage, answer_text, reason_text
 
 POLLED_LATELY = 20.0
 """Seconds since the last poll after which a queue counts as served by nobody."""
@@ -162,7 +162,7 @@ def _elapsed(run: WorkflowRecord) -> float:
 def _error(run: WorkflowRecord) -> str | None:
     if not run.ended or run.status == "COMPLETED":
         return None
-    return run.reason_for_incompletion or run.status
+    return reason_text(run.reason_for_incompletion or run.status)
 
 
 def _usage(run: WorkflowRecord, segment: WorkflowRecord | None) -> Usage:

@@ -15,6 +15,7 @@ from typing import Any
 from agentspan.compiler import TURNS_PER_SEGMENT, tool_of_task, turn_of
 from agentspan.events import Event, EventType
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.result import reason_text
 
 WAITING_AFTER = 5.0
 """Seconds a tool call may wait for a worker before that becomes an event."""
@@ -87,7 +88,7 @@ def _model_drafts(attempts: list[TaskRecord], step: int, segment: WorkflowRecord
     for number, task in enumerate(attempts, 1):
         if task.status in PENDING or task.status == "COMPLETED":
             return
-        reason = task.reason_for_incompletion or task.status
+        reason = reason_text(task.reason_for_incompletion or task.status)
         final = task.status != "FAILED" or task.retry_count >= allowed
         kind: EventType = "error" if final else "model_retry"
         yield Draft(type=kind, step=step, at=task.end_time, details={"error": reason, "attempt": number})
@@ -98,7 +99,7 @@ def _model_drafts(attempts: list[TaskRecord], step: int, segment: WorkflowRecord
 def _model_retries(segment: WorkflowRecord) -> int:
     for task in segment.workflow_definition.get("tasks", []):
         if task.get("type") == "LLM_CHAT_COMPLETE":
-            return int((task.get("taskDefinition") or {}).get("retryCount", 0))
+            return int(task.get("retryCount") or 0)  # the server overwrites the definition's own
     return 0
 
 

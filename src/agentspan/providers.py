@@ -40,6 +40,20 @@ _ALIASES = {
 _BY_LOWER_NAME = {name.lower(): name for name in PROVIDERS} | _ALIASES
 
 
+REPORTED = frozenset({"openai", "anthropic", "mistral", "cohere", "perplexity", "huggingface", "ollama"})
+"""Providers about which `GET /api/providers/status` can be believed.
+
+It asks for the others by names that Conductor's own table does not have, such as `grok` for `Grok`, and so
+reports them as not configured when they are (`ProviderController`, 3.32.1).
+"""
+
+
+def key_hint(provider: str) -> str:
+    """What to do when the server cannot call a provider."""
+    names = " and ".join(PROVIDERS.get(provider, ())) or "its settings"
+    return f"Set {names} in the environment of the Conductor server, and restart it."
+
+
 def find_provider(name: str) -> str | None:
     """Conductor's spelling of a provider's name (`grok` and `xai` are its `Grok`), or None."""
     return _BY_LOWER_NAME.get(name.lower())

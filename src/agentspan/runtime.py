@@ -14,7 +14,9 @@ from agentspan.agent import Agent
 from agentspan.client import Conductor
 from agentspan.compiler import compile_agent
 from agentspan.config import Settings, load_settings
+from agentspan.errors import ConfigError, InputError
 from agentspan.handle import AgentHandle, EventStream
+from agentspan.providers import REPORTED, key_hint
 from agentspan.registry import register
 from agentspan.result import AgentResult
 from agentspan.values import check_text, check_value
@@ -46,6 +48,7 @@ class AgentRuntime:
         self.client = Conductor(self.settings)
         self._host: WorkerHost | None = None
         self._versions: dict[str, int] = {}
+        self._providers: set[str] = set()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -94,15 +97,12 @@ class AgentRuntime:
             serve: Serve the agent's tools from this process, in the background.
 
         Raises:
-            InputError: The prompt or the context cannot be carried intact; nothing was sent.
+            InputError: The prompt, the messages or the context cannot be carried intact; nothing was sent.
+            ConfigError: The server has no key for the agent's model provider; nothing was started.
             ServerError: The server cannot be reached, or refuses.
         """
-        check_text(prompt, "prompt")
-        inputs: dict[str, Any] = {"prompt": prompt}
-        if messages:
-            inputs["messages"] = check_value(messages, "messages")
-        if context:
-            inputs["context"] = check_value(dict(context), "context")
+        inputs = _run_input(prompt, messages, context)
+        self._expect_provider(agent)
         version = self.register(agent)
         execution_id = self.client.start_workflow(agent.name, version, inputs)
         if serve and agent.tools:
@@ -134,6 +134,18 @@ class AgentRuntime:
                 signalled.wait()
             self.shutdown()
 
+    def _expect_provider(self, agent: Agent) -> None:
+        provider = agent.provider
+        if provider in self._providers or provider not in REPORTED:
+            return
+        if self.client.model_providers().get(provider) is False:
+            raise ConfigError(
+                f"The server at {self.settings.base_url} has no key for {provider}, the provider of {agent.model!r}, "
+                f"the model of agent {agent.name!r}.",
+                hint=key_hint(provider),
+            )
+        self._providers.add(provider)
+
     def shutdown(self, timeout: float = DRAIN) -> None:
         """Stop serving: running calls get `timeout` seconds to finish, the rest is handed back."""
         with self._lock:
@@ -148,6 +160,26 @@ class AgentRuntime:
                 self._host = WorkerHost(self.client)
                 atexit.register(self.shutdown)
             return self._host
+
+
+def _run_input(prompt: str, messages: object, context: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not check_text(prompt, "prompt").strip():
+        raise InputError("prompt is empty", hint="Models refuse a conversation in which the user says nothing.")
+    inputs: dict[str, Any] = {"prompt": prompt}
+    if messages:
+        inputs["messages"] = [_message(item, f"messages[{n}]") for n, item in enumerate(check_value(messages, "messages"))]
+    if context:
+        inputs["context"] = check_value(dict(context), "context")
+    check_value(inputs, "prompt, messages and context together")
+    return inputs
+
+
+def _message(item: Any, what: str) -> dict[str, str]:
+    if not isinstance(item, dict) or set(item) != {"role", "message"} or item["role"] not in ("user", "assistant"):
+        raise InputError(f"{what} must be {{'role': 'user' or 'assistant', 'message': str}}, not {str(item)[:100]}")
+    if not check_text(item["message"], f"{what}: message").strip():
+        raise InputError(f"{what}: message is empty")
+    return item
 
 
 @contextmanager

@@ -25,18 +25,22 @@ class ResultError(ValueError):
     """What a tool returned cannot be carried as JSON; the text is for the model."""
 
 
-def to_jsonable(value: object) -> Any:
+def to_jsonable(value: object, max_bytes: int = MAX_BYTES) -> Any:
     """What a tool returned, as plain JSON data.
 
     Models, dataclasses, enums, dates, decimals, UUIDs, paths, sets and tuples are written out the
     way pydantic does; bytes are text in UTF-8.
+
+    Args:
+        value: Anything.
+        max_bytes: How long its JSON may be.
 
     Raises:
         ResultError: When JSON, or Conductor, would not carry the value intact.
     """
     try:
         text = json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        problem = _text_problem(text, nul=_JSON_NUL)
+        problem = _text_problem(text, nul=_JSON_NUL, max_bytes=max_bytes)
         result = None if problem else json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
         raise ResultError(f"the result is nested more than {MAX_DEPTH} levels deep") from None
@@ -80,13 +84,19 @@ def check_value(value: object, what: str) -> Any:
         raise InputError(f"{what}: {str(error).removeprefix('the result ')}") from error
 
 
-def _text_problem(text: str, *, nul: re.Pattern[str]) -> str | None:
+def shown(text: str, most: int = 10_000) -> str:
+    """An error's text as Conductor carries it: cut where it is long, and odd characters spelled out."""
+    text = text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+def _text_problem(text: str, *, nul: re.Pattern[str], max_bytes: int = MAX_BYTES) -> str | None:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
         return f"has a lone surrogate at character {error.start}, which is no Unicode text and would become '?'"
-    if size > MAX_BYTES:
-        return f"takes {size:,} bytes, and Conductor carries no more than {MAX_BYTES:,} safely"
+    if size > max_bytes:
+        return f"takes {size:,} bytes, and no more than {max_bytes:,} can be carried safely"
     if nul.search(text):
         return "has a NUL character, which Conductor cannot store in Postgres"
     return None

@@ -19,12 +19,13 @@ from typing import Any
 
 from agentspan.agent import Agent
 from agentspan.client import Conductor
-from agentspan.compiler import tool_task_name
+from agentspan.compiler import segment_name, tool_task_name
 from agentspan.errors import NotFound, RetryTool, ServerError, ServerRejected, ToolFailed, WorkerError
 from agentspan.records import PENDING, TaskRecord
 from agentspan.schema import ArgumentError
 from agentspan.tool import Tool, ToolContext
-from agentspan.values import ResultError, to_jsonable
+from agentspan.values import MAX_BYTES, ResultError, shown, to_jsonable
+from agentspan.watchdog import Watchdog
 
 log = logging.getLogger("agentspan.worker")
 
@@ -38,6 +39,9 @@ QUICK, IDLE = 0.005, 0.08
 
 SHOW_UP = 5.0
 """Seconds between polls of every queue: what others read as "somebody serves this tool"."""
+
+DISCOVER = 3.0
+"""Seconds between searches for runs of the served agents that may stand still."""
 
 REMEMBERED = 1000
 """Finished calls whose results are kept, in case the server asks again because a report came late."""
@@ -59,6 +63,7 @@ class Call:
     served: Served
     started: float = field(default_factory=time.monotonic)
     beaten: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     finished: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
     progress: str | None = None
@@ -77,6 +82,11 @@ class Call:
     def attempt(self) -> int:
         """Which attempt this is, from 1: Conductor counts dead workers, we count what the tool raised."""
         return self.task.retry_count + len(self.failures) + 1
+
+    @property
+    def max_bytes(self) -> int:
+        """What the result may take: calls of one turn share it."""
+        return int(self._input("max_bytes") or MAX_BYTES)
 
     def context(self) -> ToolContext:
         """What the tool may ask about itself."""
@@ -131,6 +141,8 @@ class WorkerHost:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._active = time.monotonic()
         self._shown = 0.0
+        self._watchdog = Watchdog(client)
+        self._discovered = 0.0
 
     # ---- what it serves -------------------------------------------------------------------------------
 
@@ -169,6 +181,7 @@ class WorkerHost:
                 trouble = 0
             except ServerError as error:
                 trouble += 1
+                self._discovered = 0.0
                 if trouble == 1:
                     log.warning("Polling failed, will go on trying: %s", error)
                 self._stopping.wait(min(1.0, 0.1 * trouble))
@@ -211,6 +224,7 @@ class WorkerHost:
         if self._stopping.is_set():
             self._hand_back(call)
             return
+        self._watchdog.progressed(call.task.workflow_instance_id)
         with self._lock:
             self._running[call.task.task_id] = call
         known = self._remembered.get(call.key)
@@ -257,7 +271,8 @@ class WorkerHost:
             raise _timed_out(call) from error
 
     def _finish(self, call: Call, outcome: Json) -> None:
-        with self._lock:
+        # Under the call's lock: a heartbeat that overtakes the report would write the task back as running.
+        with call.lock:
             if call.finished.is_set():
                 return
             call.finished.set()
@@ -314,6 +329,22 @@ class WorkerHost:
     def _watch_forever(self) -> None:
         while not self._stopping.wait(0.25):
             self._watch_once()
+            try:
+                self._discover()
+                self._watchdog.round()
+            except ServerError as error:
+                log.debug("The watchdog could not look: %s", error)
+                self._watchdog.hurry()
+
+    def _discover(self) -> None:
+        """Watch what runs of our agents there are: a run whose worker has died is known to nobody else."""
+        if time.monotonic() - self._discovered < DISCOVER:
+            return
+        agents = sorted({served.agent for served in self._served.values()})
+        names = ",".join(segment_name(agent) for agent in agents)
+        for run in self._client.search(f"workflowType IN ({names}) AND status IN (RUNNING)", size=100):
+            self._watchdog.watch(run.workflow_id)
+        self._discovered = time.monotonic()
 
     def _watch_once(self) -> None:
         with self._lock:
@@ -326,14 +357,17 @@ class WorkerHost:
                 self._beat(call)
 
     def _beat(self, call: Call) -> None:
-        call.beaten = time.monotonic()
         beat: Json = {**self._address(call), "status": "IN_PROGRESS", "extendLease": True}
-        try:
-            self._client.update_task(beat)
-            if self._client.task(call.task.task_id).status not in PENDING:
-                call.lost.set()
-        except ServerError as error:
-            log.debug("No heartbeat for %s: %s", call, error)
+        with call.lock:
+            if call.finished.is_set():
+                return
+            call.beaten = time.monotonic()
+            try:
+                self._client.update_task(beat)
+                if self._client.task(call.task.task_id).status not in PENDING:
+                    call.lost.set()
+            except ServerError as error:
+                log.debug("No heartbeat for %s: %s", call, error)
 
     # ---- the end --------------------------------------------------------------------------------------
 
@@ -346,10 +380,12 @@ class WorkerHost:
             self._watch_once()
             time.sleep(0.02)
         with self._lock:
-            rest = [call for call in self._running.values() if not call.finished.is_set()]
+            rest = list(self._running.values())
         for call in rest:
-            call.finished.set()
-            self._hand_back(call)
+            with call.lock:
+                if not call.finished.is_set():
+                    call.finished.set()
+                    self._hand_back(call)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
 
@@ -367,7 +403,7 @@ class WorkerHost:
 
 
 def _completed(call: Call, value: Any) -> Json:
-    output: Json = {"result": to_jsonable(value)}
+    output: Json = {"result": to_jsonable(value, call.max_bytes)}
     if call.failures:
         output["failures"] = call.failures
     return {"status": "COMPLETED", "outputData": output}
@@ -392,6 +428,8 @@ def _raised(call: Call, error: BaseException) -> Json:
 
 
 def _failed(call: Call, message: str, *, final: bool, delay: float = 0.0) -> Json:
+    # Every attempt's message is kept, beside those of the turn's other calls.
+    message = shown(message, min(10_000, call.max_bytes // 50))
     failure = {"attempt": call.attempt, "error": message, "at": int(time.time() * 1000), "final": final}
     failures = [*call.failures, failure]
     if final:

@@ -30,13 +30,16 @@ def test_json(tmp_path: Path) -> None:
     assert json.loads(invoke("stop", "--data-dir", tmp_path, "-o", "json")) == {"stopped": False}
 
 
-@pytest.mark.parametrize("output", ["text", "json"])
+@pytest.mark.parametrize("output", ["text", "json", "jsonl"])
 def test_logs(tmp_path: Path, output: str) -> None:
     (tmp_path / "server.log").write_text("one\ntwo\n")
 
     printed = invoke("logs", "-n", "1", "--data-dir", tmp_path, "-o", output)
 
-    assert printed == {"text": "two\n", "json": '{"line": "two"}\n'}[output]
+    if output == "text":
+        assert printed == "two\n"
+    else:
+        assert json.loads(printed) == {"json": [{"line": "two"}], "jsonl": {"line": "two"}}[output]
 
 
 def test_the_command_is_cheap_to_import() -> None:

@@ -43,7 +43,7 @@ class Failure(click.ClickException):
     def __init__(self, message: str, *, hint: str | None = None, exit_code: int = 1) -> None:
         super().__init__(message)
         self.hint = hint
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
 
     @classmethod
     def of(cls, error: Exception) -> Failure:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from agentspan.compiler import OWNER, segment_name
 from agentspan.errors import InputError, NotFound
-from agentspan.records import RunSummary, WorkflowRecord
 
 if TYPE_CHECKING:
     from agentspan.client import Conductor
+    from agentspan.records import RunSummary, WorkflowRecord
     from agentspan.runtime import AgentRuntime
 
 _PAGE = 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -27,10 +28,13 @@ from agentspan.cli._output import (
     status_lines,
     table,
 )
-from agentspan.records import ENDED, RunStatus
+from agentspan.result import ENDED, RunStatus
 
 if TYPE_CHECKING:
-    from agentspan.agents import AgentHandle, AgentResult, AgentRuntime, AgentStatus, Event
+    from agentspan.agents import AgentResult, AgentStatus, Event
+    from agentspan.handle import AgentHandle
+    from agentspan.records import RunSummary
+    from agentspan.runtime import AgentRuntime
 
 RUN_FAILED = 3
 SOMEBODY_MUST_ACT = 8
@@ -210,7 +214,7 @@ def _handle(context: click.Context, given: str) -> AgentHandle:
 
 
 def _read(prompt: str) -> str:
-    return click.get_text_stream("stdin").read().strip() if prompt == "-" else prompt
+    return sys.stdin.read().strip() if prompt == "-" else prompt
 
 
 def _started(handle: AgentHandle) -> str:
@@ -258,5 +262,5 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _ago(run: _runs.RunSummary, now: datetime) -> str:
+def _ago(run: RunSummary, now: datetime) -> str:
     return f"{duration((now - _runs.started(run)).total_seconds())} ago"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from agentspan.cli._output import Output, emit, emit_all, output_option
+from agentspan.cli._progress import show_progress
 from agentspan.errors import AgentspanError
 
 if TYPE_CHECKING:
-    from agentspan.server import LocalServer, Progress, ServerState
+    from agentspan.server import LocalServer, ServerState
 
 _LOG_POLL = 0.3
 
@@ -23,9 +24,6 @@ _data_dir = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     envvar="AGENTSPAN_DATA_DIR",
     help="Folder with the server's database and log.  [default: one in your data folder]",
-)
-_output = click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print the answer."
 )
 
 
@@ -41,15 +39,15 @@ def server_group() -> None:
 @server_group.command("start")
 @click.option("--port", type=click.IntRange(0, 65535), default=6767, show_default=True, help="0 takes a free one.")
 @_data_dir
-@_output
-def start(port: int, data_dir: Path | None, output: str) -> None:
+@output_option
+def start(port: int, data_dir: Path | None, output: Output) -> None:
     """Start the server and wait until it is ready.
 
     It goes on when this command and its terminal are gone; `agentspan server stop` ends it. Model providers are
     enabled by their keys in the environment, such as OPENAI_API_KEY.
     """
     server = _server(data_dir, port)
-    with _progress() as on_progress:
+    with show_progress() as on_progress:
         server.prepare(on_progress)
         state = server.start(on_progress)
     _show(state, output)
@@ -57,18 +55,20 @@ def start(port: int, data_dir: Path | None, output: str) -> None:
 
 @server_group.command("stop")
 @_data_dir
-@_output
-def stop(data_dir: Path | None, output: str) -> None:
+@output_option
+def stop(data_dir: Path | None, output: Output) -> None:
     """Stop the server. Runs in progress go on when it is started again."""
     stopped = _server(data_dir).stop()
-    text = "server stopped" if stopped else "no server was running"
-    click.echo(json.dumps({"stopped": stopped}) if output == "json" else text)
+    if output == "text":
+        click.echo("server stopped" if stopped else "no server was running")
+    else:
+        emit({"stopped": stopped}, output)
 
 
 @server_group.command("status")
 @_data_dir
-@_output
-def status(data_dir: Path | None, output: str) -> None:
+@output_option
+def status(data_dir: Path | None, output: Output) -> None:
     """Say whether the server is running, and where."""
     _show(_server(data_dir).status(), output)
 
@@ -77,17 +77,17 @@ def status(data_dir: Path | None, output: str) -> None:
 @click.option("-n", "--lines", type=click.IntRange(0), default=50, show_default=True, help="How many lines.")
 @click.option("-f", "--follow", is_flag=True, help="Go on printing what is added.")
 @_data_dir
-@_output
-def logs(lines: int, follow: bool, data_dir: Path | None, output: str) -> None:
+@output_option
+def logs(lines: int, follow: bool, data_dir: Path | None, output: Output) -> None:
     """Print the end of the server's log."""
     server = _server(data_dir)
-    emit = _json_line if output == "json" else click.echo
     start_at = server.log.stat().st_size if server.log.exists() else 0
-    for line in server.logs(lines):
-        emit(line)
-    if follow:
-        for line in _added(server.log, start_at):
-            emit(line)
+    wanted = chain(server.logs(lines), _added(server.log, start_at) if follow else ())
+    if output == "text":
+        for line in wanted:
+            click.echo(line)
+    else:
+        emit_all(({"line": line} for line in wanted), "jsonl" if follow else output)
 
 
 def _server(data_dir: Path | None, port: int = 6767) -> LocalServer:
@@ -101,9 +101,9 @@ def _server(data_dir: Path | None, port: int = 6767) -> LocalServer:
     return LocalServer(data_dir, port)
 
 
-def _show(state: ServerState | None, output: str) -> None:
-    if output == "json":
-        click.echo(json.dumps({"running": False} if state is None else {"running": True, **state.as_dict()}))
+def _show(state: ServerState | None, output: Output) -> None:
+    if output != "text":
+        emit({"running": False} if state is None else {"running": True, **state.as_dict()}, output)
     elif state is None:
         click.echo("no server is running")
     else:
@@ -116,27 +116,6 @@ def _describe(state: ServerState) -> Iterator[str]:
     yield f"models   {', '.join(state.providers) or 'none: set a key such as OPENAI_API_KEY, then stop and start'}"
     yield f"data     {state.data_dir}"
     yield f"log      {state.log}"
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Show on stderr what a start is doing: a bar for the download, a spinner for the rest."""
-    from rich.console import Console  # noqa: PLC0415 - costs every command time, and only this one needs it
-    from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn  # noqa: PLC0415
-    from rich.progress import Progress as Bar  # noqa: PLC0415
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def show(stage: str, done: int | None = None, total: int | None = None, /) -> None:
-            bar.update(task, description=stage, completed=done or 0, total=total)
-
-        yield show
-
-
-def _json_line(line: str) -> None:
-    click.echo(json.dumps({"line": line}))
 
 
 def _added(path: Path, position: int) -> Iterator[str]:

@@ -28,10 +28,12 @@ from agentspan.compiler._names import (
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.policy import Retry
 from agentspan.tool import Tool
+from agentspan.values import MAX_BYTES
 
 __all__ = [
     "LOOP",
     "OWNER",
+    "RESPONSE_TIMEOUT",
     "SEGMENT",
     "TURNS_PER_SEGMENT",
     "Definition",
@@ -48,6 +50,9 @@ OWNER = "agentspan"
 
 MAX_DEATHS = 10
 """How often a call is handed to another worker after its worker died: Conductor's own limit."""
+
+MAX_TRANSCRIPT = 5_200_000
+"""Bytes a transcript may have: the task that makes it stores it twice, and no task may exceed 10 MiB."""
 
 RESPONSE_TIMEOUT = 5
 """Seconds without a heartbeat after which a worker counts as dead; see docs/decisions/0005-worker.md."""
@@ -330,7 +335,10 @@ def _plan(agent: Agent, turn: int) -> Json:
         turn=turn,
         max_turns=agent.max_turns,
         execution_id=ref("workflow.input.execution_id"),
+        max_bytes=MAX_BYTES,
         tools={tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
+        # The limits stand in the tool's own definition, which only a fork looks at.
+        limited=[tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit],
     )
 
 
@@ -345,7 +353,10 @@ def _route(turn: int) -> Json:
             "call_id": ref(f"{plan}.calls[0].id"),
             "step": ref(f"{plan}.step"),
             "execution_id": ref("workflow.input.execution_id"),
+            "max_bytes": ref(f"{plan}.max_bytes"),
         },
+        # Without it Conductor gives a DYNAMIC task a definition that knows no lease and no retries (3.32.3, tried).
+        {"name": "tool", "ownerApp": OWNER, **_LEASE},
     )
     many = [
         t.dynamic_fork("fork", f"fork_{turn}", ref(f"{plan}.fork"), ref(f"{plan}.fork_inputs")),
@@ -382,6 +393,7 @@ def _transcript(agent: Agent, turn: int, before: str) -> Json:
         tools=[tool.name for tool in agent.tools],
         max_chars=agent.context.max_chars,
         keep_chars=agent.context.kept,
+        most=MAX_TRANSCRIPT,
     )
 
 
@@ -398,6 +410,16 @@ def _tool_spec(tool: Tool[..., Any]) -> Json:
     }
 
 
+_LEASE: Json = {
+    "retryCount": MAX_DEATHS,
+    "retryLogic": "FIXED",
+    "retryDelaySeconds": 0,
+    "timeoutSeconds": 0,
+    "timeoutPolicy": "RETRY",
+    "responseTimeoutSeconds": RESPONSE_TIMEOUT,
+}
+
+
 def _tool_definition(agent: Agent, tool: Tool[..., Any]) -> Json:
     """The task definition of a tool.
 
@@ -409,13 +431,8 @@ def _tool_definition(agent: Agent, tool: Tool[..., Any]) -> Json:
         "description": tool.description,
         "ownerApp": OWNER,
         "ownerEmail": f"{OWNER}@localhost.localdomain",
-        "retryCount": MAX_DEATHS,
-        "retryLogic": "FIXED",
-        "retryDelaySeconds": 0,
-        "timeoutSeconds": 0,
-        "timeoutPolicy": "RETRY",
-        "responseTimeoutSeconds": RESPONSE_TIMEOUT,
-        "inputKeys": ["args", "call_id", "execution_id", "step"],
+        **_LEASE,
+        "inputKeys": ["args", "call_id", "execution_id", "max_bytes", "step"],
         "outputKeys": ["result", "error"],
     }
     if tool.concurrency is not None:

@@ -74,7 +74,7 @@ def terminate(name: str, reference: str, status: str, output: Json, reason: str 
     return task("TERMINATE", name, reference, inputs)
 
 
-def dynamic(name: str, reference: str, task_name: str, inputs: Json) -> Json:
+def dynamic(name: str, reference: str, task_name: str, inputs: Json, definition: Json) -> Json:
     """DYNAMIC: one task whose definition is named by a value; its failure is a result, not an end."""
     return task(
         "DYNAMIC",
@@ -83,6 +83,7 @@ def dynamic(name: str, reference: str, task_name: str, inputs: Json) -> Json:
         {"task": task_name, **inputs},
         dynamicTaskNameParam="task",
         optional=True,
+        taskDefinition=definition,
     )
 
 

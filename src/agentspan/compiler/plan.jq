@@ -12,11 +12,13 @@
       if ($calls | length) == 0 then "done"
       elif $step >= $in.max_turns then "max_turns"
       elif ($known | length) == 0 then "none"
-      elif ($calls | length) == 1 then "one"
+      elif ($calls | length) == 1 and (([$calls[0].name] - $in.limited) | length) == 1 then "one"
       else "many" end),
     step: $step,
     finish_reason: (($in.finish_reason // "stop") | ascii_downcase),
     calls: $calls,
+    # The results of one turn share what one result may take: the join holds them all.
+    max_bytes: ($in.max_bytes / ([$known | length, 1] | max) | floor),
     usage: {
       prompt_tokens: (($in.usage.prompt_tokens // 0) + ($in.prompt_tokens // 0)),
       completion_tokens: (($in.usage.completion_tokens // 0) + ($in.completion_tokens // 0))
@@ -36,7 +38,8 @@
         args: ("$" + "{" + $plan + ".output.result.calls[" + (.key | tostring) + "].args}"),
         call_id: ("$" + "{" + $plan + ".output.result.calls[" + (.key | tostring) + "].id}"),
         step: $step,
-        execution_id: $in.execution_id
+        execution_id: $in.execution_id,
+        max_bytes: ($in.max_bytes / ($known | length) | floor)
       }
     }] | from_entries)
   } else . end

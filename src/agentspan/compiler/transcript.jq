@@ -1,34 +1,46 @@
 # The transcript after a turn: the calls and their results at its end; trimmed in one large bite when over budget.
+def bytes: tojson | utf8bytelength;
+def within($most): bytes as $n
+  | if $n <= $most then . else {error: ("[" + ($n | tostring) + " bytes: too large to be shown here]")} end;
+def tool_name: gsub("[^a-zA-Z0-9_-]"; "_")[:64] | if . == "" then "_" else . end;
 . as $in
+| $in.transcript as $old
 | [($in.calls | to_entries[])
     | .value as $call
     | ($in.ref + "_" + ((.key + 1) | tostring)) as $forked
     | (if $call.task == null then {error: ("There is no tool named " + $call.name + ". The tools are: " + ($in.tools | join(", ")) + ".")}
        elif $in.mode == "one" then $in.one
        else $in.many[$forked] end) as $out
-    | {taskReferenceName: $call.id, name: $call.name, type: "SIMPLE", inputParameters: {},
+    | {taskReferenceName: $call.id, name: ($call.name | tool_name), type: "SIMPLE", inputParameters: {},
        output: (if $out | type == "object" and has("result") then {result: $out.result}
                 else {error: (($out.error? // $in.reason) // "The tool gave no result: every worker that ran it died, or it timed out.")} end)}
   ] as $results
-| [{role: "tool_call", toolCalls: [$in.calls[] | {taskReferenceName: .id, name, type: "SIMPLE", inputParameters: .args}]},
-   {role: "tool", toolCalls: $results}] as $exchange
-| $in.transcript as $old
-| ($old.size + ($exchange | tojson | length)) as $size
-| if $size <= $in.max_chars then $old + {messages: ($old.messages + $exchange), size: $size}
+| [{role: "tool_call", toolCalls: [$in.calls[]
+      | {taskReferenceName: .id, name: (.name | tool_name), type: "SIMPLE", inputParameters: .args}]},
+   {role: "tool", toolCalls: $results}] as $said
+# Conductor stores this task's output twice and refuses more than 10 MB; what cannot fit is said to be left out.
+| ($in.most - $old.base) as $room
+| (if ($said | bytes) <= $room then $said
+   else (($room / 2 / ($in.calls | length) | floor) - 200) as $share
+     | [$said[] | .toolCalls |= map(.inputParameters |= within($share) | if has("output") then .output |= within($share) else . end)]
+   end) as $exchange
+| ($exchange | bytes) as $new
+| ($old.messages + $exchange) as $all
+| if $old.size + $new <= $in.max_chars then $old + {messages: $all, size: ($old.size + $new)}
   else
-    ($old.messages[:$old.pinned]) as $pinned
-    | (if $old.dropped > 0 then $old.messages[$old.pinned + 1:] else $old.messages[$old.pinned:] end + $exchange) as $rest
-    | [range(0; $rest | length; 2) | $rest[.:. + 2]] as $exchanges
-    | (reduce ($exchanges | reverse | .[]) as $x ({kept: [], size: 0, full: false};
-        ($x | tojson | length) as $n
-        | if (.full | not) and ((.kept | length) == 0 or .size + $n <= $in.keep_chars)
-          then {kept: ([$x] + .kept), size: (.size + $n), full: false}
-          else .full = true end)) as $tail
-    | ($old.dropped + ($exchanges | length) - ($tail.kept | length)) as $dropped
-    | {messages: ($pinned
-         + [{role: "user", message: ("[" + ($dropped | tostring) + " earlier tool exchanges were left out to keep this conversation within its budget.]")}]
-         + ($tail.kept | add)),
-       pinned: $old.pinned,
-       size: (($pinned | tojson | length) + $tail.size + 100),
-       dropped: $dropped}
+    ($all[:$old.pinned]) as $pinned
+    | (if $old.dropped > 0 then $old.pinned + 1 else $old.pinned end) as $first
+    | [range($first; $old.messages | length; 2) | $old.messages[.:. + 2]] as $older
+    | ((($in.max_chars - $old.base) * $in.keep_chars / $in.max_chars) - $new) as $left
+    | (reduce ($older | reverse | .[]) as $x ({kept: [], left: $left, full: false};
+        ($x | bytes) as $n
+        | if .full or $n > .left then .full = true
+          else {kept: ([$x] + .kept), left: (.left - $n), full: false} end)) as $tail
+    | ($old.dropped + ($older | length) - ($tail.kept | length)) as $dropped
+    | ($pinned
+        + (if $dropped == 0 then [] else
+            [{role: "user", message: ("[" + ($dropped | tostring) + " earlier tool exchanges were left out to keep this conversation within its budget.]")}]
+          end)
+        + ($tail.kept | add // []) + $exchange) as $messages
+    | $old + {messages: $messages, size: ($messages | bytes), dropped: $dropped}
   end

@@ -84,7 +84,7 @@ class LocalServer:
         engine.ensure(java, progress)
         ensure_cache(engine, java, progress)
 
-    def start(self, on_progress: Progress | None = None, wait: float = 60.0) -> ServerState:
+    def start(self, on_progress: Progress | None = None, wait: float = 120.0) -> ServerState:
         """Start the server, unless it is running, and return once it answers quickly.
 
         The first start on a machine downloads the server, half a gigabyte; `wait` does not count that.

@@ -1,6 +1,7 @@
 """Helpers to test durable agents against a real Conductor server."""
 
 from agentspan.testing._conversation import ModelRequest, OfferedTool, ToolCall, ToolResult, Turn
+from agentspan.testing._processes import WorkerProcess, wait_until
 from agentspan.testing._replies import Reply, call, calls, fail, hang, say
 from agentspan.testing._scripted import Script, ScriptedModel
 
@@ -13,9 +14,11 @@ __all__ = [
     "ToolCall",
     "ToolResult",
     "Turn",
+    "WorkerProcess",
     "call",
     "calls",
     "fail",
     "hang",
     "say",
+    "wait_until",
 ]

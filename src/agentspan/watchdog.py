@@ -1,0 +1,166 @@
+"""The watchdog: makes the engine look at runs that stand still.
+
+Conductor's SQL queues deliver a message once; when what was delivered dies, the message is armed again
+only by a sweep once a minute, of messages that are a minute old. So a worker's or a server's death is
+noticed up to two minutes late, whatever the timeouts say (3.32.1, measured; docs/decisions/0006-watchdog.md).
+Whoever waits for a run looks at it now and then and, when it stands still, asks for what is due:
+
+- a tool call whose lease is over: decide its workflow, so that the engine gives it to another worker;
+- a tool call, or a model call of a server that died, whose message is lost: push it again;
+- anything else that has been pending for a while: decide its workflow and the one above.
+
+All of it is plain REST and safe at any time: the engine itself decides what is due.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+from agentspan.client import Conductor
+from agentspan.compiler import RESPONSE_TIMEOUT, turn_of
+from agentspan.errors import NotFound, ServerRejected
+from agentspan.records import PENDING, TaskRecord, WorkflowRecord
+
+log = logging.getLogger("agentspan.watchdog")
+
+FIRST, LAST = 1.0, 10.0
+"""Seconds between looks at a run: at first, and once it has stood still for long."""
+
+UNTAKEN = 3.0
+"""Seconds after which a call that no worker has taken is pushed again."""
+
+LEASE_MARGIN = 0.1
+
+
+@dataclass
+class Watched:
+    """One segment (or run without segments) that somebody waits for."""
+
+    workflow_id: str
+    seen: tuple[object, ...] = ()
+    pause: float = FIRST
+    due: float = field(default_factory=lambda: time.monotonic() + FIRST)
+
+
+class Watchdog:
+    """Looks at executions when they are due, and does what their standing still calls for."""
+
+    def __init__(self, client: Conductor) -> None:
+        self._client = client
+        self._watched: dict[str, Watched] = {}
+
+    def watch(self, workflow_id: str) -> None:
+        """Look at an execution from now on, until it is over."""
+        if workflow_id not in self._watched:
+            self._watched[workflow_id] = Watched(workflow_id)
+
+    def hurry(self) -> None:
+        """Look at everything soon: the server was away."""
+        for watched in self._watched.values():
+            watched.due, watched.pause = time.monotonic(), FIRST
+
+    def progressed(self, workflow_id: str) -> None:
+        """An execution has just moved: there is no need to look for a while."""
+        watched = self._watched.setdefault(workflow_id, Watched(workflow_id))
+        watched.pause, watched.due = FIRST, time.monotonic() + 2 * FIRST
+
+    def round(self) -> None:
+        """Look at every execution that is due.
+
+        Raises:
+            ServerUnreachable: Nobody answers; the executions stay watched.
+        """
+        for watched in list(self._watched.values()):
+            if watched.due <= time.monotonic():
+                self._look(watched)
+
+    def _look(self, watched: Watched) -> None:
+        try:
+            workflow = self._client.workflow(watched.workflow_id)
+        except NotFound:
+            self._watched.pop(watched.workflow_id, None)
+            return
+        if workflow.ended:
+            self._watched.pop(watched.workflow_id, None)
+            if workflow.parent_workflow_id is not None:
+                # After a server's death the parent may not have heard of it.
+                self._decide(workflow.parent_workflow_id)
+            return
+        pending = [task for task in workflow.tasks if task.status in PENDING]
+        self._plan_next(watched, pending)
+        self._act(workflow, pending)
+
+    def _plan_next(self, watched: Watched, pending: list[TaskRecord]) -> None:
+        seen = tuple((task.task_id, task.status, task.poll_count) for task in pending)
+        watched.pause = FIRST if seen != watched.seen else min(LAST, watched.pause * 1.5)
+        watched.seen = seen
+        leases = [_lease_left(task) for task in pending if _on_lease(task)]
+        soonest = min((left + LEASE_MARGIN for left in leases if left > 0), default=LAST)
+        watched.due = time.monotonic() + min(watched.pause, soonest)
+
+    def _act(self, workflow: WorkflowRecord, pending: list[TaskRecord]) -> None:
+        for task in pending:
+            if task.sub_workflow_id:
+                self.watch(task.sub_workflow_id)
+            elif self._is_lost(task):
+                self._push_again(task)
+        if not pending or any(_is_stale(task) for task in pending):
+            self._decide(workflow.workflow_id)
+
+    def _is_lost(self, task: TaskRecord) -> bool:
+        if _age(task) < UNTAKEN + task.callback_after_seconds:
+            return False
+        if _kind(task) == "tool":
+            return task.status == "SCHEDULED" and self._is_polled(task)
+        return _kind(task) == "llm" and self._client.started_at() > max(task.start_time, task.update_time)
+
+    def _is_polled(self, task: TaskRecord) -> bool:
+        last = max((poll.last_poll_time for poll in self._client.polls(task.task_def_name)), default=0)
+        return time.time() - last / 1000 < LAST
+
+    def _push_again(self, task: TaskRecord) -> None:
+        log.info("Pushing %s of %s again.", task.reference_task_name, task.workflow_instance_id)
+        report = {
+            "taskId": task.task_id,
+            "workflowInstanceId": task.workflow_instance_id,
+            "workerId": task.worker_id,
+            "status": "IN_PROGRESS",
+            "callbackAfterSeconds": 0,
+            "outputData": task.output_data,
+        }
+        try:
+            self._client.update_task(report)
+        except ServerRejected as error:
+            log.info("%s could not be pushed again: %s", task.reference_task_name, error)
+
+    def _decide(self, workflow_id: str) -> None:
+        try:
+            self._client.decide(workflow_id)
+        except (NotFound, ServerRejected) as error:
+            log.info("%s could not be decided: %s", workflow_id, error)
+
+
+def _kind(task: TaskRecord) -> str | None:
+    place = turn_of(task.reference_task_name)
+    return None if place is None else place[0]
+
+
+def _on_lease(task: TaskRecord) -> bool:
+    return _kind(task) == "tool" and task.status == "IN_PROGRESS"
+
+
+def _lease_left(task: TaskRecord) -> float:
+    return task.update_time / 1000 + RESPONSE_TIMEOUT - time.time()
+
+
+def _age(task: TaskRecord) -> float:
+    return time.time() - max(task.update_time, task.scheduled_time, task.start_time) / 1000
+
+
+def _is_stale(task: TaskRecord) -> bool:
+    """Whether the engine may have overlooked that something is due."""
+    if _on_lease(task):
+        return _lease_left(task) < 0
+    return _kind(task) != "tool" and _age(task) > UNTAKEN
