@@ -167,7 +167,8 @@ def _run_input(prompt: str, messages: object, context: Mapping[str, Any] | None)
         raise InputError("prompt is empty", hint="Models refuse a conversation in which the user says nothing.")
     inputs: dict[str, Any] = {"prompt": prompt}
     if messages:
-        inputs["messages"] = [_message(item, f"messages[{n}]") for n, item in enumerate(check_value(messages, "messages"))]
+        before = check_value(messages, "messages")
+        inputs["messages"] = [_message(item, f"messages[{number}]") for number, item in enumerate(before)]
     if context:
         inputs["context"] = check_value(dict(context), "context")
     check_value(inputs, "prompt, messages and context together")

@@ -240,8 +240,8 @@ class WorkerHost:
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._start_thread("async", self._loop.run_forever)
+            self._loop = loop = asyncio.new_event_loop()
+            self._start_thread("async", lambda: _run(loop))
         return self._loop
 
     # ---- running a call -------------------------------------------------------------------------------
@@ -397,6 +397,11 @@ class WorkerHost:
             log.info("Handed back %s.", call)
         except ServerError as error:
             log.warning("Could not hand back %s; it is taken over when its lease ends: %s", call, error)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop):  # which cancels what is left, and closes the loop
+        loop.run_forever()
 
 
 # ---- outcomes: what a call's report says ----------------------------------------------------------------

@@ -49,11 +49,11 @@ def test_a_call_whose_worker_dies_runs_again_in_another_with_the_same_key(
 def test_the_second_and_third_death_of_a_run_are_noticed_as_fast_as_the_first(
     runtime: AgentRuntime, model: Stage, ledger: Ledger
 ) -> None:
-    agent = an_agent(model, steps=4, seconds=1.0)
-    handle = runtime.start(agent, "Go.", serve=False)
+    agent = an_agent(model, steps=4, seconds=2.0)
     stalls = []
     with ExitStack() as stack:
         workers = [stack.enter_context(ledger.worker()) for _ in range(2)]
+        handle = runtime.start(agent, "Go.", serve=False)
         for number in range(3):
             wait_until(lambda number=number: ledger.begun()[number] >= 1, f"call {number}")
             first = ledger.entries("begin")[-1]

@@ -187,7 +187,8 @@ class _Play:
                 self._events.put(event)
         except AgentspanError as error:
             self._events.put(error)
-        self._events.put(None)
+        finally:
+            self._events.put(None)
 
     def _watch(self, until: Callable[[], bool]) -> None:
         """Narrate the run until something holds, or the run is over."""

@@ -17,6 +17,7 @@ from agentspan.server._providers import scrubbed
 LOG = "server.log"
 
 _SETTINGS = "server.properties"
+_BEANS = "beans.xml"
 _KEEP_LOGS = 3
 _ROTATE_AT = 1 << 20
 
@@ -70,8 +71,9 @@ def launch(
 @contextmanager
 def settings_file(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]:
     """Keep the server's settings, keys included, in its folder while it starts, and no longer."""
-    path = data_dir / _SETTINGS
+    path, beans = data_dir / _SETTINGS, data_dir / _BEANS
     path.unlink(missing_ok=True)
+    beans.write_text(files(__package__).joinpath(_BEANS).read_text())
     text = files(__package__).joinpath("application.properties").read_text()
     lines = [f"{name}={_escape(value)}\n" for name, value in settings.items()]
     try:
@@ -80,6 +82,7 @@ def settings_file(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]
         yield
     finally:
         path.unlink(missing_ok=True)
+        beans.unlink(missing_ok=True)
 
 
 def _escape(value: str) -> str:
