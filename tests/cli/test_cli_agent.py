@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from agentspan.agents import AgentHandle, AgentRuntime
+from agentspan.cli import main
 from agentspan.testing import call, fail, say
 from agentspan.testing.plugin import Stage
 
@@ -54,19 +56,40 @@ class Cli:
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.folder, text=True, stdout=pipe, stderr=pipe, **options)
 
-    def __call__(self, *arguments: str, code: int = 0, stdin: str | None = None) -> tuple[str, str]:
+    def process(self, *arguments: str, code: int = 0, stdin: str | None = None) -> tuple[str, str]:
+        """In a process of its own, as users run it."""
         process = self.popen(*arguments, stdin=subprocess.PIPE)
         out, err = process.communicate(stdin, timeout=90)
         assert process.returncode == code, err
         assert "Traceback" not in err
         return out, err
 
+    def __call__(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        """In this process, which is quicker."""
+        result = CliRunner().invoke(main, ["--server", self.url, *arguments])
+        assert result.exit_code == code, result.stderr
+        return result.stdout, result.stderr
+
     def json(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self(*arguments, "-o", "json", code=code)[0])
 
+    def start(self) -> str:
+        """Start a run; its id."""
+        execution_id: str = self.json("agent", "start", "app", "Do it.")["execution_id"]
+        return execution_id
+
 
 @pytest.fixture
-def app(tmp_path: Path, conductor_url: str, model: Stage, request: pytest.FixtureRequest) -> Callable[..., Cli]:
+def app(
+    tmp_path: Path,
+    conductor_url: str,
+    model: Stage,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Cli]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
     name = re.sub(r"\W", "_", request.node.name)[:90]
 
     def make(*script: Any) -> Cli:
@@ -86,7 +109,7 @@ def wait_for(path: Path) -> None:
 def test_run_prints_the_answer_and_tells_the_rest_on_stderr(app: Callable[..., Cli]) -> None:
     cli = app(call("double", number=4), say("8 it is"))
 
-    out, err = cli("agent", "run", "app:agent", "Double 4.")
+    out, err = cli.process("agent", "run", "app:agent", "Double 4.")
 
     assert out == "8 it is\n"
     lines = err.splitlines()
@@ -100,8 +123,8 @@ def test_run_prints_the_answer_and_tells_the_rest_on_stderr(app: Callable[..., C
 def test_run_as_json_and_as_lines_with_the_prompt_from_stdin(app: Callable[..., Cli], model: Stage) -> None:
     cli = app(call("double", number=4), say("8 it is"))
 
-    result = json.loads(cli("agent", "run", "app", "-", "-o", "json", stdin="Double\nfour.\n")[0])
-    lines = cli("agent", "run", "app", "Double 4.", "-o", "jsonl")[0].splitlines()
+    result = json.loads(cli.process("agent", "run", "app", "-", "-o", "json", stdin="Double\nfour.\n")[0])
+    lines = cli.process("agent", "run", "app", "Double 4.", "-o", "jsonl")[0].splitlines()
 
     assert (result["output"], result["steps"], result["status"]) == ("8 it is", 2, "COMPLETED")
     assert "Double\nfour." in {request.prompt for request in model.server.requests}
@@ -111,11 +134,11 @@ def test_run_as_json_and_as_lines_with_the_prompt_from_stdin(app: Callable[..., 
 def test_a_run_that_fails(app: Callable[..., Cli]) -> None:
     cli = app(fail(400, "no such model"))
 
-    out, err = cli("agent", "run", "app", "Double 4.", code=3)
-    assert out == ""
-    assert "no such model" in err
-    status = cli.json("agent", "run", "app", "Double 4.", code=3)
+    out, err = cli.process("agent", "run", "app", "Double 4.", "-o", "json", code=3)
+    status = json.loads(out)
     assert status["status"] == "FAILED"
+    assert "no such model" in status["error"]
+    assert "no such model" in err
     execution_id = status["execution_id"]
     assert "no such model" in cli("agent", "status", execution_id)[0]
     cli("agent", "status", execution_id, "--exit-status", code=3)
@@ -181,25 +204,26 @@ def test_ctrl_c_detaches_and_never_cancels(app: Callable[..., Cli]) -> None:
         worker.communicate(timeout=60)
 
 
-def test_list_shows_runs_of_agents_only(app: Callable[..., Cli]) -> None:
-    cli = app(call("double", number=4), say("8"))
-    for _ in range(3):
-        cli("agent", "run", "app", "Double 4.")
+def test_list_shows_runs_of_agents_only(app: Callable[..., Cli], runtime: AgentRuntime) -> None:
+    cli = app(say("8"))
+    ids = [cli.start() for _ in range(3)]
+    for execution_id in ids:
+        AgentHandle(execution_id, runtime).result(60)
 
     heading, *rows = cli("agent", "list", "--agent", cli.name)[0].splitlines()
     assert heading.split() == ["ID", "AGENT", "STATUS", "STARTED", "DURATION"]
-    assert [row.split()[1:3] for row in rows] == [[cli.name, "COMPLETED"]] * 3
-    ids = [row.split()[0] for row in rows]
+    assert [row.split()[:3] for row in rows] == [[each, cli.name, "COMPLETED"] for each in reversed(ids)]
     listed = cli.json("agent", "list", "--agent", cli.name, "--status", "completed", "--limit", "2")
-    assert [run["execution_id"] for run in listed] == ids[:2]
+    assert [run["execution_id"] for run in listed] == ids[:0:-1]
     assert not any("." in run["agent"] for run in cli.json("agent", "list", "--limit", "50"))
     out, err = cli("agent", "list", "--agent", cli.name, "--status", "FAILED")
     assert (out, err) == ("", "There are no such runs.\n")
 
 
 def test_the_beginning_of_an_id_is_enough(app: Callable[..., Cli], runtime: AgentRuntime) -> None:
-    cli = app(call("double", number=4), say("8"))
-    execution_id = cli.json("agent", "run", "app", "Double 4.")["execution_id"]
+    cli = app(say("8"))
+    execution_id = cli.start()
+    AgentHandle(execution_id, runtime).result(60)
 
     assert cli.json("agent", "status", execution_id[:13])["execution_id"] == execution_id
     segment = runtime.client.search(f'parentWorkflowId="{execution_id}"')[0].workflow_id

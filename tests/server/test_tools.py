@@ -1,0 +1,266 @@
+"""What tools may do, and what the model gets to see of it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agentspan.agents import (
+    Agent,
+    AgentHandle,
+    AgentRuntime,
+    Retry,
+    RetryTool,
+    Tool,
+    ToolContext,
+    ToolFailed,
+    current_tool_context,
+    tool,
+)
+from agentspan.testing import Reply, call, calls, say
+from agentspan.testing.plugin import Stage
+
+
+class Setting:
+    """An agent made for one test, and what its model was told."""
+
+    def __init__(self, runtime: AgentRuntime, model: Stage) -> None:
+        self._runtime, self._model = runtime, model
+
+    def run(self, replies: list[Reply], *tools: Tool[..., Any] | Callable[..., Any]) -> AgentHandle:
+        self.name = self._model.play([*replies, say("done")])
+        handle = self._runtime.start(Agent("setting", model=self.name, tools=tools), "Go.")
+        assert handle.result(timeout=90).output == "done"
+        return handle
+
+    def told(self) -> list[Any]:
+        """What the model got as the results of its last calls."""
+        return [result.output for result in self._model.requests(self.name)[-1].tool_results]
+
+
+@pytest.fixture
+def setting(runtime: AgentRuntime, model: Stage) -> Setting:
+    return Setting(runtime, model)
+
+
+def test_calls_of_one_turn_run_at_the_same_time(setting: Setting) -> None:
+    meeting = threading.Barrier(6)
+
+    @tool
+    def meet(number: int) -> int:
+        """Wait for the others."""
+        meeting.wait(timeout=30)
+        return number
+
+    @tool
+    async def meet_async(number: int) -> int:
+        """Wait for the others."""
+        await asyncio.to_thread(meeting.wait, 30)
+        return number
+
+    setting.run(
+        [calls(*[call("meet", number=n) for n in range(3)], *[call("meet_async", number=n) for n in range(3, 6)])],
+        meet,
+        meet_async,
+    )
+
+    assert setting.told() == [{"result": number} for number in range(6)]
+
+
+def test_a_tool_that_raises_is_tried_again_by_its_policy_and_then_succeeds(setting: Setting) -> None:
+    seen: list[tuple[str, int]] = []
+
+    @tool(retry=Retry(attempts=3, delay=0))
+    def flaky(context: ToolContext) -> str:
+        """Fail twice."""
+        seen.append((context.idempotency_key, context.attempt))
+        if len(seen) < 3:
+            raise OSError(f"no luck {len(seen)}")
+        return "luck"
+
+    handle = setting.run([call("flaky")], flaky)
+
+    assert setting.told() == [{"result": "luck"}]
+    assert [attempt for _, attempt in seen] == [1, 2, 3]
+    assert len({key for key, _ in seen}) == 1
+    events = list(handle.stream())
+    retries = [(event.attempt, event.error) for event in events if event.type == "tool_retry"]
+    assert retries == [(1, "OSError: no luck 1"), (2, "OSError: no luck 2")]
+    assert [event.type for event in events][-1] == "done"
+
+
+def test_the_error_goes_to_the_model_when_the_tries_are_used_up(setting: Setting) -> None:
+    tries: list[int] = []
+
+    @tool(retry=Retry(attempts=2, delay=0))
+    def broken() -> str:
+        """Always fail."""
+        tries.append(1)
+        raise ValueError("it is broken")
+
+    handle = setting.run([call("broken")], broken)
+
+    assert setting.told() == [{"error": "ValueError: it is broken"}]
+    assert len(tries) == 2
+    results = [event for event in handle.stream() if event.type == "tool_result"]
+    assert [(event.result, event.error) for event in results] == [
+        ({"error": "ValueError: it is broken"}, "ValueError: it is broken")
+    ]
+
+
+def test_a_final_failure_is_not_tried_again(setting: Setting) -> None:
+    tries: list[int] = []
+
+    @tool(retry=Retry(attempts=5, delay=0))
+    def hopeless() -> str:
+        """Fail for good."""
+        tries.append(1)
+        raise ToolFailed("There is no such order.")
+
+    setting.run([call("hopeless")], hopeless)
+
+    assert setting.told() == [{"error": "There is no such order."}]
+    assert len(tries) == 1
+
+
+def test_a_tool_chooses_when_it_is_tried_again(setting: Setting) -> None:
+    at: list[float] = []
+
+    @tool
+    def busy() -> str:
+        """Ask to be called again in two seconds."""
+        at.append(time.monotonic())
+        if len(at) == 1:
+            raise RetryTool("busy", after=2)
+        return "free"
+
+    setting.run([call("busy")], busy)
+
+    assert setting.told() == [{"result": "free"}]
+    assert at[1] - at[0] >= 1.9
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_tool_that_hangs_meets_its_time_limit(setting: Setting, kind: str) -> None:
+    release = threading.Event()
+
+    @tool(name="hang", timeout=1, retry=Retry(1))
+    def hang_sync() -> str:
+        """Hang."""
+        release.wait(60)
+        return "late"
+
+    @tool(name="hang", timeout=1, retry=Retry(1))
+    async def hang_async() -> str:
+        """Hang."""
+        await asyncio.sleep(60)
+        return "late"
+
+    setting.run([call("hang")], hang_sync if kind == "sync" else hang_async)
+    release.set()
+
+    assert setting.told() == [{"error": "TimeoutError: The tool hang was not done after 1 s."}]
+
+
+def test_a_call_longer_than_the_lease_is_not_taken_for_dead(setting: Setting) -> None:
+    tries: list[int] = []
+
+    @tool(retry=Retry(1))
+    def patient() -> str:
+        """Take longer than the lease of five seconds."""
+        tries.append(1)
+        time.sleep(9)
+        return "at last"
+
+    setting.run([call("patient")], patient)
+
+    assert setting.told() == [{"result": "at last"}]
+    assert len(tries) == 1
+
+
+def test_bad_arguments_are_told_to_the_model_and_the_function_is_not_called(setting: Setting) -> None:
+    called: list[int] = []
+
+    @tool
+    def square(number: int) -> int:
+        """Square a number."""
+        called.append(number)
+        return number**2
+
+    setting.run([call("square", number="many", colour="red")], square)
+
+    (told,) = setting.told()
+    assert "number" in told["error"]
+    assert "colour" in told["error"]
+    assert called == []
+
+
+@pytest.mark.parametrize("among_others", [False, True])
+def test_a_tool_that_does_not_exist_is_an_error_for_the_model(setting: Setting, among_others: bool) -> None:
+    @tool
+    def known() -> str:
+        """Exist."""
+        return "here"
+
+    replies = [calls(call("known"), call("unknown"))] if among_others else [call("unknown")]
+    setting.run(replies, known)
+
+    assert setting.told()[-1] == {"error": "There is no tool named unknown. The tools are: known."}
+    if among_others:
+        assert setting.told()[0] == {"result": "here"}
+
+
+def generator() -> Any:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (float("nan"), "JSON"),
+        (object(), "JSON"),
+        (generator(), "generator"),
+        ("x" * 20_000_000, "bytes"),
+    ],
+    ids=["NaN", "object", "generator", "20 MB"],
+)
+def test_a_result_that_cannot_be_carried_is_an_error_for_the_model(setting: Setting, value: Any, says: str) -> None:
+    @tool
+    def odd() -> Any:
+        """Return something odd."""
+        return value
+
+    setting.run([call("odd")], odd)
+
+    (told,) = setting.told()
+    assert set(told) == {"error"}
+    assert says in told["error"], told
+
+
+def test_what_a_tool_knows_about_its_call(setting: Setting) -> None:
+    known: list[ToolContext] = []
+
+    def helper() -> None:
+        context = current_tool_context()
+        assert context is not None
+        known.append(context)
+
+    @tool
+    def look(context: ToolContext) -> str:
+        """Look around."""
+        context.progress("looking")
+        helper()
+        return "seen"
+
+    handle = setting.run([call("look"), calls(call("look"), call("look"))], look)
+
+    assert [(c.agent, c.tool, c.step, c.attempt) for c in known] == [("setting", "look", step, 1) for step in (1, 2, 2)]
+    assert {c.execution_id for c in known} == {handle.execution_id}
+    assert len({c.idempotency_key for c in known}) == 3
+    assert [c.call_id for c in known][:1] == [e.call_id for e in handle.stream() if e.type == "tool_call"][:1]
+    assert not known[0].cancelled
