@@ -184,13 +184,6 @@ class Conductor:
         """Who polled a queue, and when last."""
         return _POLLS.validate_python(self.call("GET", "/tasks/queue/polldata", [("taskType", task_name)]) or [])
 
-    # ---- models ---------------------------------------------------------------------------------------
-
-    def model_providers(self) -> dict[str, bool]:
-        """Whether the server can call each model provider; empty where it does not tell."""
-        found = self._find("/providers/status") or {}
-        return {item["name"]: bool(item["configured"]) for item in found.get("providers") or []}
-
     # ---- health ---------------------------------------------------------------------------------------
 
     def started_at(self) -> int:

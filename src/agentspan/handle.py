@@ -16,9 +16,10 @@ from agentspan.errors import (
     WaitTimeout,
 )
 from agentspan.events import Event
+from agentspan.failure import model_failure, reason_text
 from agentspan.history import History
 from agentspan.records import WorkflowRecord
-from agentspan.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason, reason_text
+from agentspan.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason
 from agentspan.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -235,11 +236,12 @@ _ENDINGS: dict[str, type[ExecutionError]] = {
 def result_of(run: WorkflowRecord) -> AgentResult:
     """The result of a run that is over; raises when it ended without one."""
     if run.status in _ENDINGS:
-        reason = reason_text(run.reason_for_incompletion or "no reason given")
+        reason = run.reason_for_incompletion or "no reason given"
+        failure = model_failure(reason)
         raise _ENDINGS[run.status](
-            f"Run {run.workflow_id} of agent {run.workflow_name} ended as {run.status}: {reason}",
+            f"Run {run.workflow_id} of agent {run.workflow_name} ended as {run.status}: {reason_text(reason)}",
             execution_id=run.workflow_id,
-            hint=f"`agentspan agent stream {run.workflow_id}` shows its steps.",
+            hint=(failure and failure.hint) or f"`agentspan agent stream {run.workflow_id}` shows its steps.",
         )
     return AgentResult(
         output=answer_text(run.output.get("result")),

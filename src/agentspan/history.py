@@ -10,9 +10,10 @@ from agentspan.client import Conductor
 from agentspan.compiler import SEGMENT, tool_of_task, turn_of
 from agentspan.errors import NotFound
 from agentspan.events import Event
+from agentspan.failure import reason_text
 from agentspan.projection import WAITING_AFTER, Draft, segment_drafts
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.result import AgentStatus, MissingWorker, Usage, answer_text, reason_text
+from agentspan.result import AgentStatus, MissingWorker, Usage, answer_text
 
 POLLED_LATELY = 20.0
 """Seconds since the last poll after which a queue counts as served by nobody."""

@@ -14,8 +14,8 @@ from typing import Any
 
 from agentspan.compiler import TURNS_PER_SEGMENT, tool_of_task, turn_of
 from agentspan.events import Event, EventType
+from agentspan.failure import reason_text
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.result import reason_text
 
 WAITING_AFTER = 5.0
 """Seconds a tool call may wait for a worker before that becomes an event."""

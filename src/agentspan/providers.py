@@ -40,14 +40,6 @@ _ALIASES = {
 _BY_LOWER_NAME = {name.lower(): name for name in PROVIDERS} | _ALIASES
 
 
-REPORTED = frozenset({"openai", "anthropic", "mistral", "cohere", "perplexity", "huggingface", "ollama"})
-"""Providers about which `GET /api/providers/status` can be believed.
-
-It asks for the others by names that Conductor's own table does not have, such as `grok` for `Grok`, and so
-reports them as not configured when they are (`ProviderController`, 3.32.1).
-"""
-
-
 def key_hint(provider: str) -> str:
     """What to do when the server cannot call a provider."""
     names = " and ".join(PROVIDERS.get(provider, ())) or "its settings"

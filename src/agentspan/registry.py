@@ -8,6 +8,8 @@ from agentspan.compiler._tasks import Json
 from agentspan.errors import Conflict
 
 _MANY_RACES = 50
+_LOOKED_BACK = 20
+"""How many of the newest versions are searched for the same content; older content gets a new version."""
 
 
 def register(client: Conductor, definition: Definition) -> int:
@@ -19,12 +21,16 @@ def register(client: Conductor, definition: Definition) -> int:
     Raises:
         Conflict: The name belongs to a definition that is not an agent's.
     """
+    newest = client.workflow_definition(definition.workflows[0]["name"])
+    if newest is not None and _holds(newest, definition):
+        _complete(client, definition, newest["version"])
+        return int(newest["version"])
     _refuse_foreign(client, definition)
     for task in definition.tasks:
         _put_task(client, task)
     for _ in range(_MANY_RACES):
         versions = _versions(client, definition)
-        version = _version_with(client, definition, versions)
+        version = _version_with(client, definition, versions[-_LOOKED_BACK:])
         if version is None:
             version = max(versions, default=0) + 1
             if not client.create_workflow_definition(definition.at_version(version)[0]):
@@ -34,15 +40,20 @@ def register(client: Conductor, definition: Definition) -> int:
     raise Conflict(f"Other processes keep registering other versions of the agent {definition.agent}.")
 
 
+def _holds(found: Json, definition: Definition) -> bool:
+    return bool(found.get("metadata", {}).get("fingerprint") == definition.fingerprint)
+
+
 def _versions(client: Conductor, definition: Definition) -> list[int]:
-    return sorted({v for workflow in definition.workflows for v in client.workflow_versions(workflow["name"])})
+    names = [workflow["name"] for workflow in definition.workflows]
+    return sorted({version for name in names for version in client.workflow_versions(name)})
 
 
 def _version_with(client: Conductor, definition: Definition, versions: list[int]) -> int | None:
     name = definition.workflows[0]["name"]
     for version in reversed(versions):
         found = client.workflow_definition(name, version)
-        if found is not None and found.get("metadata", {}).get("fingerprint") == definition.fingerprint:
+        if found is not None and _holds(found, definition):
             return version
     return None
 

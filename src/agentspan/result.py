@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
-
-from agentspan.providers import key_hint
 
 RunStatus = Literal["RUNNING", "PAUSED", "COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"]
 
@@ -134,25 +131,6 @@ class AgentResult:
     def to_json(self) -> dict[str, Any]:
         """The result as JSON-able values."""
         return asdict(self)
-
-
-_WRAPPED = re.compile(
-    r"Task [0-9a-f-]{36} failed with status: \w+ and reason: '(?P<task>.*?)'?"
-    r"|Sub workflow \S+ failure reason: (?P<segment>.*)"
-    r"|(?:Task execution failed|Non-retryable error): (?P<model>.*)",
-    re.DOTALL,
-)
-_NO_PROVIDER = re.compile(r"no configuration found for: (\w+)")
-
-
-def reason_text(reason: str) -> str:
-    """Why a run or a model call failed, without the layers that Conductor wraps around it."""
-    while found := _WRAPPED.fullmatch(reason):
-        reason = next(part for part in found.groups() if part is not None)
-    missing = _NO_PROVIDER.fullmatch(reason)
-    if missing:
-        return f"The server cannot call the model provider {missing[1]}. {key_hint(missing[1])}"
-    return reason
 
 
 def answer_text(value: Any) -> str:

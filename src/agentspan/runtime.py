@@ -14,9 +14,8 @@ from agentspan.agent import Agent
 from agentspan.client import Conductor
 from agentspan.compiler import compile_agent
 from agentspan.config import Settings, load_settings
-from agentspan.errors import ConfigError, InputError
+from agentspan.errors import InputError
 from agentspan.handle import AgentHandle, EventStream
-from agentspan.providers import REPORTED, key_hint
 from agentspan.registry import register
 from agentspan.result import AgentResult
 from agentspan.values import check_text, check_value
@@ -48,7 +47,6 @@ class AgentRuntime:
         self.client = Conductor(self.settings)
         self._host: WorkerHost | None = None
         self._versions: dict[str, int] = {}
-        self._providers: set[str] = set()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -98,11 +96,9 @@ class AgentRuntime:
 
         Raises:
             InputError: The prompt, the messages or the context cannot be carried intact; nothing was sent.
-            ConfigError: The server has no key for the agent's model provider; nothing was started.
             ServerError: The server cannot be reached, or refuses.
         """
         inputs = _run_input(prompt, messages, context)
-        self._expect_provider(agent)
         version = self.register(agent)
         execution_id = self.client.start_workflow(agent.name, version, inputs)
         if serve and agent.tools:
@@ -133,18 +129,6 @@ class AgentRuntime:
             with _until_signalled() as signalled:
                 signalled.wait()
             self.shutdown()
-
-    def _expect_provider(self, agent: Agent) -> None:
-        provider = agent.provider
-        if provider in self._providers or provider not in REPORTED:
-            return
-        if self.client.model_providers().get(provider) is False:
-            raise ConfigError(
-                f"The server at {self.settings.base_url} has no key for {provider}, the provider of {agent.model!r}, "
-                f"the model of agent {agent.name!r}.",
-                hint=key_hint(provider),
-            )
-        self._providers.add(provider)
 
     def shutdown(self, timeout: float = DRAIN) -> None:
         """Stop serving: running calls get `timeout` seconds to finish, the rest is handed back."""

@@ -7,6 +7,7 @@ Whoever waits for a run looks at it now and then and, when it stands still, asks
 
 - a tool call whose lease is over: decide its workflow, so that the engine gives it to another worker;
 - a tool call, or a model call of a server that died, whose message is lost: push it again;
+- a model call that its provider has refused for good: do not let the retries run through;
 - anything else that has been pending for a while: decide its workflow and the one above.
 
 All of it is plain REST and safe at any time: the engine itself decides what is due.
@@ -17,10 +18,12 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from agentspan.client import Conductor
 from agentspan.compiler import RESPONSE_TIMEOUT, turn_of
 from agentspan.errors import NotFound, ServerRejected
+from agentspan.failure import model_failure
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
 
 log = logging.getLogger("agentspan.watchdog")
@@ -102,7 +105,10 @@ class Watchdog:
 
     def _act(self, workflow: WorkflowRecord, pending: list[TaskRecord]) -> None:
         for task in pending:
-            if task.sub_workflow_id:
+            refused = _refusal(workflow, task)
+            if refused is not None:
+                self._give_up(task, refused)
+            elif task.sub_workflow_id:
                 self.watch(task.sub_workflow_id)
             elif self._is_lost(task):
                 self._push_again(task)
@@ -122,18 +128,18 @@ class Watchdog:
 
     def _push_again(self, task: TaskRecord) -> None:
         log.info("Pushing %s of %s again.", task.reference_task_name, task.workflow_instance_id)
-        report = {
-            "taskId": task.task_id,
-            "workflowInstanceId": task.workflow_instance_id,
-            "workerId": task.worker_id,
-            "status": "IN_PROGRESS",
-            "callbackAfterSeconds": 0,
-            "outputData": task.output_data,
-        }
+        self._update(task, status="IN_PROGRESS", callbackAfterSeconds=0, outputData=task.output_data)
+
+    def _give_up(self, task: TaskRecord, reason: str) -> None:
+        log.info("%s of %s is not tried again: %s", task.reference_task_name, task.workflow_instance_id, reason)
+        self._update(task, status="FAILED_WITH_TERMINAL_ERROR", reasonForIncompletion=reason)
+
+    def _update(self, task: TaskRecord, **report: Any) -> None:
+        address = {"taskId": task.task_id, "workflowInstanceId": task.workflow_instance_id, "workerId": task.worker_id}
         try:
-            self._client.update_task(report)
+            self._client.update_task({**address, **report})
         except ServerRejected as error:
-            log.info("%s could not be pushed again: %s", task.reference_task_name, error)
+            log.info("%s could not be updated: %s", task.reference_task_name, error)
 
     def _decide(self, workflow_id: str) -> None:
         try:
@@ -145,6 +151,16 @@ class Watchdog:
 def _kind(task: TaskRecord) -> str | None:
     place = turn_of(task.reference_task_name)
     return None if place is None else place[0]
+
+
+def _refusal(workflow: WorkflowRecord, task: TaskRecord) -> str | None:
+    """Why the model call that waits for its next try was refused, if for good."""
+    if _kind(task) != "llm" or task.status != "SCHEDULED" or task.retried_task_id is None:
+        return None
+    before = next((other for other in workflow.tasks if other.task_id == task.retried_task_id), None)
+    reason = (before.reason_for_incompletion if before else None) or ""
+    failure = model_failure(reason)
+    return reason if failure is not None and failure.final else None
 
 
 def _on_lease(task: TaskRecord) -> bool:

@@ -14,6 +14,8 @@ def show_logs(*, debug: bool, level: int = logging.WARNING) -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.DEBUG if debug else level)
     logger.propagate = False
+    if not debug:  # its client reports every connection that a restarting server cuts; so do we, once
+        logging.getLogger("conductor").setLevel(logging.ERROR)
 
 
 class _OneLine(logging.Formatter):

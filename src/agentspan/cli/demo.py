@@ -13,7 +13,9 @@ import click
 import platformdirs
 
 from agentspan.agents import AgentspanError, AgentStatus, Event
+from agentspan.cli._app import Session
 from agentspan.cli._events import line_of
+from agentspan.cli._logs import show_logs
 from agentspan.cli._output import Output, emit, output_option, status_lines
 from agentspan.cli._progress import show_progress
 
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     help="Folder for the demo's server.  [default: one in your data folder]",
 )
 @output_option
-def demo(asked: str | None, keep: bool, data_dir: Path | None, output: Output) -> None:
+@click.pass_obj
+def demo(session: Session, asked: str | None, keep: bool, data_dir: Path | None, output: Output) -> None:
     """See a run survive the death of its worker.
 
     An agent goes through customer feedback, chunk by chunk. In the middle its worker is killed; another one takes
@@ -51,6 +54,7 @@ def demo(asked: str | None, keep: bool, data_dir: Path | None, output: Output) -
         raise AgentspanError(
             f"the demo needs the package {error.name}", hint="pip install 'agentspan[server]'"
         ) from error
+    show_logs(debug=session.debug)
     model = choose_model(asked, os.environ)
     narrator = Terminal(err=output != "text")
     folder = data_dir or platformdirs.user_data_path("agentspan") / "demo"
@@ -128,7 +132,7 @@ def _account(summary: Summary) -> Iterator[str]:
         yield f"The repeated one had the same idempotency key both times: {call.idempotency_key}"
     if summary.seconds_to_go_on is not None:
         gap = summary.seconds_to_go_on
-        yield f"From the kill until it went on: {gap:.1f} s, most of it the dead worker's lease of 5 s."
+        yield f"From the kill until it went on: {gap:.1f} s. A dead worker is noticed after 5 s."
 
 
 def _how_often(call: Call, death: Death | None) -> str:

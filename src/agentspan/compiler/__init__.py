@@ -93,11 +93,11 @@ def compile_agent(agent: Agent) -> Definition:
     """
     workflows = _looping(agent) if agent.tools else (_single(agent),)
     tasks = tuple(_tool_definition(agent, tool) for tool in agent.tools)
-    return Definition(agent.name, workflows, tasks, _fingerprint(workflows))
+    return Definition(agent.name, workflows, tasks, _fingerprint(workflows, tasks))
 
 
-def _fingerprint(workflows: tuple[Json, ...]) -> str:
-    canonical = json.dumps(workflows, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def _fingerprint(*content: tuple[Json, ...]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
