@@ -92,12 +92,17 @@ class Conductor:
         """
         try:
             self.call("POST", "/metadata/workflow", body=definition)
-        except ServerError as error:
-            taken = self.workflow_definition(definition["name"], definition["version"]) is not None
-            if taken and error.status in (409, 500):
+        except Conflict:
+            return False
+        except ServerRejected as error:
+            if error.status == 500 and self.workflow_definition(definition["name"], definition["version"]) is not None:
                 return False
             raise
         return True
+
+    def delete_workflow_definition(self, name: str, version: int) -> None:
+        """Remove one version of a workflow definition."""
+        self.call("DELETE", f"/metadata/workflow/{_segment(name)}/{version}")
 
     def task_definition(self, name: str) -> Json | None:
         """A registered task definition, None when there is none."""
@@ -132,6 +137,12 @@ class Conductor:
                 status=404,
             ) from error
         return WorkflowRecord.model_validate(found)
+
+    def correlated(self, name: str, correlation_id: str) -> list[str]:
+        """Ids of all executions of a workflow with this correlation id, oldest first; exact rows, not the index."""
+        path = f"/workflow/{_segment(name)}/correlated/{_segment(correlation_id)}"
+        found = self.call("GET", path, [("includeClosed", True), ("includeTasks", False)]) or []
+        return [str(run["workflowId"]) for run in sorted(found, key=lambda run: run.get("createTime", 0))]
 
     def search(self, query: str, *, start: int = 0, size: int = 20) -> list[RunSummary]:
         """Executions by the server's index, newest first."""

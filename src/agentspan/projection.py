@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from agentspan.compiler import TURNS_PER_SEGMENT, tool_of_task, turn_of
+from agentspan.compiler import RESPONSE_TIMEOUT, TURNS_PER_SEGMENT, tool_of_task, turn_of
 from agentspan.events import Event, EventType
 from agentspan.failure import reason_text
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
@@ -145,10 +145,17 @@ def _attempt_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int)
     if task.retried:
         details = {
             **_who(call),
-            "error": task.reason_for_incompletion or "The worker died.",
+            "error": _death(task),
             "attempt": task.retry_count + 1,
         }
         yield Draft(type="tool_retry", step=step, at=task.end_time, details=details)
+
+
+def _death(task: TaskRecord) -> str:
+    reason = task.reason_for_incompletion or ""
+    if task.status == "TIMED_OUT" and reason.startswith("responseTimeout"):
+        return f"Its worker {task.worker_id} died: no heartbeat for {RESPONSE_TIMEOUT} s."
+    return reason or f"The attempt ended as {task.status}."
 
 
 def _waiting_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int) -> Iterator[Draft]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from agentspan.agent import Agent
+from agentspan.claims import start_once
 from agentspan.client import Conductor
 from agentspan.compiler import compile_agent
 from agentspan.config import Settings, load_settings
@@ -83,6 +84,7 @@ class AgentRuntime:
         *,
         messages: list[dict[str, str]] | None = None,
         context: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
         serve: bool = True,
     ) -> AgentHandle:
         """Start a run and return as soon as the server has stored it.
@@ -92,6 +94,9 @@ class AgentRuntime:
             prompt: The user's message.
             messages: The conversation before it: `{"role": "user" | "assistant", "message": …}`.
             context: Values kept with the run for its readers; the model does not see them.
+            idempotency_key: Start one run for this key and agent, however often and from however many processes
+                it is asked for; later calls get the handle of that run, whatever has become of it. Two runs are
+                possible only when a process stands still for ten seconds in the middle of its start.
             serve: Serve the agent's tools from this process, in the background.
 
         Raises:
@@ -100,7 +105,11 @@ class AgentRuntime:
         """
         inputs = _run_input(prompt, messages, context)
         version = self.register(agent)
-        execution_id = self.client.start_workflow(agent.name, version, inputs)
+        if idempotency_key is None:
+            execution_id = self.client.start_workflow(agent.name, version, inputs)
+        else:
+            key = check_text(idempotency_key, "idempotency_key")
+            execution_id = start_once(self.client, agent.name, version, inputs, key)
         if serve and agent.tools:
             self._worker_host().serve(agent)
         return AgentHandle(execution_id, self)

@@ -92,7 +92,7 @@ def shown(text: str, most: int = 10_000) -> str:
 
 def _text_problem(text: str, *, nul: re.Pattern[str], max_bytes: int = MAX_BYTES) -> str | None:
     try:
-        size = len(text.encode())
+        size = _stored(text)
     except UnicodeEncodeError as error:
         return f"has a lone surrogate at character {error.start}, which is no Unicode text and would become '?'"
     if size > max_bytes:
@@ -100,6 +100,13 @@ def _text_problem(text: str, *, nul: re.Pattern[str], max_bytes: int = MAX_BYTES
     if nul.search(text):
         return "has a NUL character, which Conductor cannot store in Postgres"
     return None
+
+
+def _stored(text: str) -> int:
+    """Bytes that the text takes in Conductor, which writes a character beyond U+FFFF as two escapes."""
+    size = len(text.encode())
+    beyond = 0 if size == len(text) else len(text.encode("utf-16-le")) // 2 - len(text)
+    return size + 8 * beyond
 
 
 def _plain(value: object) -> object:

@@ -115,7 +115,7 @@ def test_status_on_the_command_line(
 
     words = command.split()
     output = subprocess.run(
-        [sys.executable, "-m", "agentspan.cli", "--server", conductor_url, *words[1:]],
+        [sys.executable, "-m", "agentspan", "--server", conductor_url, *words[1:]],
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,7 +1,8 @@
 # The transcript after a turn: the calls and their results at its end; trimmed in one large bite when over budget.
-def bytes: tojson | utf8bytelength;
-def within($most): bytes as $n
-  | if $n <= $most then . else {error: ("[" + ($n | tostring) + " bytes: too large to be shown here]")} end;
+def measure: tojson | utf8bytelength as $n | {bytes: $n, stored: ($n + ($n - length) * 8 / 3)};
+def plus($other): {bytes: (.bytes + $other.bytes), stored: (.stored + $other.stored)};
+def within($most): measure as $n
+  | if $n.stored <= $most then . else {error: ("[" + ($n.bytes | tostring) + " bytes: too large to be shown here]")} end;
 def tool_name: gsub("[^a-zA-Z0-9_-]"; "_")[:64] | if . == "" then "_" else . end;
 . as $in
 | $in.transcript as $old
@@ -19,28 +20,29 @@ def tool_name: gsub("[^a-zA-Z0-9_-]"; "_")[:64] | if . == "" then "_" else . end
       | {taskReferenceName: .id, name: (.name | tool_name), type: "SIMPLE", inputParameters: .args}]},
    {role: "tool", toolCalls: $results}] as $said
 # Conductor stores this task's output twice and refuses more than 10 MB; what cannot fit is said to be left out.
-| ($in.most - $old.base) as $room
-| (if ($said | bytes) <= $room then $said
+| ($in.most - $old.base.stored) as $room
+| (if ($said | measure).stored <= $room then $said
    else (($room / 2 / ($in.calls | length) | floor) - 200) as $share
      | [$said[] | .toolCalls |= map(.inputParameters |= within($share) | if has("output") then .output |= within($share) else . end)]
    end) as $exchange
-| ($exchange | bytes) as $new
-| ($old.messages + $exchange) as $all
-| if $old.size + $new <= $in.max_chars then $old + {messages: $all, size: ($old.size + $new)}
+| ($exchange | measure) as $new
+| ($old.size | plus($new)) as $size
+| if $size.bytes <= $in.max_chars and $size.stored <= $in.most then $old + {messages: ($old.messages + $exchange), size: $size}
   else
-    ($all[:$old.pinned]) as $pinned
-    | (if $old.dropped > 0 then $old.pinned + 1 else $old.pinned end) as $first
+    (if $old.dropped > 0 then $old.pinned + 1 else $old.pinned end) as $first
     | [range($first; $old.messages | length; 2) | $old.messages[.:. + 2]] as $older
-    | ((($in.max_chars - $old.base) * $in.keep_chars / $in.max_chars) - $new) as $left
+    | {bytes: ((($in.max_chars - $old.base.bytes) * $in.keep_chars / $in.max_chars) - $new.bytes),
+       stored: ($room - $new.stored - 500)} as $left
     | (reduce ($older | reverse | .[]) as $x ({kept: [], left: $left, full: false};
-        ($x | bytes) as $n
-        | if .full or $n > .left then .full = true
-          else {kept: ([$x] + .kept), left: (.left - $n), full: false} end)) as $tail
+        ($x | measure) as $n
+        | if .full or $n.bytes > .left.bytes or $n.stored > .left.stored then .full = true
+          else {kept: ([$x] + .kept), left: {bytes: (.left.bytes - $n.bytes), stored: (.left.stored - $n.stored)}, full: false} end
+      )) as $tail
     | ($old.dropped + ($older | length) - ($tail.kept | length)) as $dropped
-    | ($pinned
+    | ($old.messages[:$old.pinned]
         + (if $dropped == 0 then [] else
             [{role: "user", message: ("[" + ($dropped | tostring) + " earlier tool exchanges were left out to keep this conversation within its budget.]")}]
           end)
         + ($tail.kept | add // []) + $exchange) as $messages
-    | $old + {messages: $messages, size: ($messages | bytes), dropped: $dropped}
+    | $old + {messages: $messages, size: ($messages | measure), dropped: $dropped}
   end

@@ -1,0 +1,87 @@
+"""Starting a run once for a key, however many processes ask.
+
+Stock Conductor has no such start: `POST /workflow` ignores `idempotencyKey` (3.32.1, tried). What it has is an
+atomic create: of many processes that register the same (workflow name, version), one succeeds. So a process first
+claims the key by registering a definition of that name, then starts the run, then removes the claim. The runs of a
+key are found by their correlation id, in the stored rows rather than in the index.
+
+docs/decisions/0011-idempotent-start.md says what is left: a process that stands still for longer than `PATIENCE`
+between its claim and its start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+
+from agentspan.client import Conductor, Json
+from agentspan.compiler import OWNER
+from agentspan.errors import Conflict, NotFound
+
+PATIENCE = 10.0
+"""Seconds a claim may stand without a run before its process counts as dead and another takes over."""
+
+_LOOK = 0.05
+_GENERATIONS = 100
+
+
+def start_once(client: Conductor, name: str, version: int, inputs: Json, key: str) -> str:
+    """The run of this key: the one there is, or a new one.
+
+    Raises:
+        Conflict: A hundred processes in a row died between their claim and their start.
+    """
+    digest = hashlib.sha256(f"{name}\n{key}".encode()).hexdigest()
+    for generation in range(1, _GENERATIONS + 1):
+        claim = _claim(name, digest, generation)
+        found = client.correlated(name, digest)
+        if found:
+            return found[0]
+        if not client.create_workflow_definition(claim):
+            run = _await_run(client, name, digest)
+            if run is not None:
+                return run
+            continue
+        return _start_claimed(client, claim, name, version, {**inputs, "idempotency_key": key}, digest)
+    raise Conflict(f"No process that claimed the key {key!r} of the agent {name} has started its run.")
+
+
+def _start_claimed(client: Conductor, claim: Json, name: str, version: int, inputs: Json, digest: str) -> str:
+    # Between our look and our claim another process may have started the run and removed its claim.
+    found = client.correlated(name, digest)
+    run = found[0] if found else client.start_workflow(name, version, inputs, correlation_id=digest)
+    with contextlib.suppress(NotFound):  # somebody tidied up
+        client.delete_workflow_definition(claim["name"], claim["version"])
+    return run
+
+
+def _await_run(client: Conductor, name: str, digest: str) -> str | None:
+    """The run that the process with the claim starts; None when that takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = client.correlated(name, digest)
+        if found:
+            return found[0]
+        time.sleep(_LOOK)
+    return None
+
+
+def _claim(name: str, digest: str, generation: int) -> Json:
+    return {
+        "name": f"{name}.start.{digest[:32]}",
+        "description": f"One process is about to start a run of {name}; it removes this afterwards.",
+        "version": generation,
+        "schemaVersion": 2,
+        "ownerApp": OWNER,
+        "ownerEmail": f"{OWNER}@localhost.localdomain",
+        "timeoutSeconds": 0,
+        "tasks": [
+            {
+                "name": "claimed",
+                "taskReferenceName": "claimed",
+                "type": "TERMINATE",
+                "inputParameters": {"terminationStatus": "COMPLETED"},
+            }
+        ],
+    }
