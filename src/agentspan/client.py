@@ -18,7 +18,7 @@ import httpx
 from conductor.client.configuration.configuration import Configuration
 from conductor.client.configuration.settings.authentication_settings import AuthenticationSettings
 from conductor.client.http.api_client import ApiClient
-from conductor.client.http.rest import ApiException
+from conductor.client.http.rest import ApiException, RESTClientObject
 from pydantic import TypeAdapter
 
 from agentspan.config import Settings
@@ -30,6 +30,13 @@ Json = dict[str, Any]
 _TASKS = TypeAdapter(list[TaskRecord])
 _POLLS = TypeAdapter(list[PollRecord])
 _RUNS = TypeAdapter(list[RunSummary])
+
+
+class _Rest(RESTClientObject):  # type: ignore[misc]  # conductor-python has no types
+    """Keeps our connections: conductor-python would close them all, and go on with its own, when one breaks."""
+
+    def _reset_connection(self, expected: object = None) -> bool:
+        return False
 
 
 class Conductor:
@@ -52,6 +59,7 @@ class Conductor:
             self._api = ApiClient(configuration)
         except ApiException as error:
             raise _translated(error, settings.base_url, "asking for a token") from error
+        self._api.rest_client = _Rest(connection=self._http)
 
     def call(self, method: str, path: str, query: Iterable[tuple[str, Any]] = (), body: Any = None) -> Any:
         """One request to `path` below `/api`; the parsed answer, None when it is empty.
@@ -181,6 +189,10 @@ class Conductor:
     def task(self, task_id: str) -> TaskRecord:
         """One task as it is stored."""
         return TaskRecord.model_validate(self.call("GET", f"/tasks/{_segment(task_id)}"))
+
+    def log_task(self, task_id: str, message: str) -> None:
+        """Add a line to a task's log."""
+        self.call("POST", f"/tasks/{_segment(task_id)}/log", body=message)
 
     def update_task(self, result: Json) -> None:
         """Report on a task that was polled."""

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +67,8 @@ class Call:
     lock: threading.Lock = field(default_factory=threading.Lock)
     finished: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
-    progress: str | None = None
+    earlier_failures: int = 0
+    say: Callable[[str], None] = field(default=lambda message: None)
 
     @property
     def key(self) -> str:
@@ -75,13 +77,18 @@ class Call:
 
     @property
     def failures(self) -> list[Json]:
-        """Earlier attempts that raised, oldest first."""
+        """Earlier tries of this task that raised, oldest first."""
         return list(self.task.output_data.get("failures", []))
 
     @property
     def attempt(self) -> int:
         """Which attempt this is, from 1: Conductor counts dead workers, we count what the tool raised."""
-        return self.task.retry_count + len(self.failures) + 1
+        return self.task.retry_count + self.failed + 1
+
+    @property
+    def failed(self) -> int:
+        """How often the tool has raised in this call, also before a worker died."""
+        return self.earlier_failures + len(self.failures)
 
     @property
     def max_bytes(self) -> int:
@@ -99,7 +106,7 @@ class Call:
             tool=self.served.tool.name,
             call_id=str(self._input("call_id")),
             on_heartbeat=self._beat_now,
-            on_progress=self._note,
+            on_progress=self._progress,
             check_cancelled=self.lost.is_set,
         )
 
@@ -109,8 +116,8 @@ class Call:
     def _beat_now(self) -> None:
         self.beaten = 0.0
 
-    def _note(self, message: str) -> None:
-        self.progress = message
+    def _progress(self, message: str) -> None:
+        self.say(message)
         self._beat_now()
 
     def __str__(self) -> str:
@@ -202,7 +209,7 @@ class WorkerHost:
                 break
             for task in self._client.poll(name, self.worker_id, free):
                 found += 1
-                self._accept(Call(task, self._served[name]))
+                self._accept(self._call(task, self._served[name]))
         return found
 
     def _queues(self) -> list[str]:
@@ -218,6 +225,20 @@ class WorkerHost:
     def _running_of(self, name: str) -> int:
         with self._lock:
             return sum(call.task.task_def_name == name for call in self._running.values())
+
+    def _call(self, task: TaskRecord, served: Served) -> Call:
+        call = Call(task, served, say=lambda message: self._log_progress(task, message))
+        if task.retried_task_id is not None:
+            # The engine does not hand the dead worker's notes on.
+            before = self._client.task(task.retried_task_id)
+            call.earlier_failures = len(before.output_data.get("failures", []))
+        return call
+
+    def _log_progress(self, task: TaskRecord, message: str) -> None:
+        try:
+            self._client.log_task(task.task_id, message)
+        except ServerError as error:
+            log.debug("The progress of %s was not stored: %s", task.reference_task_name, error)
 
     def _accept(self, call: Call) -> None:
         self._active = time.monotonic()
@@ -283,7 +304,7 @@ class WorkerHost:
     def _report(self, call: Call, outcome: Json) -> None:
         """Give the outcome to the server, however long the server is away."""
         self._remember(call, outcome)
-        trouble = 0
+        trouble, refused = 0, False
         while True:
             try:
                 self._client.update_task({**self._address(call), **outcome})
@@ -294,6 +315,9 @@ class WorkerHost:
             except ServerRejected as error:
                 if error.status is not None and error.status < 500:
                     log.error("The result of %s was refused: %s", call, error)
+                    if refused:
+                        break
+                    refused = True
                     outcome = _failed(call, f"The result could not be stored: {error.message}", final=True)
                 trouble = self._wait(trouble, call, error)
             except ServerError as error:
@@ -335,6 +359,8 @@ class WorkerHost:
             except ServerError as error:
                 log.debug("The watchdog could not look: %s", error)
                 self._watchdog.hurry()
+            except Exception:  # a watch that ends unseen is worse than one that errs
+                log.exception("The watchdog met a defect")
 
     def _discover(self) -> None:
         """Watch what runs of our agents there are: a run whose worker has died is known to nobody else."""
@@ -352,6 +378,7 @@ class WorkerHost:
         for call in calls:
             limit = call.served.tool.timeout
             if limit is not None and not call.served.tool.is_async and time.monotonic() - call.started > limit:
+                call.lost.set()
                 self._run_in_thread(call, lambda call=call: self._finish(call, _raised(call, _timed_out(call))))
             elif time.monotonic() - call.beaten > BEAT:
                 self._beat(call)
@@ -425,10 +452,10 @@ def _raised(call: Call, error: BaseException) -> Json:
     log.warning("%s raised in attempt %d", call, call.attempt, exc_info=error)
     retry = call.served.tool.retry
     message = f"{type(error).__name__}: {error}"
-    if len(call.failures) + 1 >= retry.attempts:
+    if call.failed + 1 >= retry.attempts:
         return _failed(call, message, final=True)
     after = error.after if isinstance(error, RetryTool) and error.after is not None else None
-    delay = retry.delay_before(len(call.failures) + 2) if after is None else after
+    delay = retry.delay_before(call.failed + 2) if after is None else after
     return _failed(call, message, final=False, delay=delay)
 
 

@@ -194,6 +194,51 @@ def result(context: click.Context, execution_id: str, wait: bool, timeout: float
     _show_result(_handle(context, execution_id), output, patience)
 
 
+@agent_group.command("pause", epilog=example("agentspan agent pause 7744cf11"))
+@_id
+@output_option
+@click.pass_context
+def pause(context: click.Context, execution_id: str, output: Output) -> None:
+    """Let a run stand still; what runs now finishes."""
+    handle = _handle(context, execution_id)
+    handle.pause()
+    _confirm("PAUSED", handle.execution_id, output)
+
+
+@agent_group.command("resume", epilog=example("agentspan agent resume 7744cf11"))
+@_id
+@output_option
+@click.pass_context
+def resume(context: click.Context, execution_id: str, output: Output) -> None:
+    """Let a paused run go on."""
+    handle = _handle(context, execution_id)
+    handle.resume()
+    _confirm("RESUMED", handle.execution_id, output)
+
+
+@agent_group.command("cancel", epilog=example('agentspan agent cancel 7744cf11 --reason "ordered twice"'))
+@_id
+@click.option("--reason", default="cancelled on the command line", show_default=True, help="Kept with the run.")
+@output_option
+@click.pass_context
+def cancel(context: click.Context, execution_id: str, reason: str, output: Output) -> None:
+    """End a run; tools that run now are told."""
+    handle = _handle(context, execution_id)
+    handle.cancel(reason)
+    _confirm("CANCELLED", handle.execution_id, output)
+
+
+@agent_group.command("retry", epilog=example("agentspan agent retry 7744cf11"))
+@_id
+@output_option
+@click.pass_context
+def retry(context: click.Context, execution_id: str, output: Output) -> None:
+    """Let a failed run go on at the very call that failed; nothing that finished is done again."""
+    handle = _handle(context, execution_id)
+    handle.retry()
+    _confirm("RETRIED", handle.execution_id, output)
+
+
 @agent_group.command("compile", epilog=example("agentspan agent compile support.py:agent"))
 @_target
 @output_option
@@ -264,3 +309,10 @@ def _now() -> datetime:
 
 def _ago(run: RunSummary, now: datetime) -> str:
     return f"{duration((now - _runs.started(run)).total_seconds())} ago"
+
+
+def _confirm(done: str, execution_id: str, output: Output) -> None:
+    if output == "text":
+        click.echo(f"{done}  execution_id={execution_id}")
+    else:
+        emit({"execution_id": execution_id, "done": done.lower()}, output)

@@ -26,9 +26,10 @@ from agentspan.compiler._names import (
     turn_of,
 )
 from agentspan.compiler._tasks import Json, literal, ref
+from agentspan.errors import DefinitionError, InputError
 from agentspan.policy import Retry
 from agentspan.tool import Tool
-from agentspan.values import MAX_BYTES
+from agentspan.values import MAX_BYTES, check_value
 
 __all__ = [
     "LOOP",
@@ -90,10 +91,22 @@ def compile_agent(agent: Agent) -> Definition:
     Example:
         >>> compile_agent(Agent(name="greeter", model="openai/gpt-4o")).workflows[0]["name"]
         'greeter'
+
+    Raises:
+        DefinitionError: Conductor would not carry its texts intact, or all of them together are too long.
     """
     workflows = _looping(agent) if agent.tools else (_single(agent),)
+    for workflow in workflows:
+        _check(agent, workflow)
     tasks = tuple(_tool_definition(agent, tool) for tool in agent.tools)
     return Definition(agent.name, workflows, tasks, _fingerprint(workflows, tasks))
+
+
+def _check(agent: Agent, workflow: Json) -> None:
+    try:
+        check_value(workflow, f"agent {agent.name!r}: its definition")
+    except InputError as error:
+        raise DefinitionError(error.message, hint="Look at its instructions and at what its tools say.") from error
 
 
 def _fingerprint(*content: tuple[Json, ...]) -> str:

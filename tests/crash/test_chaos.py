@@ -1,0 +1,117 @@
+"""One long run, its workers and its server killed again and again at random moments."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agentspan.agents import AgentHandle, AgentRuntime, Event
+from agentspan.server import LocalServer
+from agentspan.testing import ModelRequest, Reply, WorkerProcess, call, say, wait_until
+from agentspan.testing.plugin import Stage
+
+from .conftest import Ledger
+from .ledger_agent import agent as ledger_agent
+
+
+@pytest.fixture
+def server(tmp_path: Path, model_stage: Stage) -> Iterator[LocalServer]:
+    with LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls) as started:
+        yield started
+
+
+class Chaos:
+    """Kills the worker or the server, starts another, and notes how long the run then stood still."""
+
+    def __init__(self, chance: random.Random, server: LocalServer, ledger: Ledger) -> None:
+        self._chance, self._server, self._ledger = chance, server, ledger
+        self._worker: WorkerProcess = ledger.worker().start()
+        self.stalls: dict[str, list[float]] = {"worker": [], "server": []}
+
+    def strike(self) -> None:
+        time.sleep(self._chance.uniform(0, 1.5))  # the random moment is the point of the test
+        victim = self._chance.choice(["worker", "server"])
+        before = len(self._ledger.entries("end"))
+        if victim == "worker":
+            self._worker.kill()
+            self._worker = self._ledger.worker().start()
+        else:
+            state = self._server.status()
+            assert state is not None
+            os.kill(state.pid, signal.SIGKILL)
+            wait_until(lambda: self._server.status() is None, "the server to be gone")
+            self._server.start()
+        ready = time.time()
+        wait_until(
+            lambda: len(self._ledger.entries("end")) > before, f"the run to move after a kill of the {victim}", 180
+        )
+        moved = self._ledger.entries("end")[before]["at"]
+        self.stalls[victim].append(round(max(0.0, moved - ready), 1))
+
+    def stop(self) -> None:
+        self._worker.kill()
+
+
+def read_all(runtime: AgentRuntime, execution_id: str, into: list[Event]) -> threading.Thread:
+    """Follow the run in the background, through everything."""
+
+    def follow() -> None:
+        into.extend(AgentHandle(execution_id, runtime).stream())
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    ("steps", "kills"),
+    [(60, 6), pytest.param(200, 30, marks=pytest.mark.long), pytest.param(1000, 60, marks=pytest.mark.long)],
+)
+def test_a_run_survives_random_kills_of_its_worker_and_its_server(
+    server: LocalServer, model: Stage, tmp_path: Path, steps: int, kills: int
+) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+
+    def reply(request: ModelRequest) -> Reply:
+        done = int(request.last_result.output["result"]) + 1 if request.last_result else 0
+        return call("work", number=done, seconds=0.05) if done < steps else say("done")
+
+    agent = dataclasses.replace(ledger_agent, model=model.play(reply))
+    ledger = Ledger(tmp_path / "ledger.jsonl", server.url)
+    seen: list[Event] = []
+    chaos = Chaos(random.Random(seed), server, ledger)
+    runtime = AgentRuntime(server.url)
+    handle = runtime.start(agent, "Go.", serve=False)
+    reader = read_all(runtime, handle.execution_id, seen)
+    try:
+        for kill in range(kills):
+            wait_until(
+                lambda kill=kill: len(ledger.ended()) >= kill * steps // (kills + 1), f"step before kill {kill}", 300
+            )
+            chaos.strike()
+        result = handle.result(timeout=1800)
+    finally:
+        chaos.stop()
+    reader.join(60)
+    print("stalls after being up again", chaos.stalls)
+
+    assert result.output == "done"
+    assert set(ledger.ended()) == set(range(steps)), "no step is missing"
+    keys = {number: {e["key"] for e in ledger.entries("begin") if e["number"] == number} for number in range(steps)}
+    assert all(len(of_step) == 1 for of_step in keys.values()), "a repeated call has the same key"
+    repeats = Counter({n: times for n, times in ledger.ended().items() if times > 1})
+    assert sum(repeats.values()) - len(repeats) <= kills, "only what was in flight is repeated"
+    assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
+    assert seen == list(handle.stream()), "a reader that lived through it all saw what a late one sees"
+    assert [event.type for event in seen].count("tool_result") == steps
