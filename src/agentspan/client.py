@@ -31,12 +31,21 @@ _TASKS = TypeAdapter(list[TaskRecord])
 _POLLS = TypeAdapter(list[PollRecord])
 _RUNS = TypeAdapter(list[RunSummary])
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_NAMES_IN_URL = 32  # of 165 characters at most; Tomcat takes 8 KB for a request and its headers
+
 
 class _Rest(RESTClientObject):  # type: ignore[misc]  # conductor-python has no types
     """Keeps our connections: conductor-python would close them all, and go on with its own, when one breaks."""
 
     def _reset_connection(self, expected: object = None) -> bool:
         return False
+
+
+class _Api(ApiClient):  # type: ignore[misc]
+    def sanitize_for_serialization(self, obj: Any) -> Any:
+        """Leave what we send as it is: it is plain JSON, and the copy would end at a depth of 480 levels."""
+        return obj
 
 
 class Conductor:
@@ -56,7 +65,7 @@ class Conductor:
         )
         configuration.http_connection = self._http
         try:
-            self._api = ApiClient(configuration)
+            self._api = _Api(configuration)
         except ApiException as error:
             raise _translated(error, settings.base_url, "asking for a token") from error
         self._api.rest_client = _Rest(connection=self._http)
@@ -135,15 +144,16 @@ class Conductor:
         Raises:
             NotFound: The server has no execution of that id.
         """
-        path = f"/workflow/{_segment(execution_id)}"
-        try:
-            found = self.call("GET", path, [("includeTasks", tasks)])
-        except NotFound as error:
+        # Tomcat answers 400 or 405 to some of what cannot be an id.
+        found = (
+            self._find(f"/workflow/{execution_id}", [("includeTasks", tasks)]) if _ID.fullmatch(execution_id) else None
+        )
+        if found is None:
             raise NotFound(
                 f"The server at {self.settings.base_url} has no execution {execution_id!r}.",
                 hint="`agentspan agent list` shows the executions it has.",
                 status=404,
-            ) from error
+            )
         return WorkflowRecord.model_validate(found)
 
     def correlated(self, name: str, correlation_id: str) -> list[str]:
@@ -200,8 +210,11 @@ class Conductor:
 
     def queue_sizes(self, task_names: Sequence[str]) -> dict[str, int]:
         """How many messages wait in, or are taken from, each queue."""
-        sizes: Mapping[str, int] = self.call("GET", "/tasks/queue/sizes", [("taskType", name) for name in task_names])
-        return dict(sizes)
+        sizes: dict[str, int] = {}
+        for first in range(0, len(task_names), _NAMES_IN_URL):
+            names = task_names[first : first + _NAMES_IN_URL]
+            sizes |= self.call("GET", "/tasks/queue/sizes", [("taskType", name) for name in names])
+        return sizes
 
     def polls(self, task_name: str) -> list[PollRecord]:
         """Who polled a queue, and when last."""

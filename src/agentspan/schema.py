@@ -251,11 +251,11 @@ def _parameter_docs(docstring: str) -> dict[str, str]:
 
 
 def _adapter(hint: object, name: str, tool: str) -> pydantic.TypeAdapter[Any]:
-    errors = import_module("pydantic.errors")
+    errors, core = import_module("pydantic.errors"), import_module("pydantic_core")
     try:
         adapter: pydantic.TypeAdapter[Any] = import_module("pydantic").TypeAdapter(hint)
         adapter.json_schema(schema_generator=schema_generator())
-    except (errors.PydanticUserError, errors.PydanticUndefinedAnnotation, TypeError) as error:
+    except (errors.PydanticUserError, errors.PydanticUndefinedAnnotation, core.SchemaError, TypeError) as error:
         raise DefinitionError(
             f"tool {tool!r}, parameter {name!r}: {inspect.formatannotation(hint)} has no JSON Schema "
             f"({str(error).splitlines()[0]})",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +50,7 @@ class WorkerProcess:
         self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
         self._cwd = cwd
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the process
+        weakref.finalize(self, self._log.close)
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -104,7 +106,6 @@ class WorkerProcess:
             error.add_note(f"The worker process wrote:\n{self.log[-4000:]}")
         if self._process is not None and self._process.poll() is None:
             self.kill()
-        self._log.close()
 
     def _ready(self) -> bool:
         if self._running().poll() is not None:
