@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from agentspan.providers import key_hint
+from agentspan.providers import PROVIDERS, key_hint
 
 _STATUS = re.compile(r"failed with status (\d{3}): (.*?)(?: — caused by: |'?$)", re.DOTALL)
 _WRAPPED = re.compile(
@@ -43,7 +43,8 @@ def model_failure(reason: str) -> ModelFailure | None:
     missing = _NO_PROVIDER.search(reason)
     if missing:
         provider = missing[1]
-        message = f"The Conductor server cannot call {provider}: it has no key for it."
+        names = ", ".join(PROVIDERS.get(provider, ()))
+        message = f"The Conductor server cannot call {provider}: it lacks {names or 'its settings'}."
         return ModelFailure(message, final=True, hint=key_hint(provider))
     answered = _STATUS.search(reason)
     if answered is None:

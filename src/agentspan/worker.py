@@ -14,23 +14,17 @@ import socket
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from agentspan.agent import Agent
+from agentspan.call import Call, Json, Served, completed, failed, raised, timed_out
 from agentspan.client import Conductor
 from agentspan.compiler import segment_name, tool_task_name
-from agentspan.errors import NotFound, RetryTool, ServerError, ServerRejected, ToolFailed, WorkerError
+from agentspan.errors import NotFound, ServerError, ServerRejected, WorkerError
 from agentspan.records import PENDING, TaskRecord
-from agentspan.schema import ArgumentError
-from agentspan.tool import Tool, ToolContext
-from agentspan.values import MAX_BYTES, ResultError, shown, to_jsonable
 from agentspan.watchdog import Watchdog
 
 log = logging.getLogger("agentspan.worker")
-
-Json = dict[str, Any]
 
 BEAT = 1.5
 """Seconds between heartbeats of a running call; the lease is 5 s and Conductor counts whole seconds."""
@@ -46,84 +40,6 @@ DISCOVER = 3.0
 
 REMEMBERED = 1000
 """Finished calls whose results are kept, in case the server asks again because a report came late."""
-
-
-@dataclass(frozen=True)
-class Served:
-    """A tool of an agent, as this host serves it."""
-
-    agent: str
-    tool: Tool[..., Any]
-
-
-@dataclass
-class Call:
-    """One attempt of a tool call, from poll to report."""
-
-    task: TaskRecord
-    served: Served
-    started: float = field(default_factory=time.monotonic)
-    beaten: float = field(default_factory=time.monotonic)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    finished: threading.Event = field(default_factory=threading.Event)
-    lost: threading.Event = field(default_factory=threading.Event)
-    earlier_failures: int = 0
-    say: Callable[[str], None] = field(default=lambda message: None)
-
-    @property
-    def key(self) -> str:
-        """The same for every attempt of this call, and for no other call."""
-        return f"{self._input('execution_id')}/{self._input('step')}/{self.task.reference_task_name}"
-
-    @property
-    def failures(self) -> list[Json]:
-        """Earlier tries of this task that raised, oldest first."""
-        return list(self.task.output_data.get("failures", []))
-
-    @property
-    def attempt(self) -> int:
-        """Which attempt this is, from 1: Conductor counts dead workers, we count what the tool raised."""
-        return self.task.retry_count + self.failed + 1
-
-    @property
-    def failed(self) -> int:
-        """How often the tool has raised in this call, also before a worker died."""
-        return self.earlier_failures + len(self.failures)
-
-    @property
-    def max_bytes(self) -> int:
-        """What the result may take: calls of one turn share it."""
-        return int(self._input("max_bytes") or MAX_BYTES)
-
-    def context(self) -> ToolContext:
-        """What the tool may ask about itself."""
-        return ToolContext(
-            idempotency_key=self.key,
-            attempt=self.attempt,
-            execution_id=str(self._input("execution_id")),
-            step=int(self._input("step") or 0),
-            agent=self.served.agent,
-            tool=self.served.tool.name,
-            call_id=str(self._input("call_id")),
-            on_heartbeat=self._beat_now,
-            on_progress=self._progress,
-            check_cancelled=self.lost.is_set,
-        )
-
-    def _input(self, name: str) -> Any:
-        return self.task.input_data.get(name)
-
-    def _beat_now(self) -> None:
-        self.beaten = 0.0
-
-    def _progress(self, message: str) -> None:
-        self.say(message)
-        self._beat_now()
-
-    def __str__(self) -> str:
-        return (
-            f"{self.served.agent}.{self.served.tool.name} of {self._input('execution_id')}, step {self._input('step')}"
-        )
 
 
 class WorkerHost:
@@ -270,26 +186,28 @@ class WorkerHost:
     def _run_sync(self, call: Call) -> None:
         try:
             value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
-            outcome = _completed(call, value)
+            outcome = completed(call, value)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
-            outcome = _raised(call, error)
+            outcome = raised(call, error)
         self._finish(call, outcome)
 
     async def _run_async(self, call: Call) -> None:
         try:
             value = await self._awaited(call)
-            outcome = _completed(call, value)
+            outcome = completed(call, value)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
-            outcome = _raised(call, error)
+            outcome = raised(call, error)
         await asyncio.to_thread(self._finish, call, outcome)
 
     async def _awaited(self, call: Call) -> Any:
         tool = call.served.tool
         try:
-            running = tool.invoke(call.task.input_data.get("args") or {}, call.context())
-            return await asyncio.wait_for(running, tool.timeout)
+            async with asyncio.timeout(tool.timeout) as limit:
+                return await tool.invoke(call.task.input_data.get("args") or {}, call.context())
         except TimeoutError as error:
-            raise _timed_out(call) from error
+            if limit.expired():
+                raise timed_out(call) from error
+            raise
 
     def _finish(self, call: Call, outcome: Json) -> None:
         # Under the call's lock: a heartbeat that overtakes the report would write the task back as running.
@@ -318,7 +236,7 @@ class WorkerHost:
                     if refused:
                         break
                     refused = True
-                    outcome = _failed(call, f"The result could not be stored: {error.message}", final=True)
+                    outcome = failed(call, f"The result could not be stored: {error.message}", final=True)
                 trouble = self._wait(trouble, call, error)
             except ServerError as error:
                 trouble = self._wait(trouble, call, error)
@@ -379,7 +297,7 @@ class WorkerHost:
             limit = call.served.tool.timeout
             if limit is not None and not call.served.tool.is_async and time.monotonic() - call.started > limit:
                 call.lost.set()
-                self._run_in_thread(call, lambda call=call: self._finish(call, _raised(call, _timed_out(call))))
+                self._run_in_thread(call, lambda call=call: self._finish(call, raised(call, timed_out(call))))
             elif time.monotonic() - call.beaten > BEAT:
                 self._beat(call)
 
@@ -429,49 +347,3 @@ class WorkerHost:
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     with asyncio.Runner(loop_factory=lambda: loop):  # which cancels what is left, and closes the loop
         loop.run_forever()
-
-
-# ---- outcomes: what a call's report says ----------------------------------------------------------------
-
-
-def _completed(call: Call, value: Any) -> Json:
-    output: Json = {"result": to_jsonable(value, call.max_bytes)}
-    if call.failures:
-        output["failures"] = call.failures
-    return {"status": "COMPLETED", "outputData": output}
-
-
-def _timed_out(call: Call) -> TimeoutError:
-    return TimeoutError(f"The tool {call.served.tool.name} was not done after {call.served.tool.timeout:g} s.")
-
-
-def _raised(call: Call, error: BaseException) -> Json:
-    if isinstance(error, ArgumentError | ResultError | ToolFailed):
-        log.info("%s failed for good: %s", call, error)
-        return _failed(call, str(error), final=True)
-    log.warning("%s raised in attempt %d", call, call.attempt, exc_info=error)
-    retry = call.served.tool.retry
-    message = f"{type(error).__name__}: {error}"
-    if call.failed + 1 >= retry.attempts:
-        return _failed(call, message, final=True)
-    after = error.after if isinstance(error, RetryTool) and error.after is not None else None
-    delay = retry.delay_before(call.failed + 2) if after is None else after
-    return _failed(call, message, final=False, delay=delay)
-
-
-def _failed(call: Call, message: str, *, final: bool, delay: float = 0.0) -> Json:
-    # Every attempt's message is kept, beside those of the turn's other calls.
-    message = shown(message, min(10_000, call.max_bytes // 50))
-    failure = {"attempt": call.attempt, "error": message, "at": int(time.time() * 1000), "final": final}
-    failures = [*call.failures, failure]
-    if final:
-        return {
-            "status": "FAILED_WITH_TERMINAL_ERROR",
-            "reasonForIncompletion": message[:500],
-            "outputData": {"error": message, "failures": failures},
-        }
-    return {
-        "status": "IN_PROGRESS",
-        "callbackAfterSeconds": round(delay),
-        "outputData": {"failures": failures},
-    }

@@ -430,14 +430,13 @@ def test_an_execution_that_does_not_exist(runtime: AgentRuntime, execution_id: s
 def test_a_provider_without_a_key_names_the_variable(runtime: AgentRuntime, tools: list[Any]) -> None:
     agent = Agent(f"keyless_{len(tools)}", model="mistral/large", tools=tools, model_retry=Retry(1))
     handle = runtime.start(agent, "hi")
-    told = (
-        "The server cannot call the model provider mistral. "
-        "Set MISTRAL_API_KEY in the environment of the Conductor server, and restart it."
-    )
+    told = "The Conductor server cannot call mistral: it lacks MISTRAL_API_KEY."
 
     with pytest.raises(ExecutionFailed) as caught:
         handle.result(timeout=60)
 
-    assert str(caught.value).endswith(told)
+    assert str(caught.value).startswith(f"Run {handle.execution_id} ")
+    assert told in str(caught.value)
+    assert caught.value.hint == "Set MISTRAL_API_KEY in the environment of the Conductor server, and restart it."
     assert handle.get_status().error == told
     assert [(event.type, event.error) for event in handle.stream()] == [("step", None), ("error", told)]
