@@ -25,7 +25,9 @@ from .ledger_agent import agent as ledger_agent
 
 @pytest.fixture
 def server(tmp_path: Path, model_stage: Stage) -> Iterator[LocalServer]:
-    with LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls) as started:
+    described = LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls)
+    described.prepare()
+    with described as started:
         yield started
 
 

@@ -24,7 +24,9 @@ STEPS = 12
 
 @pytest.fixture
 def server(tmp_path: Path, model_stage: Stage) -> Iterator[LocalServer]:
-    with LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls) as started:
+    described = LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls)
+    described.prepare()
+    with described as started:
         yield started
 
 

@@ -101,7 +101,9 @@ def conductor_url(
         yield given
         return
     folder = tmp_path_factory.mktemp("conductor")
-    with LocalServer(folder, port=0, model_urls=model_stage.server.model_urls) as server:
+    server = LocalServer(folder, port=0, model_urls=model_stage.server.model_urls)
+    server.prepare()  # once per machine: half a minute or more, repaid by the quick restarts of crash tests
+    with server:
         yield server.url
 
 
