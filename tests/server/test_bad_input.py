@@ -279,6 +279,22 @@ def test_whatever_a_tool_raises_is_told_to_the_model(
             assert together["error"].startswith(TOLD[name][:1_000])
 
 
+def test_a_deep_result_is_carried(runtime: AgentRuntime, model: Stage) -> None:
+    @tool
+    def dig() -> list[Any]:
+        """Nest deeply."""
+        return deep(490)
+
+    name = model.play([call("dig"), calls(call("dig"), call("dig")), say("done")])
+
+    handle = runtime.start(Agent("digger", model=name, tools=[dig]), "hi")
+    handle.result(timeout=60)
+
+    told = [result.output for request in model.requests(name) for result in request.tool_results]
+    assert told == [{"result": deep(490)}] * 3
+    assert [event.result for event in handle.stream() if event.type == "tool_result"] == [deep(490)] * 3
+
+
 @tool
 def big(size: int) -> str:
     """A text of some size."""
