@@ -38,6 +38,9 @@ SHOW_UP = 5.0
 DISCOVER = 3.0
 """Seconds between searches for runs of the served agents that may stand still."""
 
+SEARCHED = 32
+"""Agents in one search: their names stand in its URL."""
+
 REMEMBERED = 1000
 """Finished calls whose results are kept, in case the server asks again because a report came late."""
 
@@ -166,7 +169,7 @@ class WorkerHost:
             self._running[call.task.task_id] = call
         known = self._remembered.get(call.key)
         if known is not None:
-            self._run_in_thread(call, lambda: self._report(call, known))
+            self._run_in_thread(call, lambda: self._finish(call, known))
         elif call.served.tool.is_async:
             asyncio.run_coroutine_threadsafe(self._run_async(call), self._event_loop())
         else:
@@ -222,28 +225,32 @@ class WorkerHost:
     def _report(self, call: Call, outcome: Json) -> None:
         """Give the outcome to the server, however long the server is away."""
         self._remember(call, outcome)
-        trouble, refused = 0, False
-        while True:
-            try:
-                self._client.update_task({**self._address(call), **outcome})
-                break
-            except NotFound:
-                log.warning("The server no longer knows the call %s; its result is dropped.", call)
-                break
-            except ServerRejected as error:
-                if error.status is not None and error.status < 500:
-                    log.error("The result of %s was refused: %s", call, error)
-                    if refused:
-                        break
-                    refused = True
-                    outcome = failed(call, f"The result could not be stored: {error.message}", final=True)
-                trouble = self._wait(trouble, call, error)
-            except ServerError as error:
-                trouble = self._wait(trouble, call, error)
+        if not self._deliver(call, outcome):
+            unstored = "The result could not be stored; the worker's log says why."
+            self._deliver(call, failed(call, unstored, final=True))
         with self._lock:
             self._running.pop(call.task.task_id, None)
         self._active = time.monotonic()
         self._changed.set()
+
+    def _deliver(self, call: Call, outcome: Json) -> bool:
+        """Whether the server took it, or has forgotten the call; False when it never will."""
+        trouble = 0
+        while True:
+            try:
+                self._client.update_task({**self._address(call), **outcome})
+            except NotFound:
+                log.warning("The server no longer knows the call %s; its result is dropped.", call)
+            except ServerError as error:
+                if isinstance(error, ServerRejected) and error.status is not None and error.status < 500:
+                    log.error("The result of %s was refused: %s", call, error)
+                    return False
+                trouble = self._wait(trouble, call, error)
+                continue
+            except Exception:  # what cannot even be sent must not leave the call running for ever
+                log.exception("The result of %s cannot be sent", call)
+                return False
+            return True
 
     def _wait(self, trouble: int, call: Call, error: ServerError) -> int:
         if trouble == 0:
@@ -285,9 +292,10 @@ class WorkerHost:
         if time.monotonic() - self._discovered < DISCOVER:
             return
         agents = sorted({served.agent for served in self._served.values()})
-        names = ",".join(segment_name(agent) for agent in agents)
-        for run in self._client.search(f"workflowType IN ({names}) AND status IN (RUNNING)", size=100):
-            self._watchdog.watch(run.workflow_id)
+        for first in range(0, len(agents), SEARCHED):
+            names = ",".join(segment_name(agent) for agent in agents[first : first + SEARCHED])
+            for run in self._client.search(f"workflowType IN ({names}) AND status IN (RUNNING)", size=100):
+                self._watchdog.watch(run.workflow_id)
         self._discovered = time.monotonic()
 
     def _watch_once(self) -> None:
