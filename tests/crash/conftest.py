@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agentspan.server import LocalServer
 from agentspan.testing import WorkerProcess
+from agentspan.testing.plugin import Stage
 
 HERE = Path(__file__).parent
 
@@ -41,3 +44,12 @@ class Ledger:
 @pytest.fixture
 def ledger(tmp_path: Path, conductor_url: str) -> Ledger:
     return Ledger(tmp_path / "ledger.jsonl", conductor_url)
+
+
+@pytest.fixture
+def server(tmp_path: Path, model_stage: Stage) -> Iterator[LocalServer]:
+    """A server of the test's own, to be killed."""
+    described = LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls)
+    described.prepare()
+    with described as started:
+        yield started

@@ -9,7 +9,6 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,6 @@ from agentspan.testing.plugin import Stage
 
 from .conftest import Ledger
 from .ledger_agent import agent as ledger_agent
-
-
-@pytest.fixture
-def server(tmp_path: Path, model_stage: Stage) -> Iterator[LocalServer]:
-    described = LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls)
-    described.prepare()
-    with described as started:
-        yield started
 
 
 class Chaos:

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,6 @@ from .conftest import Ledger
 from .ledger_agent import agent as ledger_agent
 
 STEPS = 12
-
-
-@pytest.fixture
-def server(tmp_path: Path, model_stage: Stage) -> Iterator[LocalServer]:
-    described = LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls)
-    described.prepare()
-    with described as started:
-        yield started
 
 
 def kill(server: LocalServer) -> None:
