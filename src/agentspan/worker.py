@@ -293,7 +293,8 @@ class WorkerHost:
             return
         agents = sorted({served.agent for served in self._served.values()})
         for first in range(0, len(agents), SEARCHED):
-            names = ",".join(segment_name(agent) for agent in agents[first : first + SEARCHED])
+            some = agents[first : first + SEARCHED]
+            names = ",".join([*some, *(segment_name(agent) for agent in some)])
             for run in self._client.search(f"workflowType IN ({names}) AND status IN (RUNNING)", size=100):
                 self._watchdog.watch(run.workflow_id)
         self._discovered = time.monotonic()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from agentspan.cli import main
 
@@ -21,47 +25,66 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def doctor(*options: str, server: str = "", **environ: str) -> tuple[Result, dict[str, dict[str, str]]]:
-    arguments = ["--server", server] if server else []
-    result = CliRunner().invoke(main, [*arguments, "doctor", "-o", "json", *options], env=environ)
-    return result, {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+SCRIPT = """
+import sys
+from agentspan.cli import doctor, main
+doctor.DEFAULT_SERVER_URL = sys.argv.pop(1) or doctor.DEFAULT_SERVER_URL
+main(prog_name="agentspan")
+"""
+
+
+def doctor(server: str, default: str = "", **environ: str) -> tuple[int, dict[str, Any], str]:
+    """Run it in a process of its own, as a user does: its exit code, what it says, and all it wrote."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, default, "--server", server, "doctor", "-o", "json"],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout), done.stdout + done.stderr
+
+
+def checks_of(said: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return {check["name"]: check for check in said["checks"]}
 
 
 def test_with_a_server(conductor_url: str) -> None:
-    result, checks = doctor(server=conductor_url)
+    code, said, _ = doctor(conductor_url)
 
-    assert result.exit_code == 0
+    checks = checks_of(said)
+    assert code == 0
     assert list(checks) == NAMES
     assert conductor_url in checks["server"]["detail"]
     assert all(check["fix"] for check in checks.values() if check["level"] != "ok")
 
 
 def test_a_named_server_that_does_not_answer_blocks() -> None:
-    result, checks = doctor(server="http://127.0.0.1:9")
+    code, said, _ = doctor("http://127.0.0.1:9")
 
-    assert result.exit_code == 1
-    assert not json.loads(result.stdout)["ok"]
-    assert checks["server"]["level"] == "fail"
+    assert code == 1
+    assert not said["ok"]
+    assert checks_of(said)["server"]["level"] == "fail"
 
 
-def test_no_java_blocks_only_when_a_server_must_be_started(
-    conductor_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AGENTSPAN_JAVA", str(tmp_path / "no-java"))
+def test_no_java_blocks_only_when_a_server_must_be_started(conductor_url: str, tmp_path: Path) -> None:
+    no_java = str(tmp_path / "no-java")
 
-    assert doctor(server=conductor_url)[1]["java"]["level"] == "warn"
-    monkeypatch.setattr("agentspan.cli.doctor.DEFAULT_SERVER_URL", "http://127.0.0.1:9")
-    result, checks = doctor(server="http://127.0.0.1:9")
-    assert result.exit_code == 1
-    assert checks["java"]["level"] == "fail"
-    assert "agentspan[server]" in checks["java"]["fix"]
+    _, said, _ = doctor(conductor_url, AGENTSPAN_JAVA=no_java)
+    assert checks_of(said)["java"]["level"] == "warn"
+    code, said, _ = doctor("http://127.0.0.1:9", default="http://127.0.0.1:9", AGENTSPAN_JAVA=no_java)
+    assert code == 1
+    assert checks_of(said)["java"]["level"] == "fail"
+    assert "agentspan[server]" in checks_of(said)["java"]["fix"]
 
 
 def test_keys_are_named_and_never_shown(conductor_url: str) -> None:
-    result, checks = doctor(server=conductor_url, OPENAI_API_KEY="sk-very-secret")
+    _, said, wrote = doctor(conductor_url, OPENAI_API_KEY="sk-very-secret")
 
-    assert "OPENAI_API_KEY" in checks["keys"]["detail"]
-    assert "sk-very-secret" not in result.output
+    assert "OPENAI_API_KEY" in checks_of(said)["keys"]["detail"]
+    assert "sk-very-secret" not in wrote
 
 
 def test_text_and_lines(conductor_url: str) -> None:
