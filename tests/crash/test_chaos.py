@@ -68,7 +68,11 @@ def read_all(runtime: AgentRuntime, execution_id: str, into: list[Event]) -> thr
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("steps", "kills"),
-    [(60, 6), pytest.param(200, 30, marks=pytest.mark.long), pytest.param(1000, 60, marks=pytest.mark.long)],
+    [
+        pytest.param(60, 6, marks=pytest.mark.long),
+        pytest.param(200, 30, marks=pytest.mark.long),
+        pytest.param(1000, 60, marks=pytest.mark.long),
+    ],
 )
 def test_a_run_survives_random_kills_of_its_worker_and_its_server(
     server: LocalServer, model: Stage, tmp_path: Path, steps: int, kills: int
