@@ -110,6 +110,10 @@ class Watchdog:
                 self._give_up(task, refused)
             elif task.sub_workflow_id:
                 self.watch(task.sub_workflow_id)
+            elif task.task_type == "SUB_WORKFLOW" and self._is_cut_off(task):
+                # Its start was lost with the server. Nothing but a requeue by definition name reaches it; for a
+                # segment that does run that changes nothing.
+                self._client.requeue(task.task_def_name)
             elif self._is_lost(task):
                 self._push_again(task)
         if not pending or any(_is_stale(task) for task in pending):
@@ -120,7 +124,12 @@ class Watchdog:
             return False
         if _kind(task) == "tool":
             return task.status == "SCHEDULED" and self._is_polled(task)
-        return _kind(task) == "llm" and self._client.started_at() > max(task.start_time, task.update_time)
+        return _kind(task) == "llm" and self._is_cut_off(task)
+
+    def _is_cut_off(self, task: TaskRecord) -> bool:
+        """Whether the server died after it had begun the task."""
+        touched = max(task.start_time, task.update_time, task.scheduled_time)
+        return _age(task) > UNTAKEN and self._client.started_at() > touched
 
     def _is_polled(self, task: TaskRecord) -> bool:
         last = max((poll.last_poll_time for poll in self._client.polls(task.task_def_name)), default=0)
