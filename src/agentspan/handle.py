@@ -12,6 +12,7 @@ from agentspan.errors import (
     ExecutionFailed,
     ExecutionTerminated,
     ExecutionTimedOut,
+    ServerError,
     ServerUnreachable,
     WaitTimeout,
 )
@@ -222,7 +223,8 @@ class _Wait:
         time.sleep(self._seconds)
         try:
             self._watchdog.round()
-        except ServerUnreachable:
+        except ServerError:
+            # The watchdog only helps; what is wrong for the caller too, the next reading raises.
             self._watchdog.hurry()
 
 
