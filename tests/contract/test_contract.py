@@ -67,7 +67,7 @@ def test_fire_and_forget(processes: Processes, snippets: dict[str, str], gpt: St
 def test_an_agent_without_tools_is_rejoined_by_its_id_alone(
     processes: Processes, snippets: dict[str, str], model: Stage, runtime: AgentRuntime
 ) -> None:
-    agent = Agent("greeter", model=model.play([say("Hello.").after(1.0)]))
+    agent = Agent("reconnected", model=model.play([say("Hello.").after(1.0)]))
     handle = runtime.start(agent, "Greet me.")
 
     output = processes.run(snippets["reconnect"].replace(ID, handle.execution_id))

@@ -57,9 +57,8 @@ def test_the_server_takes_a_golden_and_gives_it_back(name: str, runtime: AgentRu
 
     version = runtime.register(example(name))
 
-    assert version == 1
-    for definition in golden["workflows"]:
-        assert_holds(runtime.client.workflow_definition(definition["name"], 1), definition)
+    for definition in compile_agent(example(name)).at_version(version):
+        assert_holds(runtime.client.workflow_definition(definition["name"], version), definition)
     for definition in golden["tasks"]:
         assert_holds(runtime.client.task_definition(definition["name"]), definition)
 

@@ -86,6 +86,12 @@ def _cut(connection: socket.socket) -> None:
         return  # the other side was quicker
 
 
+def _acknowledge_at_once(connection: socket.socket) -> None:
+    """Conductor's client sends the end of a body only when the rest is acknowledged, which takes Linux 40 ms."""
+    if hasattr(socket, "TCP_QUICKACK"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -116,6 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._exactly(2)
 
     def _exactly(self, length: int) -> bytes:
+        _acknowledge_at_once(self.connection)
         data = self.rfile.read(length)
         if len(data) < length:
             raise ConnectionAbortedError("the client went away while it was sending")
