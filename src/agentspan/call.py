@@ -67,6 +67,18 @@ class Call:
         """What the result may take: calls of one turn share it."""
         return int(self._input("max_bytes") or MAX_BYTES)
 
+    def continue_as(self, task: TaskRecord) -> bool:
+        """Whether the call is still at work; if so, it reports for `task`, which the server handed out meanwhile."""
+        with self.lock:
+            if self.finished.is_set():
+                return False
+            if task.task_id == self.task.task_id:
+                return True
+            self.earlier_failures = self.failed
+            self.task = task
+            self.lost.clear()
+            return True
+
     def context(self) -> ToolContext:
         """What the tool may ask about itself."""
         return ToolContext(

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 from agentspan.agent import Agent
@@ -128,7 +129,7 @@ class WorkerHost:
                 break
             for task in self._client.poll(name, self.worker_id, free):
                 found += 1
-                self._accept(self._call(task, self._served[name]))
+                self._accept(Call(task, self._served[name], say=self._progress_of(task)))
         return found
 
     def _queues(self) -> list[str]:
@@ -145,19 +146,14 @@ class WorkerHost:
         with self._lock:
             return sum(call.task.task_def_name == name for call in self._running.values())
 
-    def _call(self, task: TaskRecord, served: Served) -> Call:
-        call = Call(task, served, say=lambda message: self._log_progress(task, message))
-        if task.retried_task_id is not None:
-            # The engine does not hand the dead worker's notes on.
-            before = self._client.task(task.retried_task_id)
-            call.earlier_failures = len(before.output_data.get("failures", []))
-        return call
+    def _progress_of(self, task: TaskRecord) -> Callable[[str], None]:
+        def say(message: str) -> None:
+            try:
+                self._client.log_task(task.task_id, message)
+            except ServerError as error:
+                log.debug("The progress of %s was not stored: %s", task.reference_task_name, error)
 
-    def _log_progress(self, task: TaskRecord, message: str) -> None:
-        try:
-            self._client.log_task(task.task_id, message)
-        except ServerError as error:
-            log.debug("The progress of %s was not stored: %s", task.reference_task_name, error)
+        return say
 
     def _accept(self, call: Call) -> None:
         self._active = time.monotonic()
@@ -166,14 +162,31 @@ class WorkerHost:
             return
         self._watchdog.progressed(call.task.workflow_instance_id)
         with self._lock:
+            twin = next((other for other in self._running.values() if other.key == call.key), None)
+        if twin is not None and self._goes_on(twin, call.task):
+            return
+        with self._lock:
             self._running[call.task.task_id] = call
-        known = self._remembered.get(call.key)
+            known = self._remembered.get(call.key)
         if known is not None:
             self._run_in_thread(call, lambda: self._finish(call, known))
         elif call.served.tool.is_async:
             asyncio.run_coroutine_threadsafe(self._run_async(call), self._event_loop())
         else:
             self._run_in_thread(call, lambda: self._run_sync(call))
+
+    def _goes_on(self, running: Call, task: TaskRecord) -> bool:
+        """Whether a call that the server hands out again is still at work here, and will report for this task too."""
+        before = running.task.task_id
+        if not running.continue_as(task):
+            return False
+        if before == task.task_id:
+            return True
+        log.info("%s was given up by the server, but is still at work here.", running)
+        with self._lock:
+            self._running.pop(before, None)
+            self._running[task.task_id] = running
+        return True
 
     def _run_in_thread(self, call: Call, target: Any) -> None:
         threading.Thread(target=target, name=f"agentspan-{call.served.tool.name}", daemon=True).start()
@@ -186,7 +199,23 @@ class WorkerHost:
 
     # ---- running a call -------------------------------------------------------------------------------
 
+    def _look_back(self, call: Call) -> None:
+        """Count what a dead worker's attempts have failed: the engine does not hand its notes on."""
+        before = call.task.retried_task_id
+        trouble = 0
+        while before is not None:
+            try:
+                call.earlier_failures = len(self._client.task(before).output_data.get("failures", []))
+            except NotFound:
+                pass
+            except ServerError as error:
+                log.debug("The earlier attempt of %s cannot be read yet: %s", call, error)
+                trouble = self._pause_after(trouble)
+                continue
+            return
+
     def _run_sync(self, call: Call) -> None:
+        self._look_back(call)
         try:
             value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
             outcome = completed(call, value)
@@ -195,6 +224,7 @@ class WorkerHost:
         self._finish(call, outcome)
 
     async def _run_async(self, call: Call) -> None:
+        await asyncio.to_thread(self._look_back, call)
         try:
             value = await self._awaited(call)
             outcome = completed(call, value)
@@ -217,6 +247,7 @@ class WorkerHost:
         with call.lock:
             if call.finished.is_set():
                 return
+            self._remember(call, outcome)
             call.finished.set()
         self._report(call, outcome)
 
@@ -224,12 +255,13 @@ class WorkerHost:
 
     def _report(self, call: Call, outcome: Json) -> None:
         """Give the outcome to the server, however long the server is away."""
-        self._remember(call, outcome)
         if not self._deliver(call, outcome):
             unstored = "The result could not be stored; the worker's log says why."
             self._deliver(call, failed(call, unstored, final=True))
         with self._lock:
-            self._running.pop(call.task.task_id, None)
+            # A try that is to be repeated may have been handed out again already.
+            if self._running.get(call.task.task_id) is call:
+                del self._running[call.task.task_id]
         self._active = time.monotonic()
         self._changed.set()
 
@@ -245,16 +277,16 @@ class WorkerHost:
                 if isinstance(error, ServerRejected) and error.status is not None and error.status < 500:
                     log.error("The result of %s was refused: %s", call, error)
                     return False
-                trouble = self._wait(trouble, call, error)
+                if trouble == 0:
+                    log.warning("The result of %s waits until the server takes it: %s", call, error)
+                trouble = self._pause_after(trouble)
                 continue
             except Exception:  # what cannot even be sent must not leave the call running for ever
                 log.exception("The result of %s cannot be sent", call)
                 return False
             return True
 
-    def _wait(self, trouble: int, call: Call, error: ServerError) -> int:
-        if trouble == 0:
-            log.warning("The result of %s waits until the server takes it: %s", call, error)
+    def _pause_after(self, trouble: int) -> int:
         time.sleep(min(1.0, 0.1 * (trouble + 1)))
         return trouble + 1
 

@@ -22,7 +22,8 @@ from agentspan.agents import (
     current_tool_context,
     tool,
 )
-from agentspan.testing import Reply, call, calls, say
+from agentspan.records import TaskRecord
+from agentspan.testing import Reply, call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
 
 
@@ -264,3 +265,41 @@ def test_what_a_tool_knows_about_its_call(setting: Setting) -> None:
     assert len({c.idempotency_key for c in known}) == 3
     assert [c.call_id for c in known][:1] == [e.call_id for e in handle.stream() if e.type == "tool_call"][:1]
     assert not known[0].cancelled
+
+
+@pytest.mark.parametrize("meanwhile", ["given up", "handed out again"])
+def test_a_call_that_is_still_at_work_does_not_run_twice(runtime: AgentRuntime, model: Stage, meanwhile: str) -> None:
+    """Whatever the server thinks of it: it takes a call for lost after a cut in the network, or repeats a delivery."""
+    begun, go_on = [], threading.Event()
+
+    @tool(retry=Retry(1))
+    def work(context: ToolContext) -> str:
+        """Work until the server has given the call up."""
+        begun.append(context.idempotency_key)
+        assert go_on.wait(60)
+        return "finished"
+
+    agent = Agent("impatient", model=model.play([call("work"), say("done")]), tools=[work])
+    handle = runtime.start(agent, "Go.")
+    wait_until(lambda: begun, "the call to begin")
+    pending = pending_call(runtime, handle)
+    report = {"taskId": pending.task_id, "workflowInstanceId": pending.workflow_instance_id}
+    if meanwhile == "handed out again":
+        runtime.client.update_task({**report, "status": "IN_PROGRESS", "callbackAfterSeconds": 0})
+        wait_until(lambda: pending_call(runtime, handle).poll_count > pending.poll_count, "the second delivery")
+    else:
+        runtime.client.update_task({**report, "status": "FAILED", "reasonForIncompletion": "lost"})
+        wait_until(lambda: pending_call(runtime, handle).retry_count > 0, "the second attempt")
+        wait_until(lambda: pending_call(runtime, handle).status == "IN_PROGRESS", "its delivery")
+    go_on.set()
+
+    assert handle.result(timeout=60).output == "done"
+    assert len(begun) == 1
+    assert [event.result for event in handle.stream() if event.type == "tool_result"] == ["finished"]
+
+
+def pending_call(runtime: AgentRuntime, handle: AgentHandle) -> TaskRecord:
+    """The tool call that the run is at, as the server has it."""
+    run = runtime.client.workflow(handle.execution_id)
+    segment = runtime.client.workflow(run.tasks[-1].sub_workflow_id or "")
+    return segment.tasks[-1]
