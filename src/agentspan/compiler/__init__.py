@@ -53,7 +53,13 @@ MAX_DEATHS = 10
 """How often a call is handed to another worker after its worker died: Conductor's own limit."""
 
 MAX_TRANSCRIPT = 5_200_000
-"""Bytes a transcript may have: the task that makes it stores it twice, and no task may exceed 10 MiB."""
+"""Bytes a segment may begin with: the task that opens it stores them twice, and no task may exceed 10 MiB."""
+
+MAX_PASSED_ON = 7_800_000
+"""Bytes a segment may leave to the next one: its input holds them, and the instructions and tools."""
+
+_TRANSCRIPT = "$[{}].output.result.messages[*]"
+"""JsonPath of the messages of several tasks as one list; tasks that have not run are passed over."""
 
 RESPONSE_TIMEOUT = 5
 """Seconds without a heartbeat after which a worker counts as dead; see docs/decisions/0005-worker.md."""
@@ -169,7 +175,7 @@ def _single(agent: Agent) -> Json:
         agent,
         agent.name,
         agent.description or f"Agent {agent.name}: one call of {agent.model}.",
-        [_open("The conversation so far and the prompt."), call],
+        [_open(agent, "The conversation so far and the prompt."), call],
         inputParameters=["prompt", "messages", "context"],
         outputParameters={
             "result": ref("llm_1.output.result"),
@@ -207,7 +213,8 @@ def _agent_workflow(agent: Agent) -> Json:
             "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
             "instructions": literal(agent.instructions),
             "tools": [_tool_spec(tool) for tool in agent.tools],
-            "programs": {name: literal(t.program(name)) for name in ("plan", "transcript")},
+            "programs": {name: literal(t.program(name)) for name in ("plan", "exchange")},
+            "transcript_path": _transcript_path(),
         },
     )
     output = {key: ref(f"{SEGMENT}.output.{key}") for key in ("result", "finish_reason", "steps", "usage")}
@@ -239,7 +246,7 @@ def _agent_workflow(agent: Agent) -> Json:
 
 
 def _segment(agent: Agent) -> Json:
-    tasks = [_open("The transcript this segment begins with.")]
+    tasks = [_open(agent, "The transcript this segment begins with.")]
     for turn in range(1, TURNS_PER_SEGMENT + 1):
         tasks += _turn(agent, turn)
     last = TURNS_PER_SEGMENT
@@ -259,16 +266,35 @@ def _segment(agent: Agent) -> Json:
             "instructions",
             "tools",
             "programs",
+            "transcript_path",
         ],
-        outputParameters={
-            "transcript": ref(f"transcript_{last}.output.result"),
-            "usage": ref(f"plan_{last}.output.result.usage"),
-            "steps": ref(f"plan_{last}.output.result.step"),
-        },
+        outputParameters=_passed_on(last),
     )
 
 
-def _open(description: str) -> Json:
+def _transcript_path() -> str:
+    made_by = ["open", *(f"exchange_{turn}" for turn in range(1, TURNS_PER_SEGMENT + 1))]
+    return _TRANSCRIPT.format(",".join(f"'{task}'" for task in made_by))
+
+
+def _passed_on(turn: int) -> Json:
+    """What a segment that ends after `turn` leaves to the next one."""
+    return {
+        "transcript": {
+            "messages": _MESSAGES,
+            "size": ref(f"exchange_{turn}.output.result.size"),
+            **{key: ref(f"open.output.result.{key}") for key in ("pinned", "base", "dropped")},
+        },
+        "usage": ref(f"plan_{turn}.output.result.usage"),
+        "steps": ref(f"plan_{turn}.output.result.step"),
+    }
+
+
+_MESSAGES = ref(ref("workflow.input.transcript_path"))
+"""The messages of all exchanges so far. A definition may not name several tasks in one path; a value may."""
+
+
+def _open(agent: Agent, description: str) -> Json:
     return t.jq(
         "open",
         "open",
@@ -277,19 +303,22 @@ def _open(description: str) -> Json:
         transcript=ref("workflow.input.transcript"),
         history=ref("workflow.input.messages"),
         prompt=ref("workflow.input.prompt"),
+        max_chars=agent.context.max_chars,
+        keep_chars=agent.context.kept,
+        most=MAX_TRANSCRIPT,
     )
 
 
 def _turn(agent: Agent, turn: int) -> list[Json]:
-    transcript = "open" if turn == 1 else f"transcript_{turn - 1}"
     call = _model_call(
         agent,
         f"llm_{turn}",
         instructions=ref("workflow.input.instructions"),
-        messages=ref(f"{transcript}.output.result.messages"),
+        messages=_MESSAGES,
         tools=ref("workflow.input.tools"),
     )
-    return [call, _plan(agent, turn), _route(turn), _transcript(agent, turn, transcript)]
+    tasks = [call, _plan(agent, turn), _route(turn), _exchange(agent, turn)]
+    return tasks if turn == TURNS_PER_SEGMENT else [*tasks, _room(turn)]
 
 
 def _model_call(agent: Agent, reference: str, **inputs: Any) -> Json:
@@ -390,13 +419,13 @@ def _route(turn: int) -> Json:
     )
 
 
-def _transcript(agent: Agent, turn: int, before: str) -> Json:
+def _exchange(agent: Agent, turn: int) -> Json:
+    before = "open" if turn == 1 else f"exchange_{turn - 1}"
     return t.jq(
-        "transcript",
-        f"transcript_{turn}",
-        "The transcript the next model call gets.",
-        ref("workflow.input.programs.transcript"),
-        transcript=ref(f"{before}.output.result"),
+        "exchange",
+        f"exchange_{turn}",
+        "What this turn adds to the transcript: the calls and their results.",
+        ref("workflow.input.programs.exchange"),
         calls=ref(f"plan_{turn}.output.result.calls"),
         ref=f"tool_{turn}",
         mode=ref(f"plan_{turn}.output.result.mode"),
@@ -404,10 +433,18 @@ def _transcript(agent: Agent, turn: int, before: str) -> Json:
         reason=ref(f"tool_{turn}.reasonForIncompletion"),
         many=ref(f"join_{turn}.output"),
         tools=[tool.name for tool in agent.tools],
+        base=ref("open.output.result.base"),
+        size=ref(f"{before}.output.result.size"),
         max_chars=agent.context.max_chars,
-        keep_chars=agent.context.kept,
         most=MAX_TRANSCRIPT,
+        most_passed_on=MAX_PASSED_ON,
     )
+
+
+def _room(turn: int) -> Json:
+    """End the segment when its transcript is over budget: the next one begins with trimming it."""
+    trim = t.terminate("trim", f"trim_{turn}", "COMPLETED", _passed_on(turn))
+    return t.switch("full", f"full_{turn}", ref(f"exchange_{turn}.output.result.full"), {"true": [trim]})
 
 
 # ---- tools ------------------------------------------------------------------------------------------
