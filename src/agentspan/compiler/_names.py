@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+OWNER = "agentspan"
+"""`ownerApp` of everything we register; a definition of our name with another owner is refused."""
+
 TURNS_PER_SEGMENT = 8
 """Turns unrolled in one segment; measured in docs/decisions/0002-segments.md."""
 
