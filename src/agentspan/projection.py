@@ -117,8 +117,7 @@ def _call_drafts(
         yield Draft(type="tool_call", step=step, at=plan.end_time, details=details)
     for number, call in enumerate(calls, 1):
         if call["task"] is None:
-            error = f"There is no tool named {call['name']}."
-            yield _result_draft(call, step, plan.end_time, {"error": error})
+            yield _result_draft(call, step, plan.end_time, {"error": call["error"]})
             continue
         attempts = tasks.get("tool", {}).get(number, [])
         for task in attempts:

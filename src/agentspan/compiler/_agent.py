@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentspan.agent import Agent
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
-from agentspan.compiler._names import LOOP, SEGMENT, segment_name
+from agentspan.compiler._names import LOOP, SEGMENT, segment_name, tool_task_name
 from agentspan.compiler._segment import segment, transcript_path
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import tool_spec
@@ -58,6 +58,9 @@ def _agent_workflow(agent: Agent) -> Json:
             "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
             "instructions": literal(agent.instructions),
             "tools": [tool_spec(tool) for tool in agent.tools],
+            "tool_tasks": {tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
+            # The limits stand in the tool's own definition, which only a fork looks at.
+            "limited": [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit],
             "programs": {name: literal(t.program(name)) for name in ("plan", "exchange")},
             "transcript_path": transcript_path(),
         },

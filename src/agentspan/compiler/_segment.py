@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentspan.agent import Agent
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
-from agentspan.compiler._names import OWNER, TURNS_PER_SEGMENT, segment_name, tool_task_name
+from agentspan.compiler._names import OWNER, TURNS_PER_SEGMENT, segment_name
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import LEASE
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
@@ -38,6 +38,8 @@ def segment(agent: Agent) -> Json:
             "previous",
             "instructions",
             "tools",
+            "tool_tasks",
+            "limited",
             "programs",
             "transcript_path",
         ],
@@ -97,9 +99,8 @@ def _plan(agent: Agent, turn: int) -> Json:
         max_turns=agent.max_turns,
         execution_id=ref("workflow.input.execution_id"),
         max_bytes=MAX_BYTES,
-        tools={tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
-        # The limits stand in the tool's own definition, which only a fork looks at.
-        limited=[tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit],
+        tools=ref("workflow.input.tool_tasks"),
+        limited=ref("workflow.input.limited"),
     )
 
 
@@ -124,18 +125,13 @@ def _route(turn: int) -> Json:
         t.join("join", f"join_{turn}"),
     ]
     end = {
+        "result": ref(f"llm_{turn}.output.result"),
         "finish_reason": ref(f"{plan}.finish_reason"),
         "steps": ref(f"{plan}.step"),
         "usage": ref(f"{plan}.usage"),
     }
-    finish = t.terminate("finish", f"finish_{turn}", "COMPLETED", {"result": ref(f"llm_{turn}.output.result"), **end})
-    stop = t.terminate("stop", f"stop_{turn}", "COMPLETED", {**end, "finish_reason": "max_turns"})
-    return t.switch(
-        "route",
-        f"route_{turn}",
-        ref(f"{plan}.mode"),
-        {"done": [finish], "one": [one], "many": many, "max_turns": [stop]},
-    )
+    finish = t.terminate("finish", f"finish_{turn}", "COMPLETED", end)
+    return t.switch("route", f"route_{turn}", ref(f"{plan}.mode"), {"done": [finish], "one": [one], "many": many})
 
 
 def _exchange(agent: Agent, turn: int) -> Json:
@@ -151,7 +147,6 @@ def _exchange(agent: Agent, turn: int) -> Json:
         one=ref(f"tool_{turn}.output"),
         reason=ref(f"tool_{turn}.reasonForIncompletion"),
         many=ref(f"join_{turn}.output"),
-        tools=[tool.name for tool in agent.tools],
         base=ref("open.output.result.base"),
         size=ref(f"{before}.output.result.size"),
         max_chars=agent.context.max_chars,

@@ -7,7 +7,7 @@ def tool_name: gsub("[^a-zA-Z0-9_-]"; "_")[:64] | if . == "" then "_" else . end
 | [($in.calls | to_entries[])
     | .value as $call
     | ($in.ref + "_" + ((.key + 1) | tostring)) as $forked
-    | (if $call.task == null then {error: ("There is no tool named " + $call.name + ". The tools are: " + ($in.tools | join(", ")) + ".")}
+    | (if $call.task == null then $call
        elif $in.mode == "one" then $in.one
        else $in.many[$forked] end) as $out
     | {taskReferenceName: $call.id, name: ($call.name | tool_name), type: "SIMPLE", inputParameters: {},
