@@ -24,14 +24,17 @@ from pydantic import TypeAdapter
 from agentspan.config import Settings
 from agentspan.errors import Conflict, NotFound, ServerError, ServerRejected, ServerUnreachable, Unauthorized
 from agentspan.records import PollRecord, RunSummary, TaskRecord, WorkflowRecord
+from agentspan.result import RunStatus
 
 Json = dict[str, Any]
 
 _TASKS = TypeAdapter(list[TaskRecord])
 _POLLS = TypeAdapter(list[PollRecord])
 _RUNS = TypeAdapter(list[RunSummary])
+_STATUS: TypeAdapter[RunStatus] = TypeAdapter(RunStatus)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_ALL_TASKS = 1_000_000  # the server wants a number
 _NAMES_IN_URL = 32  # of 165 characters at most; Tomcat takes 8 KB for a request and its headers
 
 
@@ -53,6 +56,7 @@ class Conductor:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.reached = False  # whether the server has ever answered
         self._http = httpx.Client(
             timeout=httpx.Timeout(settings.request_timeout, connect=5.0),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0),
@@ -77,7 +81,7 @@ class Conductor:
             ServerError: One of its kinds, by what went wrong.
         """
         try:
-            return self._api.call_api(
+            answer = self._api.call_api(
                 path,
                 method,
                 query_params=[(key, _text(value)) for key, value in query],
@@ -87,7 +91,11 @@ class Conductor:
                 _return_http_data_only=True,
             )
         except ApiException as error:
-            raise _translated(error, self.settings.base_url, f"{method} {path}") from error
+            translated = _translated(error, self.settings.base_url, f"{method} {path}")
+            self.reached = self.reached or not isinstance(translated, ServerUnreachable)
+            raise translated from error
+        self.reached = True
+        return answer
 
     # ---- definitions --------------------------------------------------------------------------------
 
@@ -155,6 +163,17 @@ class Conductor:
                 status=404,
             )
         return WorkflowRecord.model_validate(found)
+
+    def status(self, execution_id: str) -> RunStatus:
+        """How an execution stands; little to read, however much it holds."""
+        found = self.call("GET", f"/workflow/{_segment(execution_id)}/status")
+        return _STATUS.validate_python(found["status"])
+
+    def tasks(self, execution_id: str, start: int) -> list[TaskRecord]:
+        """The tasks of an execution in the order they were scheduled, without the first `start` ones."""
+        query = [("start", start), ("count", _ALL_TASKS)]
+        found = self.call("GET", f"/workflow/{_segment(execution_id)}/tasks", query)
+        return _TASKS.validate_python(found["results"])
 
     def correlated(self, name: str, correlation_id: str) -> list[str]:
         """Ids of all executions of a workflow with this correlation id, oldest first; exact rows, not the index."""
@@ -283,10 +302,15 @@ def _unreachable(url: str, cause: object) -> ServerUnreachable:
 _BY_STATUS: dict[int, type[ServerError]] = {401: Unauthorized, 403: Unauthorized, 404: NotFound, 409: Conflict}
 
 
+_AWAY = (502, 503, 504)  # what a proxy says while the server behind it restarts
+
+
 def _translated(error: ApiException, url: str, doing: str) -> ServerError:
     status = error.status or 0
     if status == 0:
         return _unreachable(url, str(error.reason).strip().splitlines()[-1] if error.reason else "no answer")
+    if status in _AWAY:
+        return _unreachable(url, f"a proxy answered {status}")
     message = f"The server at {url} answered {status} to {doing}: {_server_message(error)}"
     kind = _BY_STATUS.get(status, ServerRejected)
     hint = "Set CONDUCTOR_AUTH_KEY and CONDUCTOR_AUTH_SECRET." if kind is Unauthorized else None
