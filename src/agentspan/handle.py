@@ -35,6 +35,8 @@ FIRST_LOOK = 0.01
 LAST_LOOK = 0.5
 REST = 4
 """How much longer than a look took is the pause after it: readers leave most of a busy server to the runs."""
+STANDS_STILL = 1.0
+"""Seconds without an event after which the watchdog of a reader looks at the run."""
 BEGINNING = 5.0
 """Seconds that a segment which was just scheduled gets to begin, so that it can be paused."""
 
@@ -204,6 +206,7 @@ class _Wait:
         self._start = time.monotonic()
         self._seconds = FIRST_LOOK
         self._took = 0.0
+        self._moved = self._start
         self._client = handle.runtime.client
         self._watchdog = Watchdog(self._client)
         self._watchdog.watch(handle.execution_id)
@@ -235,7 +238,11 @@ class _Wait:
                 hint=f"`agentspan agent status {self._execution_id}` says what it is doing.",
             )
         self._seconds = FIRST_LOOK if moved else min(LAST_LOOK, self._seconds * 1.25)
+        if moved:
+            self._moved = time.monotonic()
         time.sleep(max(self._seconds, min(LAST_LOOK, REST * self._took)))
+        if time.monotonic() - self._moved < STANDS_STILL:
+            return
         try:
             self._watchdog.round()
         except ServerError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,7 +17,7 @@ import pytest
 
 from agentspan.agents import AgentHandle, AgentRuntime, Event
 from agentspan.server import LocalServer
-from agentspan.testing import WorkerProcess
+from agentspan.testing import WorkerProcess, wait_until
 from agentspan.testing.plugin import Stage
 
 HERE = Path(__file__).parent
@@ -27,6 +29,7 @@ class Ledger:
 
     path: Path
     url: str
+    target: str = "ledger_agent:agent"
 
     def entries(self, what: str) -> list[dict[str, Any]]:
         if not self.path.exists():
@@ -51,7 +54,15 @@ class Ledger:
         return [line for line in lines if json.loads(line)["number"] in numbers]
 
     def worker(self) -> WorkerProcess:
-        return WorkerProcess("ledger_agent:agent", self.url, environment={"LEDGER": str(self.path)}, cwd=HERE)
+        return WorkerProcess(self.target, self.url, environment={"LEDGER": str(self.path)}, cwd=HERE)
+
+
+def kill(server: LocalServer) -> None:
+    """`kill -9`, and wait until it is gone."""
+    state = server.status()
+    assert state is not None
+    os.kill(state.pid, signal.SIGKILL)
+    wait_until(lambda: server.status() is None, "the server to be gone")
 
 
 @contextmanager

@@ -34,4 +34,17 @@ def work(number: int, seconds: float, context: ToolContext) -> int:
     return number
 
 
+@tool(retry=Retry(1))
+def fetch(number: int, context: ToolContext) -> dict[str, object]:
+    """Fetch a page of 4 KB."""
+    note("begin", number, context)
+    note("end", number, context)
+    return {"number": number, "text": f"{number:08}" * 512}
+
+
+def archivist(model: str) -> Agent:
+    return Agent("archivist", model=model, tools=[fetch], max_turns=5000)
+
+
+long_agent = archivist("openai/none")
 agent = Agent("ledger", model=os.environ.get("LEDGER_MODEL", "openai/none"), tools=[work], max_turns=5000)

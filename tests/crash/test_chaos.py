@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import random
-import signal
 import time
 from collections import Counter
 from contextlib import closing
@@ -18,7 +16,7 @@ from agentspan.server import LocalServer
 from agentspan.testing import ModelRequest, Reply, WorkerProcess, call, say, wait_until
 from agentspan.testing.plugin import Stage
 
-from .conftest import Ledger, explained, following
+from .conftest import Ledger, explained, following, kill
 from .ledger_agent import agent as ledger_agent
 
 
@@ -38,10 +36,7 @@ class Chaos:
             self._worker.kill()
             self._worker = self._ledger.worker().start()
         else:
-            state = self._server.status()
-            assert state is not None
-            os.kill(state.pid, signal.SIGKILL)
-            wait_until(lambda: self._server.status() is None, "the server to be gone")
+            kill(self._server)
             self._server.start()
         ready = time.time()
         if before < self._steps:
@@ -80,9 +75,9 @@ def test_a_run_survives_random_kills_of_its_worker_and_its_server(
     runtime = AgentRuntime(server.url)
     handle = runtime.start(agent, "Go.", serve=False)
     with closing(chaos), following(handle) as seen, explained(runtime, handle.execution_id):
-        for kill in range(kills):
+        for number in range(kills):
             wait_until(
-                lambda kill=kill: len(ledger.ended()) > kill * steps // (kills + 1), f"step before kill {kill}", 300
+                lambda number=number: len(ledger.ended()) > number * steps // (kills + 1), f"step before kill {number}", 300
             )
             chaos.strike()
         result = handle.result(timeout=1800)
