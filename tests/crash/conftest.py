@@ -1,4 +1,4 @@
-"""A ledger that outlives the workers that write it."""
+"""A ledger that outlives the workers that write it, and servers to be killed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from agentspan.testing import WorkerProcess, wait_until
 from agentspan.testing.plugin import Stage
 
 HERE = Path(__file__).parent
+
+PATIENCE = 300.0
+"""Seconds that a server gets to start: generous, for machines that do other things too."""
 
 
 @dataclass
@@ -63,6 +66,11 @@ def kill(server: LocalServer) -> None:
     assert state is not None
     os.kill(state.pid, signal.SIGKILL)
     wait_until(lambda: server.status() is None, "the server to be gone")
+
+
+def restart(server: LocalServer) -> None:
+    """Start it again after a kill."""
+    server.start(wait=PATIENCE)
 
 
 @contextmanager
@@ -116,5 +124,6 @@ def server(tmp_path: Path, model_stage: Stage) -> Iterator[LocalServer]:
     """A server of the test's own, to be killed."""
     described = LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls)
     described.prepare()
-    with described as started:
-        yield started
+    described.start(wait=PATIENCE)
+    yield described
+    described.stop()

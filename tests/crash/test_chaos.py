@@ -16,7 +16,7 @@ from agentspan.server import LocalServer
 from agentspan.testing import ModelRequest, Reply, WorkerProcess, call, say, wait_until
 from agentspan.testing.plugin import Stage
 
-from .conftest import Ledger, explained, following, kill
+from .conftest import Ledger, explained, following, kill, restart
 from .ledger_agent import agent as ledger_agent
 
 
@@ -37,7 +37,7 @@ class Chaos:
             self._worker = self._ledger.worker().start()
         else:
             kill(self._server)
-            self._server.start()
+            restart(self._server)
         ready = time.time()
         if before < self._steps:
             wait_until(
@@ -76,9 +76,8 @@ def test_a_run_survives_random_kills_of_its_worker_and_its_server(
     handle = runtime.start(agent, "Go.", serve=False)
     with closing(chaos), following(handle) as seen, explained(runtime, handle.execution_id):
         for number in range(kills):
-            wait_until(
-                lambda number=number: len(ledger.ended()) > number * steps // (kills + 1), f"step before kill {number}", 300
-            )
+            due = number * steps // (kills + 1)
+            wait_until(lambda due=due: len(ledger.ended()) > due, f"step {due}", 300)
             chaos.strike()
         result = handle.result(timeout=1800)
     print("stalls after being up again", chaos.stalls)

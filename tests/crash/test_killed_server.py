@@ -17,7 +17,7 @@ from agentspan.server import LocalServer
 from agentspan.testing import ModelRequest, Reply, call, say, wait_until
 from agentspan.testing.plugin import Stage
 
-from .conftest import Ledger, explained, following, kill
+from .conftest import Ledger, explained, following, kill, restart
 from .ledger_agent import agent as ledger_agent
 
 
@@ -55,7 +55,7 @@ def test_a_run_survives_the_death_of_its_server(
                 time.sleep(chance.uniform(0, 0.6))  # the random moment is the point of the test
                 kill(server)
                 before = len(ledger.entries("begin"))
-                server.start()
+                restart(server)
                 up = time.time()
                 rejoined += islice(AgentHandle(handle.execution_id, runtime).stream(from_=len(rejoined)), 3)
                 if before < steps:
@@ -90,7 +90,7 @@ def test_a_result_waits_for_a_server_that_is_away_and_so_do_readers(
         with following(handle) as seen, explained(runtime, handle.execution_id):
             wait_until(lambda: ledger.ended()[0] == 1, "the call to end")
             wait_until(lambda: time.monotonic() - killed > away, "the server to be away for long", away + 60)
-            server.start()
+            restart(server)
             waiter.join(120)
 
         assert results == ["done"], "a waiter whose server died before its first read"

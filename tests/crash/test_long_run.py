@@ -12,7 +12,7 @@ from agentspan.server import LocalServer
 from agentspan.testing import ModelRequest, Reply, call, say, wait_until
 from agentspan.testing.plugin import Stage
 
-from .conftest import Ledger, explained, following, kill
+from .conftest import Ledger, explained, following, kill, restart
 from .ledger_agent import archivist
 
 STEPS = int(os.environ.get("AGENTSPAN_LONG_STEPS", "2000"))
@@ -39,7 +39,7 @@ def test_a_run_of_thousands_of_steps_is_killed_and_completes(server: LocalServer
                 worker.kill()
             if victim != "worker":
                 kill(server)
-                server.start()
+                restart(server)
             if victim != "server":
                 worker = ledger.worker().start()
         result = handle.result(timeout=2 * 3600)
