@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,10 @@ def script(request: ModelRequest) -> Reply:
 def test_a_run_of_thousands_of_steps_is_killed_and_completes(server: LocalServer, model: Stage, tmp_path: Path) -> None:
     agent = archivist(model.play(script))
     ledger = Ledger(tmp_path / "ledger.jsonl", server.url, "ledger_agent:long_agent")
-    worker = ledger.worker().start()
     runtime = AgentRuntime(server.url)
     handle = runtime.start(agent, "Go.", serve=False)
-    with following(handle) as seen, explained(runtime, handle.execution_id):
+    with ExitStack() as workers, following(handle) as seen, explained(runtime, handle.execution_id):
+        worker = workers.enter_context(ledger.worker())
         for quarter, victim in enumerate(("worker", "server", "both"), 1):
             due = quarter * STEPS // 4
             wait_until(lambda due=due: len(ledger.ended()) >= due, f"step {due}", 3600)
@@ -41,9 +42,8 @@ def test_a_run_of_thousands_of_steps_is_killed_and_completes(server: LocalServer
                 kill(server)
                 restart(server)
             if victim != "server":
-                worker = ledger.worker().start()
+                worker = workers.enter_context(ledger.worker())
         result = handle.result(timeout=2 * 3600)
-    worker.kill()
 
     assert (result.output, result.steps) == ("done", STEPS + 1)
     assert set(ledger.ended()) == set(range(STEPS))
