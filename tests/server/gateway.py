@@ -170,7 +170,17 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._forward(path, body)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _any
+    def do_GET(self) -> None:
+        self._any()
+
+    def do_POST(self) -> None:
+        self._any()
+
+    def do_PUT(self) -> None:
+        self._any()
+
+    def do_DELETE(self) -> None:
+        self._any()
 
     def _forward(self, path: str, body: bytes) -> None:
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _NOT_PASSED_ON}

@@ -1,4 +1,4 @@
-"""A Conductor behind a proxy that wants TLS and tokens; and where secrets never are."""
+"""A Conductor behind a proxy that wants TLS and tokens."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_refusal_names_what_to_set(
 def test_what_a_key_may_not_do_is_said(gateway: Callable[..., Gateway], tmp_path: Path) -> None:
     front = gateway(read_only=True)
     runtime = AgentRuntime(front.url, **allowed(front, tmp_path))
-    with pytest.raises(Unauthorized, match="403 to POST .*the key may only read") as caught:
+    with pytest.raises(Unauthorized, match=r"403 to POST .*the key may only read") as caught:
         runtime.start(Agent("may_not", model="openai/none"), "Go.")
 
     assert caught.value.status == 403
@@ -224,6 +224,6 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(
         assert tunnel.asked == before
 
     monkeypatch.setenv("ALL_PROXY", "carrier-pigeon://me:canary@nowhere.example")
-    with pytest.raises(ConfigError, match="ALL_PROXY|carrier-pigeon") as caught:
+    with pytest.raises(ConfigError, match="carrier-pigeon") as caught:
         AgentRuntime(conductor_url)
     assert "canary" not in str(caught.value) + str(caught.value.hint)
