@@ -20,6 +20,7 @@ _ENVIRONMENT = {
     "auth_key": ("AGENTSPAN_AUTH_KEY", "CONDUCTOR_AUTH_KEY"),
     "auth_secret": ("AGENTSPAN_AUTH_SECRET", "CONDUCTOR_AUTH_SECRET"),
     "ca_file": ("AGENTSPAN_CA_FILE",),
+    "health_file": ("AGENTSPAN_HEALTH_FILE",),
 }
 
 
@@ -33,6 +34,7 @@ class Settings:
         auth_secret: The key's secret; never shown.
         ca_file: PEM file of a certificate authority to trust, besides those that the system trusts.
         request_timeout: Seconds to wait for one answer of the server.
+        health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
     """
 
     server_url: str = DEFAULT_SERVER_URL
@@ -40,6 +42,7 @@ class Settings:
     auth_secret: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     request_timeout: float = 30.0
+    health_file: str | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.server_url)
