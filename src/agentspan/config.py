@@ -19,6 +19,8 @@ _ENVIRONMENT = {
     "server_url": ("AGENTSPAN_SERVER_URL", "CONDUCTOR_SERVER_URL"),
     "auth_key": ("AGENTSPAN_AUTH_KEY", "CONDUCTOR_AUTH_KEY"),
     "auth_secret": ("AGENTSPAN_AUTH_SECRET", "CONDUCTOR_AUTH_SECRET"),
+    "ca_file": ("AGENTSPAN_CA_FILE",),
+    "health_file": ("AGENTSPAN_HEALTH_FILE",),
 }
 
 
@@ -28,15 +30,19 @@ class Settings:
 
     Attributes:
         server_url: The server's address; a trailing `/api` may be there or not.
-        auth_key: Key id for servers that ask for one.
+        auth_key: Key id for servers that ask for one; never shown.
         auth_secret: The key's secret; never shown.
+        ca_file: PEM file of a certificate authority to trust, besides those that the system trusts.
         request_timeout: Seconds to wait for one answer of the server.
+        health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
     """
 
     server_url: str = DEFAULT_SERVER_URL
-    auth_key: str | None = None
+    auth_key: str | None = field(default=None, repr=False)
     auth_secret: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
     request_timeout: float = 30.0
+    health_file: str | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.server_url)
@@ -45,10 +51,15 @@ class Settings:
                 f"server_url {self.server_url!r} is not an address of a server.",
                 hint="Write it as http://host:port or https://host.",
             )
+        if parts.username or parts.password:
+            raise ConfigError(
+                f"The server's address holds a user or a password for {parts.hostname}; it is shown and logged.",
+                hint="Set AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET instead.",
+            )
         if (self.auth_key is None) != (self.auth_secret is None):
             raise ConfigError(
                 "auth_key and auth_secret go together; one of them is missing.",
-                hint="Set both CONDUCTOR_AUTH_KEY and CONDUCTOR_AUTH_SECRET, or neither.",
+                hint="Set both AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET, or neither.",
             )
 
     @property

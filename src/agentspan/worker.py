@@ -15,6 +15,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from agentspan.agent import Agent
@@ -22,6 +23,7 @@ from agentspan.call import Call, Json, Served, completed, failed, raised, timed_
 from agentspan.client import Conductor
 from agentspan.compiler import segment_name, tool_task_name
 from agentspan.errors import NotFound, ServerError, ServerRejected, WorkerError
+from agentspan.health import HealthFile
 from agentspan.records import PENDING, TaskRecord
 from agentspan.watchdog import Watchdog
 
@@ -70,6 +72,8 @@ class WorkerHost:
         self._shown = 0.0
         self._watchdog = Watchdog(client)
         self._discovered = 0.0
+        path = client.settings.health_file
+        self._health = HealthFile(Path(path)) if path else None
 
     # ---- what it serves -------------------------------------------------------------------------------
 
@@ -111,11 +115,17 @@ class WorkerHost:
                 self._discovered = 0.0
                 if trouble == 1:
                     log.warning("Polling failed, will go on trying: %s", error)
+                self._say_health(answered=False)
                 self._stopping.wait(min(1.0, 0.1 * trouble))
                 continue
+            self._say_health(answered=True)
             if not found:
                 self._changed.wait(self._pause())
                 self._changed.clear()
+
+    def _say_health(self, *, answered: bool) -> None:
+        if self._health is not None:
+            self._health.turned(answered=answered)
 
     def _pause(self) -> float:
         quiet = time.monotonic() - self._active
@@ -374,6 +384,8 @@ class WorkerHost:
                     self._hand_back(call)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._health is not None:
+            self._health.remove()
 
     def _hand_back(self, call: Call) -> None:
         """Put the call back into its queue, so that another worker takes it at once."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -10,6 +13,9 @@ from agentspan.cli._app import Session
 from agentspan.cli._load import load_agents
 from agentspan.cli._logs import show_logs
 from agentspan.cli._output import Output, emit, example, output_option, reserved_stdout, say
+from agentspan.config import load_settings
+from agentspan.errors import ConfigError, WorkerError
+from agentspan.health import HealthFile
 
 
 @click.group("worker")
@@ -40,3 +46,30 @@ def start(session: Session, targets: tuple[str, ...], output: Output) -> None:
 
 
 worker_group.add_command(start, "serve")
+
+
+@worker_group.command("check", epilog=example("AGENTSPAN_HEALTH_FILE=/tmp/worker agentspan worker check --ready"))
+@click.option("--ready", is_flag=True, help="Ask also that the server has answered it within that time.")
+@click.option("--max-age", type=click.FloatRange(min=1), default=60, show_default=True, help="Seconds.")
+@output_option
+def check(ready: bool, max_age: float, output: Output) -> None:
+    """Whether the worker of this machine or container is alive; for probes.
+
+    A worker that is started with AGENTSPAN_HEALTH_FILE in its environment keeps that file fresh, about once a second.
+    The exit code is 1 when what stands there is older than --max-age. No request is sent.
+    """
+    path = load_settings().health_file
+    if path is None:
+        raise ConfigError("No health file is named.", hint="Set AGENTSPAN_HEALTH_FILE, for the worker and for this.")
+    health = HealthFile(Path(path)).read()
+    if health is None:
+        raise WorkerError(f"No worker has written {path}.", hint="It does so once it serves.")
+    turned, answered = time.time() - health.turned, time.time() - health.answered
+    if turned > max_age:
+        raise WorkerError(f"The worker, process {health.pid}, has not polled for {turned:.0f} s.")
+    if ready and answered > max_age:
+        raise WorkerError(f"The worker, process {health.pid}, polls, but no server has answered for {max_age:g} s.")
+    if output == "text":
+        click.echo(f"The worker, process {health.pid}, polled {turned:.1f} s ago.")
+    else:
+        emit(asdict(health), output)
