@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from prometheus_client.parser import text_string_to_metric_families
+from traced_agent import agent
 
 from agentspan.agents import AgentRuntime
 from agentspan.testing import ModelRequest, Reply, WorkerProcess, call, say, wait_until
@@ -196,16 +197,15 @@ def test_a_run_that_nobody_traced_at_its_start_is_one_trace_all_the_same(
     setting: Setting, model: Stage, runtime: AgentRuntime
 ) -> None:
     name = model.play(working(0))
-    untraced = {"OTEL_SDK_DISABLED": "true"}
-    started = setting.agentspan(name, "agent", "start", "traced_agent:agent", "Go.", **untraced)
+    handle = runtime.start(replace(agent, model=name), "Go.", serve=False)
     with setting.worker(name) as worker:
-        setting.agentspan(name, "agent", "result", started["execution_id"], "--wait", **untraced)
+        handle.result(timeout=120)
         wait_until(lambda: setting.collector.named("invoke_agent traced"), "the worker to see the run's end")
         worker.terminate()
 
     run = setting.collector.one("invoke_agent traced")
     assert run.parent == ""
-    assert "trace" not in runtime.client.workflow(started["execution_id"]).input
+    assert "trace" not in runtime.client.workflow(handle.execution_id).input
     others = [span for span in setting.collector.spans() if span.name.startswith(("chat", "execute_tool"))]
     assert sorted(span.name for span in others) == [f"chat {name[7:]}", f"chat {name[7:]}", "execute_tool work"]
     assert {(span.trace, span.parent) for span in others} == {(run.trace, run.id)}
@@ -240,7 +240,7 @@ def test_an_agent_without_tools_is_traced_by_who_waits_for_it(setting: Setting, 
 def test_a_worker_counts_for_prometheus(setting: Setting, model: Stage, runtime: AgentRuntime) -> None:
     name = model.play(working(0, 7))
     with setting.worker(name, "--metrics-port", "0") as worker:
-        setting.agentspan(name, "agent", "start", "traced_agent:agent", "Go.")
+        runtime.start(replace(agent, model=name), "Go.", serve=False)
         address = next(line.split()[-1] for line in worker.log.splitlines() if line.startswith("Metrics are at "))
         assert address.startswith("http://127.0.0.1:")
         wait_until(lambda: scrape(address).get("agentspan_call_attempts_total/completed") == 2, "two calls to be over")
@@ -266,11 +266,11 @@ def scrape(address: str) -> dict[str, float]:
     return found
 
 
-def test_log_lines_say_which_call_they_belong_to(setting: Setting, model: Stage) -> None:
+def test_log_lines_say_which_call_they_belong_to(setting: Setting, model: Stage, runtime: AgentRuntime) -> None:
     name = model.play(working(7))
     with setting.worker(name, "--log-format", "json") as worker:
-        started = setting.agentspan(name, "agent", "start", "traced_agent:agent", "Go.")
-        setting.agentspan(name, "agent", "result", started["execution_id"], "--wait")
+        handle = runtime.start(replace(agent, model=name), "Go.", serve=False)
+        handle.result(timeout=120)
         worker.terminate()
         lines = [json.loads(line) for line in worker.log.splitlines()]
 
@@ -280,7 +280,7 @@ def test_log_lines_say_which_call_they_belong_to(setting: Setting, model: Stage)
     assert (ours["level"], ours["attempt"]) == ("warning", 1)
     assert "LookupError" in ours["error"]
     for line in [*own, ours]:
-        assert (line["execution_id"], line["step"]) == (started["execution_id"], 1)
+        assert (line["execution_id"], line["step"]) == (handle.execution_id, 1)
         assert (line["agent"], line["tool"]) == ("traced", "work")
         assert line["call_id"] == own[0]["call_id"]
     assert {line["logger"] for line in lines} <= {"warehouse", "agentspan.worker"}
