@@ -151,6 +151,10 @@ def by_step(spans: list[Span]) -> list[Span]:
     return sorted(spans, key=lambda span: span["agentspan.step"])
 
 
+def why(span: Span) -> str:
+    return str(span["error.type"])
+
+
 def test_a_run_is_one_trace_across_its_invoker_a_killed_worker_and_the_next(setting: Setting, model: Stage) -> None:
     collector = setting.collector
     name = model.play(working(0, 1, 7))
@@ -179,17 +183,22 @@ def test_a_run_is_one_trace_across_its_invoker_a_killed_worker_and_the_next(sett
         assert used == run[f"gen_ai.usage.{side}_tokens"] > 0
 
     tools = collector.named("execute_tool work")
-    told = {(span["agentspan.step"], span["agentspan.attempt"]): span.attributes.get("error.type") for span in tools}
-    assert told == {(1, 1): None, (2, 1): "worker_died", (2, 2): None, (3, 1): "LookupError", (3, 2): None}
-    assert len(tools) == 5
+    tries = {step: [span for span in tools if span["agentspan.step"] == step] for step in (1, 2, 3)}
+    for spans in tries.values():
+        spans.sort(key=lambda span: span["agentspan.attempt"])
+        assert [span["agentspan.attempt"] for span in spans] == list(range(1, len(spans) + 1))
+        assert not spans[-1].failed
+    # A machine that stands still for seconds loses a lease on its own, so there may be more of them.
+    assert all(why(span) == "worker_lost" for span in [*tries[1][:-1], *tries[2][:-1]])
+    assert [why(span) for span in tries[3][:-1] if why(span) != "worker_lost"] == ["LookupError"]
+    killed, *again = tries[2]
+    assert killed["agentspan.worker_id"].endswith(f"-{first.pid}")
+    assert all(span["agentspan.worker_id"].endswith(f"-{second.pid}") for span in [*again, *tries[3]])
     assert {span.parent for span in tools} == {run.id}
-    workers = {key: span["agentspan.worker_id"].rpartition("-")[2] for key, span in zip(told, tools, strict=True)}
-    assert workers[2, 1] == str(first.pid)
-    assert {workers[key] for key in [(2, 2), (3, 1), (3, 2)]} == {str(second.pid)}
     assert len({span["gen_ai.tool.call.id"] for span in tools}) == 3
 
     inner = [span for span in collector.named("query the warehouse") if span.parent]
-    assert {span.parent for span in inner} >= {span.id for span in tools if span["agentspan.step"] != 2}
+    assert {span.parent for span in inner} >= {spans[-1].id for spans in tries.values()}
     assert SECRET not in str(collector.received)
 
 
@@ -235,6 +244,29 @@ def test_an_agent_without_tools_is_traced_by_who_waits_for_it(setting: Setting, 
     chat = setting.collector.one(f"chat {name[7:]}")
     assert (run.parent, chat.parent) == (start.id, run.id)
     assert len(setting.collector.received) == 3
+
+
+def test_the_program_of_the_documentation_sends_one_trace(setting: Setting, model: Stage) -> None:
+    """The block of docs/observability.md, as a program of its own; a run below the caller's span."""
+    page = (HERE.parents[1] / "docs/observability.md").read_text(encoding="utf-8")
+    program = page.partition("<!-- traced.py -->\n```python\n")[2].partition("```")[0]
+    name = model.play([call("stock_of", sku="AB-1234"), say("There are 7 pieces.")])
+    environment = {**os.environ, **setting.environment(name), "AGENTSPAN_SERVER_URL": setting.url}
+    command = [sys.executable, "-c", program.replace("openai/gpt-4o", name)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+    assert (done.stdout, done.returncode) == ("There are 7 pieces.\n", 0), done.stderr
+    spans = {span.id: span for span in setting.collector.spans()}
+    above = {span.name: spans[span.parent].name for span in spans.values() if span.parent}
+    assert above == {
+        "start shop": "nightly report",
+        "invoke_agent shop": "start shop",
+        f"chat {name[7:]}": "invoke_agent shop",
+        "execute_tool stock_of": "invoke_agent shop",
+        "query the warehouse": "execute_tool stock_of",
+    }
+    assert len({span.trace for span in spans.values()}) == 1
+    assert len(setting.collector.received) == 7, "who serves and waits in one process writes nothing twice"
 
 
 def test_a_worker_counts_for_prometheus(setting: Setting, model: Stage, runtime: AgentRuntime) -> None:

@@ -103,7 +103,9 @@ class OtelTraces(Traces):
             _spans.WORKER: worker_id,
             **(_spans.arguments_of(task.input_data) if _with_content() else {}),
         }
-        with _Ids.of(_spans.attempt_key(task), attributes[_spans.EXECUTION]):
+        key = _spans.attempt_key(task)
+        _keep(self._written, key, None)  # whatever the server thinks of this worker meanwhile
+        with _Ids.of(key, attributes[_spans.EXECUTION]):
             span = tracer.start_span(f"execute_tool {call.served.tool.name}", context=parent, attributes=attributes)
         return OtelAttempt(span)
 

@@ -159,7 +159,7 @@ def _chat(segment: WorkflowRecord, task: TaskRecord, step: int, attempt: int, co
 
 
 def dead_attempts(segment: WorkflowRecord) -> Iterator[StoredSpan]:
-    """One span for each attempt of a tool call whose worker died."""
+    """One span for each attempt of a tool call whose worker died, or was cut off."""
     for task in segment.tasks:
         if _kind(task) != "tool" or task.status != "TIMED_OUT" or not task.start_time:
             continue
@@ -176,8 +176,8 @@ def dead_attempts(segment: WorkflowRecord) -> Iterator[StoredSpan]:
                 ATTEMPT: task.retry_count + 1 + len(failures),
                 WORKER: task.worker_id or "",
             },
-            error_type="worker_died",
-            error=f"Its worker {task.worker_id} died.",
+            error_type="worker_lost",
+            error=f"No heartbeat of its worker {task.worker_id}.",
         )
 
 
