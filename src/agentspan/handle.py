@@ -23,6 +23,7 @@ from agentspan.failure import model_failure, reason_text
 from agentspan.history import History
 from agentspan.records import WorkflowRecord
 from agentspan.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.telemetry.traces import TRACES
 from agentspan.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ class AgentHandle:
         while True:
             run = wait.reading(lambda: self.runtime.client.workflow(self.execution_id, tasks=False))
             if run.ended:
+                TRACES.ended(self.runtime.client, self.execution_id)
                 return result_of(run)
             wait.pause(moved=False)
 
@@ -186,6 +188,7 @@ class EventStream:
                 self.cursor = event.seq
                 yield event
             if run.ended:
+                TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
                 return
             wait.pause(moved=bool(fresh))
 

@@ -19,6 +19,7 @@ from agentspan.errors import InputError
 from agentspan.handle import AgentHandle, EventStream
 from agentspan.registry import register
 from agentspan.result import AgentResult
+from agentspan.telemetry.traces import TRACES
 from agentspan.values import check_text, check_value
 from agentspan.worker import WorkerHost
 
@@ -104,12 +105,15 @@ class AgentRuntime:
             ServerError: The server cannot be reached, or refuses.
         """
         inputs = _run_input(prompt, messages, context)
-        version = self.register(agent)
-        if idempotency_key is None:
-            execution_id = self.client.start_workflow(agent.name, version, inputs)
-        else:
-            key = check_text(idempotency_key, "idempotency_key")
-            execution_id = start_once(self.client, agent.name, version, inputs, key)
+        with TRACES.starting(agent.name) as started:
+            inputs |= started.inputs
+            version = self.register(agent)
+            if idempotency_key is None:
+                execution_id = self.client.start_workflow(agent.name, version, inputs)
+            else:
+                key = check_text(idempotency_key, "idempotency_key")
+                execution_id = start_once(self.client, agent.name, version, inputs, key)
+            started.execution_id = execution_id
         if serve and agent.tools:
             self._worker_host().serve(agent)
         return AgentHandle(execution_id, self)

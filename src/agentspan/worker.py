@@ -25,9 +25,12 @@ from agentspan.compiler import segment_name, tool_task_name
 from agentspan.errors import NotFound, ServerError, ServerRejected, WorkerError
 from agentspan.health import HealthFile
 from agentspan.records import PENDING, TaskRecord
+from agentspan.telemetry.calls import CallTelemetry
+from agentspan.telemetry.logs import CallFields
 from agentspan.watchdog import Watchdog
 
 log = logging.getLogger("agentspan.worker")
+log.addFilter(CallFields())
 
 BEAT = 1.5
 """Seconds between heartbeats of a running call; the lease is 5 s and Conductor counts whole seconds."""
@@ -71,6 +74,7 @@ class WorkerHost:
         self._active = time.monotonic()
         self._shown = 0.0
         self._watchdog = Watchdog(client)
+        self._telemetry = CallTelemetry(client, self.worker_id)
         self._discovered = 0.0
         path = client.settings.health_file
         self._health = HealthFile(Path(path)) if path else None
@@ -111,6 +115,7 @@ class WorkerHost:
                 found = self._poll_once()
                 trouble = 0
             except ServerError as error:
+                self._telemetry.poll_failed()
                 trouble += 1
                 self._discovered = 0.0
                 if trouble == 1:
@@ -137,6 +142,7 @@ class WorkerHost:
             free = self._concurrency - len(self._running)
             if free <= 0:
                 break
+            self._telemetry.polled(self._served[name])
             for task in self._client.poll(name, self.worker_id, free):
                 found += 1
                 self._accept(Call(task, self._served[name], say=self._progress_of(task)))
@@ -226,8 +232,10 @@ class WorkerHost:
 
     def _run_sync(self, call: Call) -> None:
         self._look_back(call)
+        self._telemetry.begins(call)
         try:
-            value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
+            with self._telemetry.running(call):
+                value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
             outcome = completed(call, value)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
             outcome = raised(call, error)
@@ -235,6 +243,7 @@ class WorkerHost:
 
     async def _run_async(self, call: Call) -> None:
         await asyncio.to_thread(self._look_back, call)
+        await asyncio.to_thread(self._telemetry.begins, call)
         try:
             value = await self._awaited(call)
             outcome = completed(call, value)
@@ -246,7 +255,8 @@ class WorkerHost:
         tool = call.served.tool
         try:
             async with asyncio.timeout(tool.timeout) as limit:
-                return await tool.invoke(call.task.input_data.get("args") or {}, call.context())
+                with self._telemetry.running(call):
+                    return await tool.invoke(call.task.input_data.get("args") or {}, call.context())
         except TimeoutError as error:
             if limit.expired():
                 raise timed_out(call) from error
@@ -259,6 +269,7 @@ class WorkerHost:
                 return
             self._remember(call, outcome)
             call.finished.set()
+        self._telemetry.ends(call, outcome)
         self._report(call, outcome)
 
     # ---- reporting ------------------------------------------------------------------------------------
@@ -323,6 +334,7 @@ class WorkerHost:
             try:
                 self._discover()
                 self._watchdog.round()
+                self._telemetry.round()
             except ServerError as error:
                 log.debug("The watchdog could not look: %s", error)
                 self._watchdog.hurry()
@@ -381,11 +393,13 @@ class WorkerHost:
             with call.lock:
                 if not call.finished.is_set():
                     call.finished.set()
+                    self._telemetry.ends(call, None)
                     self._hand_back(call)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
         if self._health is not None:
             self._health.remove()
+        self._telemetry.finish()
 
     def _hand_back(self, call: Call) -> None:
         """Put the call back into its queue, so that another worker takes it at once."""

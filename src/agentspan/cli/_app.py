@@ -31,9 +31,11 @@ class Session:
     debug: bool = False
 
     def runtime(self) -> AgentRuntime:
-        """A connection to the server; nothing is sent yet."""
+        """A connection to the server; nothing is sent yet. Traces go where OpenTelemetry's variables say."""
         from agentspan.runtime import AgentRuntime  # noqa: PLC0415 - loads Conductor's client, half a second
+        from agentspan.telemetry.traces import TRACES  # noqa: PLC0415
 
+        TRACES.export()
         return AgentRuntime(self.server_url)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from agentspan.cli._output import Output, emit, example, output_option, reserved
 from agentspan.config import load_settings
 from agentspan.errors import ConfigError, WorkerError
 from agentspan.health import HealthFile
+from agentspan.telemetry.logs import CallFields, JsonLines
+from agentspan.telemetry.metrics import serve_metrics
+
+log = logging.getLogger("agentspan.worker")
 
 
 @click.group("worker")
@@ -25,24 +30,59 @@ def worker_group() -> None:
 
 @worker_group.command("start", epilog=example("agentspan worker start support.py:agent"))
 @click.argument("targets", metavar="MODULE:AGENT...", nargs=-1, required=True)
+@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics there; 0: a free port.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address to serve them on.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: an object a line, with execution_id, step and call_id; the tools' own lines too.",
+)
 @output_option
 @click.pass_obj
-def start(session: Session, targets: tuple[str, ...], output: Output) -> None:
+def start(
+    session: Session,
+    targets: tuple[str, ...],
+    metrics_port: int | None,
+    metrics_host: str,
+    log_format: str,
+    output: Output,
+) -> None:
     """Serve the tools of these agents until SIGTERM or Ctrl-C.
 
     Then it takes no more calls, lets those that run finish, and hands back what is not done after 30 s. Start as
     many workers as you like, on as many machines; when one dies, another goes on.
     """
     agents = load_agents(targets)
-    show_logs(debug=session.debug, level=logging.INFO)
+    if log_format == "json":
+        _show_json_logs(debug=session.debug)
+        tell: Callable[[str], None] = log.info
+    else:
+        show_logs(debug=session.debug, level=logging.INFO)
+        tell = say
+    if metrics_port is not None:
+        tell(f"Metrics are at http://{metrics_host}:{serve_metrics(metrics_port, metrics_host)}/metrics")
     with session.runtime() as runtime, reserved_stdout() as stdout:
         runtime.serve(*agents, blocking=False)
         names = [agent.name for agent in agents]
-        say(f"Serving {', '.join(names)} on {runtime.settings.base_url}; Ctrl-C stops.")
+        tell(f"Serving {', '.join(names)} on {runtime.settings.base_url}; Ctrl-C stops.")
         if output != "text":
             emit({"serving": names, "server_url": runtime.settings.base_url}, output, stdout)
         runtime.serve(*agents)
-    say("Stopped.")
+    tell("Stopped.")
+
+
+def _show_json_logs(*, debug: bool) -> None:
+    """Print all that this process logs on stderr, the tools' own lines too: a JSON object each."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    handler.addFilter(CallFields())
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    if not debug:
+        for name, level in (("conductor", logging.ERROR), ("httpx", logging.WARNING)):
+            logging.getLogger(name).setLevel(level)
 
 
 worker_group.add_command(start, "serve")
