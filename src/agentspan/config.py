@@ -46,15 +46,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.server_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(
-                f"server_url {self.server_url!r} is not an address of a server.",
-                hint="Write it as http://host:port or https://host.",
-            )
         if parts.username or parts.password:
             raise ConfigError(
                 f"The server's address holds a user or a password for {parts.hostname}; it is shown and logged.",
                 hint="Set AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET instead.",
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                f"server_url {self.server_url!r} is not an address of a server.",
+                hint="Write it as http://host:port or https://host.",
             )
         if (self.auth_key is None) != (self.auth_secret is None):
             raise ConfigError(

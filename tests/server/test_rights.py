@@ -195,9 +195,10 @@ def test_an_authority_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
             AgentRuntime("https://conductor.example", ca_file=str(tmp_path / name))
 
 
-def test_an_address_with_a_password_is_refused_without_showing_it() -> None:
+@pytest.mark.parametrize("scheme", ["https", "ftp"])
+def test_an_address_with_a_password_is_refused_without_showing_it(scheme: str) -> None:
     with pytest.raises(ConfigError, match=r"conductor\.example") as caught:
-        Settings(server_url="https://me:canary@conductor.example")
+        Settings(server_url=f"{scheme}://me:canary@conductor.example")
 
     assert "canary" not in str(caught.value) + str(caught.value.hint)
 
