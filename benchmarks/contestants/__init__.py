@@ -1,0 +1,157 @@
+"""The contestants, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import psutil
+
+from benchmarks.model import Unfinished
+
+Name = Literal["agentspan", "peer", "floor"]
+NAMES: tuple[Name, ...] = ("agentspan", "peer", "floor")
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """An agent that every contestant can build.
+
+    Attributes:
+        name: Its name.
+        tools: How many tools it has.
+        max_turns: Its limit.
+        max_chars: Its context budget, where the contestant has one; 0 is the default.
+    """
+
+    name: str = "worker"
+    tools: int = 1
+    max_turns: int = 10_000
+    max_chars: int = 0
+
+
+WORKER = AgentSpec()
+PLAIN = AgentSpec(name="plain", tools=0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a contestant's process answered, and how long it took by its own clock."""
+
+    value: Any
+    seconds: float
+
+
+@dataclass
+class Contestant:
+    """A contestant's process: takes one command after the other; nothing of it is left after the `with` block.
+
+    Args:
+        name: Which one.
+        url: The server.
+        log: The file for what it and its children print.
+        limit: Seconds that a command may take.
+    """
+
+    name: Name
+    url: str
+    log: Path
+    limit: float = 120.0
+    started: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "benchmarks.contestants.host", self.name, self.url]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                text=True,
+                start_new_session=True,  # how its children are found again
+            )
+        self._answers: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()  # the polite way
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            pass  # the other way
+        left = self.processes()
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, timeout=10)
+        self._process.wait(10)
+
+    def processes(self) -> list[psutil.Process]:
+        """The processes of its session, orphans too."""
+        return [process for process in psutil.process_iter() if _session(process.pid) == self._process.pid]
+
+    def cpu(self) -> float:
+        """Seconds of one core that its living processes have used."""
+        times = [process.cpu_times() for process in self.processes()]
+        return sum(entry.user + entry.system for entry in times)
+
+    def memory(self) -> int:
+        """Bytes that its processes hold for themselves alone, and their share of what they have in common."""
+        return sum(process.memory_full_info().pss for process in self.processes())
+
+    def do(self, command: str, limit: float | None = None, **arguments: Any) -> Answer:
+        """Let it do something.
+
+        Raises:
+            Unfinished: It failed, ended, or took longer than the limit.
+        """
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps({"command": command, "arguments": arguments}) + "\n")
+            self._process.stdin.flush()
+            answer = json.loads(self._answers.get(timeout=limit or self.limit))
+        except queue.Empty:
+            raise Unfinished(f"did not finish ({command} took more than {limit or self.limit:g} s)") from None
+        except BrokenPipeError:
+            raise Unfinished(f"its process ended during {command}") from None
+        if "error" in answer:
+            raise Unfinished(f"{command} failed: {answer['error']}")
+        return Answer(answer["value"], answer["seconds"])
+
+    def serve(self, agent: AgentSpec) -> None:
+        """Register an agent and serve its tools."""
+        self.do("serve", agent=asdict(agent))
+
+    def start(self, agent: AgentSpec, prompt: str, **more: Any) -> Answer:
+        """Start a run; its execution id."""
+        answer = self.do("start", agent=asdict(agent), prompt=prompt, **more)
+        self.started.append(answer.value)
+        return answer
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._answers.put(line)
+        self._answers.put(json.dumps({"error": "its process ended"}))
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None  # it has just ended

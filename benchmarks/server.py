@@ -1,0 +1,126 @@
+"""The server under test, and what it uses of the machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import httpx
+import psutil
+
+from agentspan.server import LocalServer
+from agentspan.server._engine import Engine
+from agentspan.server._java import find_java
+from agentspan.server._process import free_port
+
+Kind = Literal["embedded", "stock"]
+
+_COUNT = re.compile(r'^http_server_requests_seconds_count\{[^}]*uri="(?P<uri>[^"]*)"[^}]*\} (?P<count>\S+)', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the server has used so far.
+
+    Attributes:
+        at: When that was seen.
+        cpu: Seconds of one core.
+        memory: Bytes resident now.
+        disk: Bytes of its database.
+        requests: Requests to its REST API.
+    """
+
+    at: float
+    cpu: float
+    memory: int
+    disk: int
+    requests: float
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    url: str
+    pid: int
+    folder: Path
+
+    def usage(self) -> Usage:
+        """What it has used until now."""
+        process = psutil.Process(self.pid)
+        times = process.cpu_times()
+        disk = sum(path.stat().st_size for path in self.folder.glob("*.db*"))
+        return Usage(time.monotonic(), times.user + times.system, process.memory_info().rss, disk, self._requests())
+
+    def stored_size(self, execution_id: str) -> int:
+        """Bytes of one execution as the REST API gives it."""
+        answer = httpx.get(f"{self.url}/api/workflow/{execution_id}", timeout=60)
+        return len(answer.raise_for_status().content)
+
+    def terminate(self, execution_id: str) -> None:
+        """End an execution that is not to burden what is measured next."""
+        httpx.delete(f"{self.url}/api/workflow/{execution_id}", timeout=60)
+
+    def _requests(self) -> float:
+        metrics = httpx.get(f"{self.url}/actuator/prometheus", timeout=60).text
+        return sum(float(found["count"]) for found in _COUNT.finditer(metrics) if found["uri"].startswith("/api"))
+
+
+@contextmanager
+def running(kind: Kind, model_urls: Mapping[str, str]) -> Iterator[Server]:
+    """A server of its own, with an empty database, until the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="agentspan-benchmark-") as name:
+        opened = _embedded if kind == "embedded" else _stock
+        with opened(Path(name), model_urls) as server:
+            yield server
+
+
+@contextmanager
+def _embedded(folder: Path, model_urls: Mapping[str, str]) -> Iterator[Server]:
+    local = LocalServer(folder, port=0, model_urls=model_urls)
+    local.prepare()
+    with local:
+        state = local.start()
+        yield Server(state.url, state.pid, folder)
+
+
+@contextmanager
+def _stock(folder: Path, model_urls: Mapping[str, str]) -> Iterator[Server]:
+    """The same release with its own settings: only the port and the model's address are given."""
+    java, engine, port = find_java(), Engine.in_cache(), free_port()
+    engine.ensure(java, lambda _: None)
+    command = [java.path, "-jar", engine.jar, f"--server.port={port}", "--server.address=127.0.0.1"]
+    command += [f"--conductor.ai.{provider}.base-url={url}" for provider, url in model_urls.items()]
+    keys = {"OPENAI_API_KEY": "none", "ANTHROPIC_API_KEY": "none"}
+    with (
+        open(folder / "server.log", "wb") as log,
+        subprocess.Popen(command, cwd=folder, env=os.environ | keys, stdout=log, stderr=log) as process,
+    ):
+        try:
+            server = Server(f"http://127.0.0.1:{port}", process.pid, folder)
+            _await_health(server, process, 240)
+            yield server
+        finally:
+            process.kill()
+
+
+def _await_health(server: Server, process: subprocess.Popen[bytes], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{server.url}/health").json().get("healthy"):
+                return
+        except (httpx.TransportError, ValueError):
+            pass  # it is still booting
+        time.sleep(0.2)
+    raise RuntimeError(f"the stock server was not well after {seconds:g} s; its log is {server.folder}/server.log")
