@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from agentspan.testing import ModelRequest, Reply, call, calls, say
 
 _numbers = itertools.count(1)
+_MARK = "Follow this plan: "
 _RESULT = re.compile(r"step=(\d+) entered=(\d+\.\d+) left=(\d+\.\d+)")
 
 
@@ -45,12 +46,12 @@ class Plan:
 
     def prompt(self) -> str:
         """The prompt that carries the plan."""
-        return f"Follow this plan: {json.dumps(asdict(self))}"
+        return _MARK + json.dumps(asdict(self))
 
     @classmethod
     def of(cls, prompt: str) -> Plan:
-        """The plan in a prompt; what stands after it is padding."""
-        fields, _ = json.JSONDecoder().raw_decode(prompt[prompt.index("{") :])
+        """The plan in a prompt. What stands after it is padding; what stands before it was put there by the peer."""
+        fields, _ = json.JSONDecoder().raw_decode(prompt[prompt.index(_MARK) + len(_MARK) :])
         return cls(**fields)
 
     def reply(self, request: ModelRequest) -> Reply:

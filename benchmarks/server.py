@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ from agentspan.server._process import free_port
 
 Kind = Literal["embedded", "stock"]
 
-_COUNT = re.compile(r'^http_server_requests_seconds_count\{[^}]*uri="(?P<uri>[^"]*)"[^}]*\} (?P<count>\S+)', re.MULTILINE)
+_COUNT = re.compile(r'^http_server_requests_seconds_count\{[^}]*uri="/api[^}]*\} (\S+)', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,23 @@ class Server:
     pid: int
     folder: Path
 
+    def is_well(self) -> bool:
+        """Whether it lives and says that it is healthy."""
+        try:
+            return bool(httpx.get(f"{self.url}/health", timeout=20).json().get("healthy"))
+        except (httpx.TransportError, ValueError):
+            return False
+
+    def cpu(self) -> float:
+        """Seconds of one core that it has used."""
+        times = psutil.Process(self.pid).cpu_times()
+        return times.user + times.system
+
     def usage(self) -> Usage:
         """What it has used until now."""
-        process = psutil.Process(self.pid)
-        times = process.cpu_times()
+        memory = psutil.Process(self.pid).memory_info().rss
         disk = sum(path.stat().st_size for path in self.folder.glob("*.db*"))
-        return Usage(time.monotonic(), times.user + times.system, process.memory_info().rss, disk, self._requests())
+        return Usage(time.monotonic(), self.cpu(), memory, disk, self._requests())
 
     def stored_size(self, execution_id: str) -> int:
         """Bytes of one execution as the REST API gives it."""
@@ -67,11 +78,16 @@ class Server:
 
     def terminate(self, execution_id: str) -> None:
         """End an execution that is not to burden what is measured next."""
-        httpx.delete(f"{self.url}/api/workflow/{execution_id}", timeout=60)
+        with suppress(httpx.TransportError):  # it may not have survived it either
+            httpx.delete(f"{self.url}/api/workflow/{execution_id}", timeout=60)
 
     def _requests(self) -> float:
         metrics = httpx.get(f"{self.url}/actuator/prometheus", timeout=60).text
-        return sum(float(found["count"]) for found in _COUNT.finditer(metrics) if found["uri"].startswith("/api"))
+        return sum(map(float, _COUNT.findall(metrics)))
+
+
+NO_SERVER = Server("", 0, Path())
+"""For what needs none."""
 
 
 @contextmanager
@@ -114,13 +130,8 @@ def _stock(folder: Path, model_urls: Mapping[str, str]) -> Iterator[Server]:
 
 def _await_health(server: Server, process: subprocess.Popen[bytes], seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            if httpx.get(f"{server.url}/health").json().get("healthy"):
-                return
-        except (httpx.TransportError, ValueError):
-            pass  # it is still booting
+    while not server.is_well():
+        if process.poll() is not None or time.monotonic() > deadline:
+            said = (server.folder / "server.log").read_text(errors="replace").splitlines()[-5:]
+            raise RuntimeError("The stock server is not well; the end of its log:\n" + "\n".join(said))
         time.sleep(0.2)
-    raise RuntimeError(f"the stock server was not well after {seconds:g} s; its log is {server.folder}/server.log")

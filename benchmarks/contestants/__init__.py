@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -91,10 +92,8 @@ class Contestant:
     ) -> None:
         if self._process.stdin:
             self._process.stdin.close()  # the polite way
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            pass  # the other way
         left = self.processes()
         for process in left:
             process.kill()

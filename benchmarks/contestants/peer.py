@@ -43,7 +43,7 @@ class Contestant:
         """Start a run and say when each of its events was seen."""
         begun = time.monotonic()
         stream = self._runtime.stream(self._agent(agent), prompt)
-        return {"begun": begun, "events": [(str(event.type), time.monotonic()) for event in stream]}
+        return {"begun": begun, "events": [(_plain(event.type), time.monotonic()) for event in stream]}
 
     def _agent(self, fields: dict[str, Any]) -> Agent:
         spec = AgentSpec(**fields)
@@ -51,3 +51,7 @@ class Contestant:
             tools = [tool(function) for function in list(TOOLS.values())[: spec.tools]]
             self._agents[spec.name] = Agent(spec.name, model=MODEL, tools=tools, max_turns=spec.max_turns)
         return self._agents[spec.name]
+
+
+def _plain(kind: Any) -> str:
+    return str(getattr(kind, "value", kind))
