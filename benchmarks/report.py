@@ -167,8 +167,9 @@ def _section(table: Table) -> str:
 def _conditions(table: Table) -> str:
     machine = table.machine
     loads, loops = ([f"{value:.2f}" for value in machine.load], [f"{value:.0f}" for value in machine.calibration])
+    times = f"{table.repetitions} repetition{'s' if table.repetitions > 1 else ''}"
     return (
-        f"{table.measured}; {table.repetitions} repetitions; load {' → '.join(loads)}; calibration loop "
+        f"{table.measured}; {times}; load {' → '.join(loads)}; calibration loop "
         f"{' → '.join(loops)} ms; the model itself {machine.model:.1f} ms."
     )
 

@@ -66,11 +66,13 @@ class Weight(Benchmark):
             yield "python", median(_milliseconds(python, "-c", "pass") for _ in range(times))
             installed = json.loads(_uv("pip", "list", "--format", "json", "--python", python))
             yield "distributions", len(installed)
-            yield "size", sum(path.stat().st_size for path in _files(Path(folder), "*.*")) / MB
+            yield "size", sum(path.stat().st_size for path in _installed(Path(folder))) / MB
 
 
-def _files(folder: Path, pattern: str) -> Iterator[Path]:
-    return (path for path in folder.rglob(pattern) if path.is_file() and path.suffix != ".pyc")
+def _installed(folder: Path) -> Iterator[Path]:
+    """The files of the packages, without what Python made of them."""
+    (packages,) = folder.glob("venv/lib/python*/site-packages")
+    return (path for path in packages.rglob("*") if path.is_file() and path.suffix != ".pyc")
 
 
 def _environment(folder: Path, requirement: str) -> Path:
