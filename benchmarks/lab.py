@@ -17,7 +17,7 @@ from benchmarks.contestants import NAMES, WORKER, AgentSpec, Contestant, Name
 from benchmarks.model import Asked, Model, Unfinished
 from benchmarks.plan import Plan
 from benchmarks.report import Figure, Line, Machine, Row, Table
-from benchmarks.server import NO_SERVER, Kind, Server, running
+from benchmarks.server import NO_SERVER, Server, Setup, running
 
 Sample = tuple[str, float]
 """The key of a row, and a figure for it."""
@@ -89,7 +89,7 @@ class Benchmark(ABC):
         """
 
 
-def measure(benchmark: Benchmark, kind: Kind, repetitions: int, contestants: Sequence[str], logs: Path) -> Table:
+def measure(benchmark: Benchmark, setup: Setup, repetitions: int, contestants: Sequence[str], logs: Path) -> Table:
     """Run a benchmark on a server of its own: the contestants in turn, again and again.
 
     A server that does not survive a contestant is replaced for those who come after it.
@@ -104,7 +104,7 @@ def measure(benchmark: Benchmark, kind: Kind, repetitions: int, contestants: Seq
     with Model() as model:
         own = model.own_seconds(size=500) * 1000
         while left:
-            with running(kind, model.urls) if benchmark.needs_server else nullcontext(NO_SERVER) as server:
+            with running(setup, model.urls) if benchmark.needs_server else nullcontext(NO_SERVER) as server:
                 lab = Lab(model, server, logs)
                 if benchmark.needs_server:
                     warm(lab, names, benchmark.quick)

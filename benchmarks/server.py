@@ -27,6 +27,19 @@ _COUNT = re.compile(r'^http_server_requests_seconds_count\{[^}]*uri="/api[^}]*\}
 
 
 @dataclass(frozen=True)
+class Setup:
+    """Which server to measure on.
+
+    Attributes:
+        kind: The embedded one as agentspan starts it, or the same release with its own defaults.
+        properties: Settings on top of those, `name=value`, for a stock server.
+    """
+
+    kind: Kind
+    properties: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Usage:
     """What the server has used so far.
 
@@ -91,11 +104,12 @@ NO_SERVER = Server("", 0, Path())
 
 
 @contextmanager
-def running(kind: Kind, model_urls: Mapping[str, str]) -> Iterator[Server]:
+def running(setup: Setup, model_urls: Mapping[str, str]) -> Iterator[Server]:
     """A server of its own, with an empty database, until the end of the block."""
     with tempfile.TemporaryDirectory(prefix="agentspan-benchmark-") as name:
-        opened = _embedded if kind == "embedded" else _stock
-        with opened(Path(name), model_urls) as server:
+        folder = Path(name)
+        embedded = setup.kind == "embedded"
+        with _embedded(folder, model_urls) if embedded else _stock(folder, model_urls, setup.properties) as server:
             yield server
 
 
@@ -109,12 +123,13 @@ def _embedded(folder: Path, model_urls: Mapping[str, str]) -> Iterator[Server]:
 
 
 @contextmanager
-def _stock(folder: Path, model_urls: Mapping[str, str]) -> Iterator[Server]:
-    """The same release with its own settings: only the port and the model's address are given."""
+def _stock(folder: Path, model_urls: Mapping[str, str], properties: tuple[str, ...]) -> Iterator[Server]:
+    """The same release with its own defaults: its address, the model's, and what is to be tried."""
     java, engine, port = find_java(), Engine.in_cache(), free_port()
     engine.ensure(java, lambda _: None)
     command = [java.path, "-jar", engine.jar, f"--server.port={port}", "--server.address=127.0.0.1"]
     command += [f"--conductor.ai.{provider}.base-url={url}" for provider, url in model_urls.items()]
+    command += [f"--{setting}" for setting in properties]
     keys = {"OPENAI_API_KEY": "none", "ANTHROPIC_API_KEY": "none"}
     with (
         open(folder / "server.log", "wb") as log,
