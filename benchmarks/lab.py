@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+import httpx
+import psutil
+
 from benchmarks.contestants import NAMES, WORKER, AgentSpec, Contestant, Name
 from benchmarks.model import Asked, Model, Unfinished
 from benchmarks.plan import Plan
@@ -108,8 +111,10 @@ def measure(benchmark: Benchmark, setup: Setup, repetitions: int, contestants: S
                 lab = Lab(model, server, logs)
                 if benchmark.needs_server:
                     warm(lab, names, benchmark.quick)
-                while left and (not benchmark.needs_server or server.is_well()):
+                while True:
                     _measure_one(benchmark, lab, left.popleft(), samples, failures)
+                    if not left or (benchmark.needs_server and not server.is_well()):
+                        break
     lines = [
         Line(row, {name: Figure(tuple(samples[row.key, name]), tuple(failures[row.key, name])) for name in names})
         for row in benchmark.rows
@@ -131,7 +136,7 @@ def _measure_one(
             samples[key, name].append(value)
             missing.remove(key)
             print(f"  {name:<10} {key:<20} {value:10.3f}", flush=True)
-    except Unfinished as reason:
+    except (Unfinished, httpx.HTTPError, psutil.Error) as reason:  # a server that is gone is an outcome, too
         print(f"  {name:<10} {reason}", flush=True)
         for key in missing:
             failures[key, name].append(str(reason))

@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from types import TracebackType
@@ -56,6 +55,7 @@ class Model:
     def __init__(self) -> None:
         self._server = ScriptedModel(self._reply, keep=1, strict=False)
         self._book: dict[str, list[Asked]] = defaultdict(list)
+        self._newest: dict[str, int] = {}
         self._lock = threading.Lock()
 
     @property
@@ -76,30 +76,31 @@ class Model:
         """The requests of a run so far, each step once: a repeated call of the model counts when it first came."""
         with self._lock:
             asked = list(self._book[run])
-        return list({entry.step: entry for entry in reversed(asked)}.values())[::-1]
+        first = {entry.step: entry for entry in reversed(asked)}
+        return [first[step] for step in sorted(first)]
 
-    def wait_for(self, plan: Plan, step: int, limit: float, also: Callable[[], None] = lambda: None) -> list[Asked]:
+    def step(self, plan: Plan) -> int:
+        """The step that a run is at; 0 before its first request."""
+        return self._newest.get(plan.run, 0)
+
+    def wait_for(self, plan: Plan, step: int, limit: float) -> list[Asked]:
         """Wait until a run asks for a step; its requests so far.
 
         Args:
             plan: The run's.
             step: The step; `plan.steps + 1` is the answer.
             limit: Seconds to wait.
-            also: Called now and then meanwhile.
 
         Raises:
             Unfinished: It did not within the limit.
         """
         deadline = time.monotonic() + limit
-        while True:
-            asked = self.requests(plan.run)
-            if asked and asked[-1].step >= step:
-                return asked
+        while self.step(plan) < step:
             if time.monotonic() > deadline:
-                reached = asked[-1].step - 1 if asked else 0
-                raise Unfinished(f"did not finish ({reached} of {step - 1} steps in {limit:g} s)")
-            also()
+                done = max(0, self.step(plan) - 1)
+                raise Unfinished(f"did not finish ({done} of {step - 1} steps in {limit:.0f} s)")
             time.sleep(POLL)
+        return self.requests(plan.run)
 
     def own_seconds(self, size: int, times: int = 20) -> float:
         """How long it takes over a request of about `size` bytes: a part of every figure that is not overhead."""
@@ -119,6 +120,7 @@ class Model:
         entry = Asked(step, at, time.monotonic() + plan.model_seconds, size, spans, body)
         with self._lock:
             self._book[plan.run].append(entry)
+            self._newest[plan.run] = max(step, self._newest.get(plan.run, 0))
         return reply
 
 

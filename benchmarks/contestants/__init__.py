@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ class AgentSpec:
     """An agent that every contestant can build.
 
     Attributes:
-        name: Its name.
+        name: Its name; each contestant puts its own before it, since all register at the same server.
         tools: How many tools it has.
         max_turns: Its limit.
         max_chars: Its context budget, where the contestant has one; 0 is the default.
@@ -94,10 +95,10 @@ class Contestant:
             self._process.stdin.close()  # the polite way
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(15)
-        left = self.processes()
-        for process in left:
-            process.kill()
-        psutil.wait_procs(left, timeout=10)
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait(10)
         self._process.wait(10)
 
     def processes(self) -> list[psutil.Process]:
@@ -106,12 +107,16 @@ class Contestant:
 
     def cpu(self) -> float:
         """Seconds of one core that its living processes have used."""
-        times = [process.cpu_times() for process in self.processes()]
-        return sum(entry.user + entry.system for entry in times)
+        return sum(times.user + times.system for times in self._each(psutil.Process.cpu_times))
 
     def memory(self) -> int:
         """Bytes that its processes hold for themselves alone, and their share of what they have in common."""
-        return sum(process.memory_full_info().pss for process in self.processes())
+        return sum(info.pss for info in self._each(psutil.Process.memory_full_info))
+
+    def _each(self, ask: Callable[[psutil.Process], Any]) -> Iterator[Any]:
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                yield ask(process)
 
     def do(self, command: str, limit: float | None = None, **arguments: Any) -> Answer:
         """Let it do something.

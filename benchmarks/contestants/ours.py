@@ -67,7 +67,7 @@ class Contestant:
         if spec.name not in self._agents:
             budget = ContextBudget(max_chars=spec.max_chars) if spec.max_chars else ContextBudget()
             self._agents[spec.name] = Agent(
-                spec.name,
+                f"ours_{spec.name}",
                 model=MODEL,
                 tools=list(TOOLS.values())[: spec.tools],
                 max_turns=spec.max_turns,

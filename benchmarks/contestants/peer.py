@@ -49,7 +49,7 @@ class Contestant:
         spec = AgentSpec(**fields)
         if spec.name not in self._agents:
             tools = [tool(function) for function in list(TOOLS.values())[: spec.tools]]
-            self._agents[spec.name] = Agent(spec.name, model=MODEL, tools=tools, max_turns=spec.max_turns)
+            self._agents[spec.name] = Agent(f"peer_{spec.name}", model=MODEL, tools=tools, max_turns=spec.max_turns)
         return self._agents[spec.name]
 
 

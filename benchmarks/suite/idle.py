@@ -18,6 +18,7 @@ class Idle(Benchmark):
     name = "idle"
     summary = "The server and one worker host while nothing runs."
     contestants = ("agentspan", "peer")
+    most = 3
 
     @property
     def rows(self) -> list[Row]:

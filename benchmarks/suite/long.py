@@ -111,9 +111,7 @@ class LongByDefault(Long):
 
 
 def _usage_at(lab: Lab, plan: Plan, step: int) -> Usage:
-    asked = lab.model.requests(plan.run)
-    done = asked[-1].step if asked else 0
-    lab.model.wait_for(plan, step, limit=60 + 3 * (step - done))
+    lab.model.wait_for(plan, step, limit=60 + 3 * (step - lab.model.step(plan)))
     return lab.server.usage()
 
 
