@@ -20,6 +20,7 @@ from agentspan.server import LocalServer
 from agentspan.server._engine import Engine
 from agentspan.server._java import find_java
 from agentspan.server._process import free_port
+from agentspan.server._progress import silent
 
 Kind = Literal["embedded", "stock"]
 
@@ -126,8 +127,8 @@ def _embedded(folder: Path, model_urls: Mapping[str, str]) -> Iterator[Server]:
 def _stock(folder: Path, model_urls: Mapping[str, str], properties: tuple[str, ...]) -> Iterator[Server]:
     """The same release with its own defaults: its address, the model's, and what is to be tried."""
     java, engine, port = find_java(), Engine.in_cache(), free_port()
-    engine.ensure(java, lambda _: None)
-    command = [java.path, "-jar", engine.jar, f"--server.port={port}", "--server.address=127.0.0.1"]
+    engine.ensure(java, silent)
+    command: list[str | Path] = [java.path, "-jar", engine.jar, f"--server.port={port}", "--server.address=127.0.0.1"]
     command += [f"--conductor.ai.{provider}.base-url={url}" for provider, url in model_urls.items()]
     command += [f"--{setting}" for setting in properties]
     keys = {"OPENAI_API_KEY": "none", "ANTHROPIC_API_KEY": "none"}

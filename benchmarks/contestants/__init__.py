@@ -107,7 +107,7 @@ class Contestant:
 
     def cpu(self) -> float:
         """Seconds of one core that its living processes have used."""
-        return sum(times.user + times.system for times in self._each(psutil.Process.cpu_times))
+        return sum((times.user + times.system for times in self._each(psutil.Process.cpu_times)), 0.0)
 
     def memory(self) -> int:
         """Bytes that its processes hold for themselves alone, and their share of what they have in common."""

@@ -20,7 +20,7 @@ class Long(Benchmark):
 
     name = "long"
     summary = "A long run whose transcript is kept within 16,000 characters: is it flat, and what do its readers cost?"
-    contestants = ("agentspan", "peer")
+    contestants: tuple[Name, ...] = ("agentspan", "peer")
     most = 1
     agent = AgentSpec(name="long", max_chars=16_000)
 
