@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import IO, Any, Literal, Self
 
 import psutil
 
@@ -84,26 +84,30 @@ class Contestant:
                 text=True,
                 start_new_session=True,  # how its children are found again
             )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._input = self._process.stdin
         self._answers: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process.stdin:
-            self._process.stdin.close()  # the polite way
+        with suppress(BrokenPipeError):
+            self._input.close()  # the polite way
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(15)
-        for process in self.processes():
+        left = self.processes()
+        for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-                process.wait(10)
+        psutil.wait_procs(left, timeout=10)
         self._process.wait(10)
 
     def processes(self) -> list[psutil.Process]:
-        """The processes of its session, orphans too."""
-        return [process for process in psutil.process_iter() if _session(process.pid) == self._process.pid]
+        """The living processes of its session, orphans too."""
+        return [process for process in psutil.process_iter() if _session(process) == self._process.pid]
 
     def cpu(self) -> float:
         """Seconds of one core that its living processes have used."""
@@ -125,9 +129,8 @@ class Contestant:
             Unfinished: It failed, ended, or took longer than the limit.
         """
         try:
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps({"command": command, "arguments": arguments}) + "\n")
-            self._process.stdin.flush()
+            self._input.write(json.dumps({"command": command, "arguments": arguments}) + "\n")
+            self._input.flush()
             answer = json.loads(self._answers.get(timeout=limit or self.limit))
         except queue.Empty:
             raise Unfinished(f"did not finish ({command} took more than {limit or self.limit:g} s)") from None
@@ -147,15 +150,15 @@ class Contestant:
         self.started.append(answer.value)
         return answer
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._answers.put(line)
+    def _read(self, output: IO[str]) -> None:
+        with output:
+            for line in output:
+                self._answers.put(line)
         self._answers.put(json.dumps({"error": "its process ended"}))
 
 
-def _session(pid: int) -> int | None:
+def _session(process: psutil.Process) -> int | None:
     try:
-        return os.getsid(pid)
-    except OSError:
+        return os.getsid(process.pid) if process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, psutil.NoSuchProcess):
         return None  # it has just ended
