@@ -145,11 +145,11 @@ def _measure_one(
 def warm(lab: Lab, names: Sequence[Name], quick: bool) -> None:
     """Let every contestant do some steps that do not count."""
     for name in dict.fromkeys(["agentspan", *names]):
-        steps = WARM_STEPS[name] // (5 if quick else 1)
+        steps = WARM_STEPS[name] // (10 if quick else 1)
         try:
             with lab.contestant(name) as contestant:
                 contestant.serve(WORKER)
-                lab.run(contestant, WORKER, Plan(steps=steps), limit=60 + steps)
+                lab.run(contestant, WORKER, Plan(steps=steps), limit=120 + steps)
         except Unfinished as reason:
             print(f"  {name:<10} warming up: {reason}", flush=True)
 

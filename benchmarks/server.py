@@ -24,6 +24,9 @@ from agentspan.server._progress import silent
 
 Kind = Literal["embedded", "stock"]
 
+BOOT = 300.0
+"""Seconds within which a server must be well, on a busy machine too."""
+
 _COUNT = re.compile(r'^http_server_requests_seconds_count\{[^}]*uri="/api[^}]*\} (\S+)', re.MULTILINE)
 
 
@@ -118,9 +121,11 @@ def running(setup: Setup, model_urls: Mapping[str, str]) -> Iterator[Server]:
 def _embedded(folder: Path, model_urls: Mapping[str, str]) -> Iterator[Server]:
     local = LocalServer(folder, port=0, model_urls=model_urls)
     local.prepare()
-    with local:
-        state = local.start()
+    try:
+        state = local.start(wait=BOOT)
         yield Server(state.url, state.pid, folder)
+    finally:
+        local.stop()
 
 
 @contextmanager
@@ -138,7 +143,7 @@ def _stock(folder: Path, model_urls: Mapping[str, str], properties: tuple[str, .
     ):
         try:
             server = Server(f"http://127.0.0.1:{port}", process.pid, folder)
-            _await_health(server, process, 240)
+            _await_health(server, process, BOOT)
             yield server
         finally:
             process.kill()
