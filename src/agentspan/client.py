@@ -97,6 +97,18 @@ class Conductor:
         self.reached = True
         return answer
 
+    def headers(self) -> dict[str, str]:
+        """What shows the server who asks, for a request that is not made here; renewed in time.
+
+        Raises:
+            ServerError: The server gives no token.
+        """
+        try:
+            found = self._api.get_authentication_headers() or {}
+        except ApiException as error:
+            raise _translated(error, self.settings.base_url, "asking for a token") from error
+        return dict(found.get("header", {}))
+
     # ---- definitions --------------------------------------------------------------------------------
 
     def workflow_definition(self, name: str, version: int | None = None) -> Json | None:

@@ -111,7 +111,7 @@ class AgentRuntime:
             key = check_text(idempotency_key, "idempotency_key")
             execution_id = start_once(self.client, agent.name, version, inputs, key)
         if serve and agent.tools:
-            self._worker_host().serve(agent)
+            self._worker_host().serve(agent, version)
         return AgentHandle(execution_id, self)
 
     def run(self, agent: Agent, prompt: str, *, timeout: float | None = None, **options: Any) -> AgentResult:
@@ -131,9 +131,9 @@ class AgentRuntime:
                 serve in the background until the runtime is shut down or the process ends.
         """
         for agent in agents:
-            self.register(agent)
+            version = self.register(agent)
             if agent.tools:
-                self._worker_host().serve(agent)
+                self._worker_host().serve(agent, version)
         if blocking:
             with _until_signalled() as signalled:
                 signalled.wait()
