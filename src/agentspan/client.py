@@ -104,6 +104,10 @@ class Conductor:
         self.reached = True
         return answer
 
+    def headers(self) -> dict[str, str]:
+        """What shows the server who asks, for requests that are made elsewhere: as of the newest request made here."""
+        return self._http.auth.headers if isinstance(self._http.auth, TokenAuth) else {}
+
     # ---- definitions --------------------------------------------------------------------------------
 
     def workflow_definition(self, name: str, version: int | None = None) -> Json | None:

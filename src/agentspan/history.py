@@ -12,7 +12,7 @@ from agentspan.compiler import SEGMENT, tool_of_task, turn_of
 from agentspan.errors import NotFound
 from agentspan.events import Event
 from agentspan.failure import reason_text
-from agentspan.projection import WAITING_AFTER, Draft, segment_drafts
+from agentspan.projection import WAITING_AFTER, Draft, mismatch_of, segment_drafts
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.result import ENDED, AgentStatus, MissingWorker, Usage, answer_text
 
@@ -171,20 +171,30 @@ class History:
         )
 
     def _missing(self, pending: list[TaskRecord]) -> Iterator[MissingWorker]:
-        now = time.time()
         for task in pending:
-            due = task.scheduled_time / 1000 + task.callback_after_seconds
-            if not _is_tool(task) or task.status != "SCHEDULED" or now - due < WAITING_AFTER:
+            if not _is_tool(task) or task.status != "SCHEDULED":
                 continue
-            polls = [poll.last_poll_time for poll in self._client.polls(task.task_def_name)]
-            last = max(polls, default=0) / 1000
-            if now - last > POLLED_LATELY:
-                yield MissingWorker(
-                    tool=tool_of_task(task.task_def_name),
-                    task_name=task.task_def_name,
-                    since=datetime.fromtimestamp(task.scheduled_time / 1000, UTC),
-                    last_poll=datetime.fromtimestamp(last, UTC) if last else None,
-                )
+            found = mismatch_of(task)
+            if found is not None and found.open:
+                yield self._missing_worker(task, found.at, found.why)
+            elif _is_overdue(task):
+                missing = self._missing_worker(task, task.scheduled_time)
+                if missing.last_poll is None or time.time() - missing.last_poll.timestamp() > POLLED_LATELY:
+                    yield missing
+
+    def _missing_worker(self, task: TaskRecord, since: int, mismatch: str | None = None) -> MissingWorker:
+        last = max((poll.last_poll_time for poll in self._client.polls(task.task_def_name)), default=0)
+        return MissingWorker(
+            tool=tool_of_task(task.task_def_name),
+            task_name=task.task_def_name,
+            since=datetime.fromtimestamp(since / 1000, UTC),
+            last_poll=datetime.fromtimestamp(last / 1000, UTC) if last else None,
+            mismatch=mismatch,
+        )
+
+
+def _is_overdue(task: TaskRecord) -> bool:
+    return time.time() - (task.scheduled_time / 1000 + task.callback_after_seconds) >= WAITING_AFTER
 
 
 def _loops(run: WorkflowRecord) -> bool:

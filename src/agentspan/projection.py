@@ -158,6 +158,7 @@ def _who(call: dict[str, Any]) -> dict[str, Any]:
 
 def _attempt_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int) -> Iterator[Draft]:
     yield from _waiting_drafts(task, call, step, now)
+    yield from _mismatch_drafts(task, call, step)
     for failure in task.output_data.get("failures", []):
         details = {**_who(call), "error": failure["error"], "attempt": failure["attempt"]}
         if failure.get("final"):
@@ -188,6 +189,38 @@ def _waiting_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int)
     yield Draft(type="waiting", step=step, at=at, details={**_who(call), "error": "No worker has taken it."})
     if task.start_time:
         yield Draft(type="resumed", step=step, at=task.start_time, details=_who(call))
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """What a worker noted of a call that does not fit the version of the tool that it serves; times by its clock.
+
+    Attributes:
+        at: When the first one handed it back.
+        why: Which version it serves, and what does not fit.
+        open: Whether no worker has taken it since.
+        until: When one took it.
+    """
+
+    at: int
+    why: str
+    open: bool
+    until: int | None = None
+
+
+def mismatch_of(task: TaskRecord) -> Mismatch | None:
+    """The note on a call that was handed back because of the tool's version."""
+    noted = task.output_data.get("mismatch")
+    return None if noted is None else Mismatch(**noted)
+
+
+def _mismatch_drafts(task: TaskRecord, call: dict[str, Any], step: int) -> Iterator[Draft]:
+    found = mismatch_of(task)
+    if found is None:
+        return
+    yield Draft(type="waiting", step=step, at=found.at, details={**_who(call), "error": found.why})
+    if found.until is not None:
+        yield Draft(type="resumed", step=step, at=found.until, details=_who(call))
 
 
 def _output_of(task: TaskRecord) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class AgentRuntime:
                 execution_id = start_once(self.client, agent.name, version, inputs, key)
             started.execution_id = execution_id
         if serve and agent.tools:
-            self._worker_host().serve(agent)
+            self._worker_host().serve(agent, version)
         return AgentHandle(execution_id, self)
 
     def run(self, agent: Agent, prompt: str, *, timeout: float | None = None, **options: Any) -> AgentResult:
@@ -135,9 +135,9 @@ class AgentRuntime:
                 serve in the background until the runtime is shut down or the process ends.
         """
         for agent in agents:
-            self.register(agent)
+            version = self.register(agent)
             if agent.tools:
-                self._worker_host().serve(agent)
+                self._worker_host().serve(agent, version)
         if blocking:
             with _until_signalled() as signalled:
                 signalled.wait()

@@ -61,6 +61,12 @@ class TokenAuth(httpx.Auth):
         self._token: Token | None = None
         self._lock = threading.Lock()
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The newest token, for requests that are made elsewhere; empty before the first one."""
+        token = self._token
+        return {HEADER: token.text} if token is not None and token.text else {}
+
     def auth_flow(self, request: httpx.Request) -> Flow:
         """Send the request with a token; called by httpx."""
         token = self._token

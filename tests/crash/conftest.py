@@ -56,8 +56,9 @@ class Ledger:
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         return [line for line in lines if json.loads(line)["number"] in numbers]
 
-    def worker(self) -> WorkerProcess:
-        return WorkerProcess(self.target, self.url, environment={"LEDGER": str(self.path)}, cwd=HERE)
+    def worker(self, **environment: str) -> WorkerProcess:
+        environment["LEDGER"] = str(self.path)
+        return WorkerProcess(self.target, self.url, environment=environment, cwd=HERE)
 
 
 def kill(server: LocalServer) -> None:
