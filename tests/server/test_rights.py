@@ -21,12 +21,13 @@ from agentspan.testing import ModelRequest, Reply, WorkerProcess, call, say, wai
 from agentspan.testing.plugin import Stage
 
 AGENTS = """
-import os
+import os, time
 from agentspan.agents import Agent, tool
 
 @tool
 def work(number: int) -> int:
-    "Do a piece of work."
+    "Do a piece of work; the last one takes longer than a lease."
+    time.sleep(7 if number == 5 else 0)
     with open(os.environ["WORKED"], "a") as book:
         book.write(f"{number}\\n")
     return number
@@ -88,8 +89,8 @@ def test_a_run_goes_on_when_its_tokens_expire(
     assert [step for kind, step in seen if kind == "tool_result"] == [1, 2, 3, 4, 5, 6]
     assert seen[-1] == ("done", 7)
     assert (tmp_path / "worked").read_text().split() == list("012345")
-    assert len(front.given) >= 2 * 3, "two processes, each with three tokens one after the other"
-    assert front.answers[401] >= 2
+    assert len(front.given) >= 2 * 2, "two processes, each with more than one token"
+    assert front.answers[401] >= 1
     assert front.answers[403] == front.answers[502] == 0
     assert all(path.startswith(("/api/", "/actuator/")) for path in front.paths)
 
