@@ -129,6 +129,8 @@ class WorkerHost:
                 found = self._poll_once()
                 trouble = 0
             except ServerError as error:
+                if self._stopping.is_set():  # the process ends, and its connections with it
+                    return
                 self._telemetry.poll_failed()
                 trouble += 1
                 self._discovered = 0.0
