@@ -27,7 +27,7 @@ Kind = Literal["embedded", "stock"]
 BOOT = 300.0
 """Seconds within which a server must be well, on a busy machine too."""
 
-_COUNT = re.compile(r'^http_server_requests_seconds_count\{[^}]*uri="/api[^}]*\} (\S+)', re.MULTILINE)
+_COUNT = re.compile(r'^http_server_requests_seconds_count\{.*uri="/api/workflow.*\} (\S+)', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Usage:
         cpu: Seconds of one core.
         memory: Bytes resident now.
         disk: Bytes of its database.
-        requests: Requests to its REST API.
+        requests: Requests about executions; those of workers are not counted.
     """
 
     at: float
