@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from agentspan.agents import AgentHandle, AgentRuntime, Event
+from agentspan.errors import ServerError
 from agentspan.server import LocalServer
 from agentspan.testing import WorkerProcess, wait_until
 from agentspan.testing.plugin import Stage
@@ -101,7 +102,8 @@ def explained(runtime: AgentRuntime, execution_id: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        error.add_note("\n".join(_tasks_of(runtime, execution_id)))
+        with suppress(ServerError):  # it may be the one that was killed
+            error.add_note("\n".join(_tasks_of(runtime, execution_id)))
         raise
 
 
