@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from agentspan.server._providers import model_settings
 from agentspan.testing.plugin import Stage
 
 from .cluster.cluster import Cluster, NoPostgres
@@ -43,7 +44,7 @@ def cluster(model_stage: Stage) -> Iterator[Cluster]:
     """Two nodes of the real server on one PostgreSQL."""
     with ExitStack() as stack:
         try:
-            started = stack.enter_context(started_cluster(model_stage.server.model_urls))
+            started = stack.enter_context(started_cluster(model_settings({}, model_stage.server.model_urls)))
         except NoPostgres as error:
             pytest.skip(f"No cluster: {error}")
         yield started

@@ -24,7 +24,6 @@ from agentspan.server._java import find_java
 from agentspan.server._launch import LOG, launch
 from agentspan.server._process import free_port, last_lines
 from agentspan.server._progress import silent
-from agentspan.server._providers import model_settings
 from agentspan.testing import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -232,11 +231,11 @@ def _together(nodes: list[Node]) -> None:
 
 
 @contextmanager
-def cluster(model_urls: Mapping[str, str], nodes: int = 2) -> Iterator[Cluster]:
+def cluster(models: Mapping[str, str], nodes: int = 2) -> Iterator[Cluster]:
     """A database and its nodes, all started at once as an operator may do; stopped at the end of the block.
 
     Args:
-        model_urls: Addresses of the model providers, as `LocalServer` takes them.
+        models: Settings of the model providers, as `model_settings` makes them.
         nodes: How many.
 
     Raises:
@@ -247,7 +246,7 @@ def cluster(model_urls: Mapping[str, str], nodes: int = 2) -> Iterator[Cluster]:
     engine.ensure(java, silent)
     ensure_cache(engine, java, silent)
     with tempfile.TemporaryDirectory(prefix="agentspan-cluster-") as folder, postgres() as database:
-        settings = {**database.settings, **model_settings({}, model_urls)}
+        settings = {**database.settings, **models}
         made = Cluster(tuple(Node(Path(folder) / f"node-{number}", settings) for number in range(1, nodes + 1)))
         try:
             _together(list(made.nodes))
