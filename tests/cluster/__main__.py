@@ -2,8 +2,8 @@
 
     python -m tests.cluster [--nodes 2] [--model-port PORT]
 
-prints one line of JSON: `server_url` as clients take it, and each node's address, process and folder. With the port of a
-scripted model the OpenAI and Anthropic addresses point there, as `python -m agentspan.testing.model` serves it.
+prints one line of JSON: `server_url` as clients take it, and each node's address, process and folder. With the port of
+a scripted model the OpenAI and Anthropic addresses point there, as `python -m agentspan.testing.model` serves it.
 """
 
 from __future__ import annotations
