@@ -60,6 +60,11 @@ class Settings:
         return f"{self.base_url}/api"
 
     @property
+    def api_urls(self) -> tuple[str, ...]:
+        """The address of the REST API of each node."""
+        return tuple(f"{url}/api" for url in self.base_urls)
+
+    @property
     def base_url(self) -> str:
         """The server's address without `/api`: health and the user interface are there; of several nodes the first."""
         return self.base_urls[0]

@@ -26,6 +26,7 @@ STRANGER = 15.0
 """Seconds that a call may take while a node is away that never answered this process: the call may be another's."""
 
 _READING = ("GET", "HEAD")
+_AWAY = (502, 503, 504)  # what a proxy says while the node behind it is away
 _QUICK = httpx.Timeout(2.0)
 _STARTED = re.compile(r"^process_start_time_seconds(?:\{[^}]*\})? (\S+)", re.MULTILINE)
 
@@ -82,10 +83,14 @@ class Nodes(httpx.Client):
         """
         for _ in self._nodes[1:]:
             try:
-                return self._send_to(self._used, request, options)
+                answer = self._send_to(self._used, request, options)
             except httpx.TransportError as error:
                 if not isinstance(error, UNSENT) and request.method not in _READING:
                     raise
+            else:
+                if answer.status_code not in _AWAY or request.method not in _READING:
+                    return answer
+                answer.close()
         return self._send_to(self._used, request, options)
 
     def interrupted_at(self) -> int:
@@ -108,7 +113,10 @@ class Nodes(httpx.Client):
                 node.found_away()
             self._leave(node)
             raise
-        node.answered = True
+        if answer.status_code in _AWAY:
+            self._leave(node)
+        else:
+            node.answered = True
         return answer
 
     def _moved(self, url: httpx.URL, node: _Node) -> httpx.URL:

@@ -146,6 +146,17 @@ def step_shown(server_url: str, execution_id: str) -> int:
     return int(shown.split("step ")[1].split(" /")[0])
 
 
+def test_a_call_keeps_its_lease_when_the_node_dies(cluster: Cluster, model: Stage, ledger: Ledger) -> None:
+    agent = dataclasses.replace(ledger_agent, model=model.play([call("work", number=1, seconds=12.0), say("done")]))
+    with ledger.worker(), ledger.worker():
+        handle = AgentRuntime(cluster.url).start(agent, "Go.", serve=False)
+        wait_until(lambda: ledger.begun()[1] == 1, "the call to begin")
+        cluster.nodes[0].kill()
+        assert handle.result(timeout=120).output == "done"
+
+    assert ledger.begun() == ledger.ended() == {1: 1}, "the other worker was not given it, too"
+
+
 def test_model_calls_of_a_dead_node_are_made_again(cluster: Cluster, model: Stage, ledger: Ledger) -> None:
     """Many runs at once, so that both nodes are in the middle of model calls when one of them dies."""
     steps, runs = 4, 8

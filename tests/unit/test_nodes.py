@@ -16,7 +16,7 @@ from agentspan.config import Settings, load_settings
 from agentspan.errors import ConfigError, ServerUnreachable
 from agentspan.nodes import Nodes
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+ANSWER = b"HTTP/1.1 %d Words\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
 
 
 class Node:
@@ -24,7 +24,7 @@ class Node:
 
     def __init__(self, name: str) -> None:
         self.name, self.seen = name, list[str]()
-        self.breaks, self.body = False, f'"{name}"'.encode()
+        self.breaks, self.status, self.body = False, 200, f'"{name}"'.encode()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -40,7 +40,7 @@ class Node:
                 self.seen.append(head.split(" HTTP/")[0])
                 assert f"Host: {self.url.removeprefix('http://')}" in head, head
                 if not self.breaks:
-                    connection.sendall(OK % (len(self.body), self.body))
+                    connection.sendall(ANSWER % (self.status, len(self.body), self.body))
 
     def close(self) -> None:
         with suppress(OSError):  # closed before
@@ -123,6 +123,17 @@ def test_what_may_have_been_done_is_not_repeated() -> None:
         assert second.seen == []
         assert "idempotency_key" in (caught.value.hint or "")
         assert client.call("POST", "/workflow", body={}) == "node 2", "the next request goes to the next node"
+
+
+def test_a_proxy_without_its_node_is_left() -> None:
+    with nodes() as (first, second):
+        client = a_client([first, second])
+        first.status = 503
+
+        assert client.call("GET", "/x") == "node 2"
+        assert client.call("POST", "/x", body={}) == "node 2"
+
+    assert first.seen == ["GET /api/x"]
 
 
 def test_nobody_answers() -> None:
