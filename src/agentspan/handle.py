@@ -21,6 +21,7 @@ from agentspan.failure import model_failure, reason_text
 from agentspan.history import History
 from agentspan.records import WorkflowRecord
 from agentspan.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.timeline import Step
 from agentspan.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -58,6 +59,17 @@ class AgentHandle:
             NotFound: The server has no such run.
         """
         return self._history.status()
+
+    def steps(self, last: int | None = None) -> list[Step]:
+        """What happened in each step so far: model call, tool calls, their attempts, durations and tokens.
+
+        Args:
+            last: Only this many of the newest steps, which is quicker for a long run.
+
+        Raises:
+            NotFound: The server has no such run.
+        """
+        return self._history.steps(self._history.run(), last)
 
     def pause(self) -> None:
         """Stop at the next task; what runs now finishes. `resume()` goes on.

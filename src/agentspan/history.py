@@ -14,6 +14,8 @@ from agentspan.failure import reason_text
 from agentspan.projection import WAITING_AFTER, Draft, segment_drafts
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.result import AgentStatus, MissingWorker, Usage, answer_text
+from agentspan.timeline import Step
+from agentspan.turns import steps_of
 
 POLLED_LATELY = 20.0
 """Seconds since the last poll after which a queue counts as served by nobody."""
@@ -85,6 +87,18 @@ class History:
                 self._previous[current] = self._client.workflow(current, tasks=False).input.get("previous")
             current = self._previous[current]
         return chain[::-1]
+
+    def steps(self, run: WorkflowRecord, last: int | None = None) -> list[Step]:
+        """The run's steps, in order; no more segments are read than the `last` ones need."""
+        if not _loops(run):
+            return list(steps_of(run))
+        found: list[Step] = []
+        current = _newest_segment_id(run)
+        while current is not None and (last is None or len(found) < last):
+            segment = self._client.workflow(current)
+            found[:0] = steps_of(segment)
+            current = segment.input.get("previous")
+        return found if last is None else found[max(0, len(found) - last) :]
 
     def status(self) -> AgentStatus:
         """What the run is doing now."""

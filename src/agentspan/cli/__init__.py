@@ -35,7 +35,7 @@ Environment:
 """
 
 
-@click.command(cls=Root, nouns=NOUNS, epilog=EPILOG)
+@click.command(cls=Root, lazy=NOUNS, epilog=EPILOG)
 @click.option("--server", "server_url", metavar="URL", help="The Conductor server.  [env var: AGENTSPAN_SERVER_URL]")
 @click.option("--debug", is_flag=True, envvar="AGENTSPAN_DEBUG", show_envvar=True, help="Show tracebacks.")
 @click.version_option(package_name="agentspan", message="agentspan %(version)s")

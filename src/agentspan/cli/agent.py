@@ -12,12 +12,14 @@ import click
 
 from agentspan.agents import Agent, ExecutionError, compile_agent
 from agentspan.cli import _runs
-from agentspan.cli._app import INTERRUPTED, Session
+from agentspan.cli._agent import agent_id, handle_of
+from agentspan.cli._app import INTERRUPTED, Lazy, Session
 from agentspan.cli._events import line_of
 from agentspan.cli._load import load_agent
 from agentspan.cli._logs import show_logs
 from agentspan.cli._output import (
     Output,
+    answer,
     duration,
     emit,
     emit_all,
@@ -43,10 +45,17 @@ HAND_BACK_AFTER = 3.0
 
 _target = click.argument("target", metavar="MODULE:AGENT")
 _prompt = click.argument("prompt")
-_id = click.argument("execution_id", metavar="ID")
 
 
-@click.group("agent")
+VERBS = {
+    "inspect": (
+        "agentspan.cli.inspect:inspect",
+        "Show a run's timeline: every step with its model call, tools, attempts, workers, durations and tokens.",
+    ),
+}
+
+
+@click.group("agent", cls=Lazy, lazy=VERBS)
 def agent_group() -> None:
     """Start runs of agents, watch them, read what they gave.
 
@@ -112,7 +121,7 @@ def start(session: Session, target: str, prompt: str, output: Output) -> None:
 
 
 @agent_group.command("status", epilog=example("agentspan agent status 7744cf11"))
-@_id
+@agent_id
 @click.option(
     "--exit-status",
     is_flag=True,
@@ -123,7 +132,7 @@ def start(session: Session, target: str, prompt: str, output: Output) -> None:
 @click.pass_context
 def status(context: click.Context, execution_id: str, exit_status: bool, output: Output) -> None:
     """Say what a run is doing, and what it waits for."""
-    found = _handle(context, execution_id).get_status()
+    found = handle_of(context, execution_id).get_status()
     if output == "text":
         click.echo("\n".join(status_lines(found, _now())))
     else:
@@ -133,7 +142,7 @@ def status(context: click.Context, execution_id: str, exit_status: bool, output:
 
 
 @agent_group.command("stream", epilog=example("agentspan agent stream 7744cf11 -o jsonl --from 12"))
-@_id
+@agent_id
 @click.option("--from", "from_", type=click.IntRange(0), default=0, metavar="SEQ", help="Begin after this event.")
 @output_option
 @click.pass_context
@@ -143,14 +152,14 @@ def stream(context: click.Context, execution_id: str, from_: int, output: Output
     It can be stopped and started at any time, from any machine; the events are the same. The exit code is 3 when
     the run ends without an answer.
     """
-    handle = _handle(context, execution_id)
+    handle = handle_of(context, execution_id)
     failures: list[Event] = []
     events = _noting_failure(handle.stream(from_), failures)
     if output == "text":
         for event in events:
             click.echo(line_of(event))
             if event.type == "done":
-                click.echo(event.output)
+                answer(event.output)
     else:
         emit_all((event.to_json() for event in events), output)
     if failures:
@@ -180,7 +189,7 @@ def list_runs(session: Session, agent: str | None, status: str | None, limit: in
 
 
 @agent_group.command("result", epilog=example("agentspan agent result 7744cf11 --wait"))
-@_id
+@agent_id
 @click.option("--wait", is_flag=True, help="Wait for the end of the run.")
 @click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Wait for it, but no longer than this.")
 @output_option
@@ -191,50 +200,50 @@ def result(context: click.Context, execution_id: str, wait: bool, timeout: float
     The exit code is 3 when the run ended without one, and 1 when it is not over.
     """
     patience = timeout if timeout is not None or wait else 0.0
-    _show_result(_handle(context, execution_id), output, patience)
+    _show_result(handle_of(context, execution_id), output, patience)
 
 
 @agent_group.command("pause", epilog=example("agentspan agent pause 7744cf11"))
-@_id
+@agent_id
 @output_option
 @click.pass_context
 def pause(context: click.Context, execution_id: str, output: Output) -> None:
     """Let a run stand still; what runs now finishes."""
-    handle = _handle(context, execution_id)
+    handle = handle_of(context, execution_id)
     handle.pause()
     _confirm("PAUSED", handle.execution_id, output)
 
 
 @agent_group.command("resume", epilog=example("agentspan agent resume 7744cf11"))
-@_id
+@agent_id
 @output_option
 @click.pass_context
 def resume(context: click.Context, execution_id: str, output: Output) -> None:
     """Let a paused run go on."""
-    handle = _handle(context, execution_id)
+    handle = handle_of(context, execution_id)
     handle.resume()
     _confirm("RESUMED", handle.execution_id, output)
 
 
 @agent_group.command("cancel", epilog=example('agentspan agent cancel 7744cf11 --reason "ordered twice"'))
-@_id
+@agent_id
 @click.option("--reason", default="cancelled on the command line", show_default=True, help="Kept with the run.")
 @output_option
 @click.pass_context
 def cancel(context: click.Context, execution_id: str, reason: str, output: Output) -> None:
     """End a run; tools that run now are told."""
-    handle = _handle(context, execution_id)
+    handle = handle_of(context, execution_id)
     handle.cancel(reason)
     _confirm("CANCELLED", handle.execution_id, output)
 
 
 @agent_group.command("retry", epilog=example("agentspan agent retry 7744cf11"))
-@_id
+@agent_id
 @output_option
 @click.pass_context
 def retry(context: click.Context, execution_id: str, output: Output) -> None:
     """Let a failed run go on at the very call that failed; nothing that finished is done again."""
-    handle = _handle(context, execution_id)
+    handle = handle_of(context, execution_id)
     handle.retry()
     _confirm("RETRIED", handle.execution_id, output)
 
@@ -249,13 +258,6 @@ def compile_(target: str, output: Output) -> None:
         emit_all((*definition.at_version(1), *definition.tasks), output)
     else:
         click.echo(definition.to_json(), nl=False)
-
-
-def _handle(context: click.Context, given: str) -> AgentHandle:
-    from agentspan.handle import AgentHandle  # noqa: PLC0415 - loads Conductor's client, which `compile` does not need
-
-    runtime = context.ensure_object(Session).runtime()
-    return AgentHandle(_runs.find_id(runtime, given), runtime)
 
 
 def _read(prompt: str) -> str:
@@ -283,7 +285,7 @@ def _show_result(handle: AgentHandle, output: Output, timeout: float | None = No
             emit(handle.get_status().to_json(), output)
         raise
     if output == "text":
-        click.echo(found.output)
+        answer(found.output)
     else:
         emit(found.to_json(), output)
 
