@@ -35,11 +35,16 @@ def _model_call(attempts: list[TaskRecord]) -> ModelCall:
     answers = last.status == "COMPLETED" and not said.get("toolCalls")
     return ModelCall(
         model=f"{last.input_data.get('llmProvider', '')}/{last.input_data.get('model', '')}",
-        attempts=tuple(_attempt(task, number, task.status) for number, task in enumerate(attempts, 1)),
+        attempts=tuple(_attempt(task, number, _model_status(task)) for number, task in enumerate(attempts, 1)),
         prompt_tokens=int(said.get("promptTokens") or 0),
         completion_tokens=int(said.get("completionTokens") or 0),
         answer=answer_text(said.get("result")) if answers else None,
     )
+
+
+def _model_status(task: TaskRecord) -> str:
+    """Conductor leaves a model call SCHEDULED while it makes it, and only notes when it began (3.32.3, tried)."""
+    return "IN_PROGRESS" if task.status == "SCHEDULED" and task.start_time else task.status
 
 
 def _tool_calls(turn: Turn) -> Iterator[ToolCall]:

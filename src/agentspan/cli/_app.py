@@ -31,6 +31,11 @@ class Session:
     server_url: str | None = None
     debug: bool = False
 
+    @property
+    def program(self) -> str:
+        """How to call `agentspan` for the same server."""
+        return "agentspan" if self.server_url is None else f"agentspan --server {self.server_url}"
+
     def runtime(self) -> AgentRuntime:
         """A connection to the server; nothing is sent yet."""
         from agentspan.runtime import AgentRuntime  # noqa: PLC0415 - loads Conductor's client, half a second

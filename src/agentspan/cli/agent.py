@@ -52,6 +52,7 @@ VERBS = {
         "agentspan.cli.inspect:inspect",
         "Show a run's timeline: every step with its model call, tools, attempts, workers, durations and tokens.",
     ),
+    "why": ("agentspan.cli.why:why", "Say what a run waits for, since when, and what to do."),
 }
 
 
