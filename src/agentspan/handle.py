@@ -149,7 +149,7 @@ class AgentHandle:
             ExecutionTimedOut: It met the agent's own time limit.
             WaitTimeout: `timeout` is over and the run is not.
         """
-        wait = _Wait(self, timeout)
+        wait = Waiting(self, timeout)
         while True:
             run = wait.reading(lambda: self.runtime.client.workflow(self.execution_id, tasks=False))
             if run.ended:
@@ -163,14 +163,17 @@ class EventStream:
     Reading starts when iteration does; `get_result()` reads what is left and returns the result.
     """
 
-    def __init__(self, handle: AgentHandle, from_: int, timeout: float | None) -> None:
+    def __init__(
+        self, handle: AgentHandle, from_: int, timeout: float | None, on_away: Callable[[], None] = lambda: None
+    ) -> None:
         self.handle = handle
         self.cursor = from_
         self._timeout = timeout
+        self._on_away = on_away
 
     def __iter__(self) -> Iterator[Event]:
         history = self.handle._history
-        wait = _Wait(self.handle, self._timeout)
+        wait = Waiting(self.handle, self._timeout, self._on_away)
         while True:
             run, events = wait.reading(lambda: _with_events(history))
             fresh = events[self.cursor :]
@@ -191,15 +194,17 @@ def _with_events(history: History) -> tuple[WorkflowRecord, list[Event]]:
     return run, history.events(run)
 
 
-class _Wait:
+class Waiting:
     """Waiting for a run: pauses that get longer while nothing happens, a deadline, and the watchdog.
 
-    A server that goes away while we wait is waited for; one that was never there is an error.
+    A server that goes away while we wait is waited for, and `on_away` is called each time it does not answer; one that
+    was never there is an error.
     """
 
-    def __init__(self, handle: AgentHandle, timeout: float | None) -> None:
+    def __init__(self, handle: AgentHandle, timeout: float | None, on_away: Callable[[], None] = lambda: None) -> None:
         self._execution_id = handle.execution_id
         self._timeout = timeout
+        self._on_away = on_away
         self._start = time.monotonic()
         self._seconds = FIRST_LOOK
         self._connected = False
@@ -214,6 +219,7 @@ class _Wait:
             except ServerUnreachable:
                 if not self._connected:
                     raise
+                self._on_away()
                 self._watchdog.hurry()
                 self.pause(moved=False)
             else:

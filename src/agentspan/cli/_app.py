@@ -16,6 +16,7 @@ from agentspan.errors import AgentspanError
 if TYPE_CHECKING:
     from agentspan.agents import AgentRuntime
 
+RUN_ENDED_BADLY = 3
 INTERRUPTED = 130
 
 

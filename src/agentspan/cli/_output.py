@@ -78,7 +78,7 @@ def _json(value: Any, indent: int | None = None) -> str:
 
 def answer(text: str) -> None:
     """Print a model's answer: as it is into a pipe or a file, without control characters on a terminal."""
-    click.echo(plain(text) if sys.stdout.isatty() else text)
+    click.echo(plain(text) if sys.stdout.isatty() else text, color=True)  # or click would take its colours out
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import click
 from agentspan.agents import Agent, ExecutionError, compile_agent
 from agentspan.cli import _runs
 from agentspan.cli._agent import agent_id, handle_of
-from agentspan.cli._app import INTERRUPTED, Lazy, Session
-from agentspan.cli._events import line_of
+from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Lazy, Session
+from agentspan.cli._events import line_of, show_event
 from agentspan.cli._load import load_agent
 from agentspan.cli._logs import show_logs
 from agentspan.cli._output import (
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from agentspan.records import RunSummary
     from agentspan.runtime import AgentRuntime
 
-RUN_FAILED = 3
 SOMEBODY_MUST_ACT = 8
 HAND_BACK_AFTER = 3.0
 """Seconds that running tool calls get after Ctrl-C; what is not done then goes back into the queue."""
@@ -52,6 +51,7 @@ VERBS = {
         "agentspan.cli.inspect:inspect",
         "Show a run's timeline: every step with its model call, tools, attempts, workers, durations and tokens.",
     ),
+    "watch": ("agentspan.cli.watch:watch", "Watch a run live, until its end."),
     "why": ("agentspan.cli.why:why", "Say what a run waits for, since when, and what to do."),
 }
 
@@ -158,13 +158,11 @@ def stream(context: click.Context, execution_id: str, from_: int, output: Output
     events = _noting_failure(handle.stream(from_), failures)
     if output == "text":
         for event in events:
-            click.echo(line_of(event))
-            if event.type == "done":
-                answer(event.output)
+            show_event(event)
     else:
         emit_all((event.to_json() for event in events), output)
     if failures:
-        context.exit(RUN_FAILED)
+        context.exit(RUN_ENDED_BADLY)
 
 
 @agent_group.command("list", epilog=example("agentspan agent list --status RUNNING"))
@@ -302,7 +300,7 @@ def _noting_failure(events: Any, failures: list[Event]) -> Iterator[Event]:
 
 def _exit_code(status: AgentStatus) -> int:
     if status.status in ENDED:
-        return 0 if status.status == "COMPLETED" else RUN_FAILED
+        return 0 if status.status == "COMPLETED" else RUN_ENDED_BADLY
     return SOMEBODY_MUST_ACT if status.is_waiting else 0
 
 
