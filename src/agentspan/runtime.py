@@ -34,7 +34,7 @@ class AgentRuntime:
     Args:
         server_url: The server's address, with or without `/api`; default: `configure()`, then
             AGENTSPAN_SERVER_URL, then http://127.0.0.1:6767.
-        **settings: Other fields of `Settings`.
+        **settings: Other fields of `Settings`, or `profile="…"` for those of a profile of the user's file.
 
     As a context manager it stops its worker host at the end of the block: running calls finish,
     the rest is handed back. Runs themselves go on.

@@ -26,22 +26,25 @@ class Session:
 
     Attributes:
         server_url: The server that was named; None leaves it to the settings.
+        profile: The profile that was named; None leaves it to the environment.
         debug: Whether to show tracebacks.
     """
 
     server_url: str | None = None
+    profile: str | None = None
     debug: bool = False
 
     @property
     def program(self) -> str:
         """How to call `agentspan` for the same server."""
-        return "agentspan" if self.server_url is None else f"agentspan --server {self.server_url}"
+        given = {"--server": self.server_url, "--profile": self.profile}
+        return " ".join(["agentspan", *(f"{name} {value}" for name, value in given.items() if value)])
 
     def runtime(self) -> AgentRuntime:
         """A connection to the server; nothing is sent yet."""
         from agentspan.runtime import AgentRuntime  # noqa: PLC0415 - loads Conductor's client, half a second
 
-        return AgentRuntime(self.server_url)
+        return AgentRuntime(self.server_url, profile=self.profile)
 
 
 class Failure(click.ClickException):
