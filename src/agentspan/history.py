@@ -67,7 +67,7 @@ class History:
         if not _loops(run):
             yield list(segment_drafts(run, now))
             return
-        for segment_id in self._segment_ids(run):
+        for segment_id in self.segment_ids(run):
             if segment_id not in self._finished:
                 segment = self._client.workflow(segment_id)
                 drafts = list(segment_drafts(segment, now))
@@ -77,14 +77,17 @@ class History:
             else:
                 yield self._finished[segment_id]
 
-    def _segment_ids(self, run: WorkflowRecord) -> list[str]:
+    def segment_ids(self, run: WorkflowRecord) -> list[str]:
         """Ids of all segments, oldest first: each one names the one before it."""
         chain: list[str] = []
         current = _newest_segment_id(run)
         while current is not None:
-            chain.append(current)
             if current not in self._previous:
-                self._previous[current] = self._client.workflow(current, tasks=False).input.get("previous")
+                try:
+                    self._previous[current] = self._client.workflow(current, tasks=False).input.get("previous")
+                except NotFound:  # somebody is deleting the run, oldest segments first
+                    break
+            chain.append(current)
             current = self._previous[current]
         return chain[::-1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,16 @@ from agentspan.cli._app import Session
 if TYPE_CHECKING:
     from agentspan.handle import AgentHandle
 
+_NAME = re.compile(r"[A-Za-z_][\w-]*")
+
+
+def _check_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _NAME.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is not an agent's name.", context, parameter)
+    return value
+
+
+agent_name = click.option("--agent", metavar="NAME", callback=_check_name, help="Only runs of this agent.")
 agent_id = click.argument("execution_id", metavar="ID")
 
 

@@ -12,11 +12,12 @@ import click
 
 from agentspan.agents import Agent, ExecutionError, compile_agent
 from agentspan.cli import _runs
-from agentspan.cli._agent import agent_id, handle_of
+from agentspan.cli._agent import agent_id, agent_name, handle_of
 from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Lazy, Session
 from agentspan.cli._events import line_of, show_event
 from agentspan.cli._load import load_agent
 from agentspan.cli._logs import show_logs
+from agentspan.cli._moment import Moment
 from agentspan.cli._output import (
     Output,
     answer,
@@ -52,6 +53,8 @@ VERBS = {
         "Show a run's timeline: every step with its model call, tools, attempts, workers, durations and tokens.",
     ),
     "watch": ("agentspan.cli.watch:watch", "Watch a run live, until its end."),
+    "open": ("agentspan.cli.open:open_", "Print the address of a run in Conductor's user interface."),
+    "prune": ("agentspan.cli.prune:prune", "Delete runs that ended long ago, with their segments."),
     "why": ("agentspan.cli.why:why", "Say what a run waits for, since when, and what to do."),
 }
 
@@ -165,16 +168,41 @@ def stream(context: click.Context, execution_id: str, from_: int, output: Output
         context.exit(RUN_ENDED_BADLY)
 
 
-@agent_group.command("list", epilog=example("agentspan agent list --status RUNNING"))
-@click.option("--agent", metavar="NAME", help="Only runs of this agent.")
-@click.option("--status", type=click.Choice(get_args(RunStatus), case_sensitive=False), help="Only runs in this state.")
+@agent_group.command("list", epilog=example("agentspan agent list --status RUNNING --since 1h"))
+@agent_name
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice(get_args(RunStatus), case_sensitive=False),
+    multiple=True,
+    help="Only runs in this state; may be given several times.",
+)
+@click.option("--since", type=Moment(), help="Only runs that began within this time, or after this moment.")
+@click.option("--before", type=Moment(), help="Only runs that began longer ago than this, or before this moment.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which ones, --limit on a page.")
 @output_option
 @click.pass_obj
-def list_runs(session: Session, agent: str | None, status: str | None, limit: int, output: Output) -> None:
-    """List runs of agents, the newest first."""
+def list_runs(
+    session: Session,
+    agent: str | None,
+    statuses: tuple[str, ...],
+    since: datetime | None,
+    before: datetime | None,
+    limit: int,
+    page: int,
+    output: Output,
+) -> None:
+    """List runs of agents, the newest first.
+
+    TIME is an age such as 30m, 12h, 7d or 2w, or a moment such as 2026-11-01 or 2026-11-01T08:30 (UTC unless it names
+    an offset).
+    """
     now = _now()
-    found = list(islice(_runs.runs(session.runtime().client, agent=agent, status=status), limit))
+    wanted = _runs.Filter(agent=agent, statuses=statuses, since=since, before=before)
+    first = (page - 1) * limit
+    found = list(islice(_runs.runs(session.runtime().client, wanted), first, first + limit + 1))
+    more, found = len(found) > limit, found[:limit]
     if output != "text":
         emit_all((_runs.as_json(run, now) for run in found), output)
     elif not found:
@@ -185,6 +213,8 @@ def list_runs(session: Session, agent: str | None, status: str | None, limit: in
             for run in found
         ]
         click.echo("\n".join(table(("ID", "AGENT", "STATUS", "STARTED", "DURATION"), rows)))
+    if more:
+        say(f"There are more: --page {page + 1}")
 
 
 @agent_group.command("result", epilog=example("agentspan agent result 7744cf11 --wait"))

@@ -6,13 +6,15 @@ import logging
 
 import click
 
-from agentspan.cli._app import Session
+from agentspan.cli._app import Lazy, Session
 from agentspan.cli._load import load_agents
 from agentspan.cli._logs import show_logs
 from agentspan.cli._output import Output, emit, example, output_option, reserved_stdout, say
 
+VERBS = {"list": ("agentspan.cli.worker_list:list_workers", "Say who serves which tool, and what waits for it.")}
 
-@click.group("worker")
+
+@click.group("worker", cls=Lazy, lazy=VERBS)
 def worker_group() -> None:
     """Serve the tools of agents."""
 
