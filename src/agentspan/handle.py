@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from agentspan._html import timeline_html
 from agentspan.errors import (
     Conflict,
     ExecutionError,
@@ -20,7 +22,7 @@ from agentspan.events import Event
 from agentspan.failure import model_failure, reason_text
 from agentspan.history import History
 from agentspan.records import WorkflowRecord
-from agentspan.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, answer_text, finish_reason
 from agentspan.timeline import Step
 from agentspan.watchdog import Watchdog
 
@@ -51,6 +53,20 @@ class AgentHandle:
 
     def __repr__(self) -> str:
         return f"AgentHandle(execution_id={self.execution_id!r})"
+
+    def _repr_html_(self) -> str:
+        try:
+            status, steps = self.get_status(), self.steps(STEPS_IN_HTML)
+        except ServerError as error:
+            return timeline_html(repr(self), {"error": str(error)}, [])
+        facts = {
+            "agent": status.agent,
+            "step": f"{status.step} / {status.max_steps}",
+            "doing": (not status.is_complete and status.current_task) or "",
+            "error": status.error or "",
+            "answer": status.output or "",
+        }
+        return timeline_html(f"{self.execution_id} {status.status}", facts, steps)
 
     def get_status(self) -> AgentStatus:
         """What the run is doing now.
@@ -153,7 +169,7 @@ class AgentHandle:
         while True:
             run = wait.reading(lambda: self.runtime.client.workflow(self.execution_id, tasks=False))
             if run.ended:
-                return result_of(run)
+                return replace(result_of(run), read_steps=self.steps)
             wait.pause(moved=False)
 
 

@@ -12,8 +12,10 @@ from agentspan.cli._app import Root, Session
 
 NOUNS = {
     "agent": ("agentspan.cli.agent:agent_group", "Start runs of agents, watch them, read what they gave."),
+    "completion": ("agentspan.cli.completion:completion", "Print a script that completes commands in your shell."),
     "config": ("agentspan.cli.config:config_group", "Show the settings, and where each comes from."),
     "demo": ("agentspan.cli.demo:demo", "See a run survive the death of its worker."),
+    "dev": ("agentspan.cli.dev:dev", "Run a server and a worker here, and reload the worker when a file is saved."),
     "doctor": ("agentspan.cli.doctor:doctor", "Check what this machine needs to run agents."),
     "server": ("agentspan.cli.server:server_group", "Run a Conductor server on this machine."),
     "worker": ("agentspan.cli.worker:worker_group", "Serve the tools of agents."),

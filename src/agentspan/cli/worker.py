@@ -21,13 +21,21 @@ def worker_group() -> None:
 
 @worker_group.command("start", epilog=example("agentspan worker start support.py:agent"))
 @click.argument("targets", metavar="MODULE:AGENT...", nargs=-1, required=True)
+@click.option(
+    "--drain",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long running calls may take to finish at the end; what is not done then is handed back.",
+)
 @output_option
 @click.pass_obj
-def start(session: Session, targets: tuple[str, ...], output: Output) -> None:
+def start(session: Session, targets: tuple[str, ...], drain: float, output: Output) -> None:
     """Serve the tools of these agents until SIGTERM or Ctrl-C.
 
-    Then it takes no more calls, lets those that run finish, and hands back what is not done after 30 s. Start as
-    many workers as you like, on as many machines; when one dies, another goes on.
+    Then it takes no more calls, lets those that run finish, and hands back what is not done in time. Start as many
+    workers as you like, on as many machines; when one dies, another goes on.
     """
     agents = load_agents(targets)
     show_logs(debug=session.debug, level=logging.INFO)
@@ -37,7 +45,7 @@ def start(session: Session, targets: tuple[str, ...], output: Output) -> None:
         say(f"Serving {', '.join(names)} on {runtime.settings.base_url}; Ctrl-C stops.")
         if output != "text":
             emit({"serving": names, "server_url": runtime.settings.base_url}, output, stdout)
-        runtime.serve(*agents)
+        runtime.serve(*agents, drain=drain)
     say("Stopped.")
 
 
