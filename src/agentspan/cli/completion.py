@@ -10,7 +10,7 @@ from agentspan.cli._output import example
 _SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
 
 
-@click.command("completion", epilog=example("agentspan completion bash > ~/.agentspan-completion.bash"))
+@click.command("completion", epilog=example("agentspan completion bash"))
 @click.argument("shell", type=click.Choice(sorted(_SHELLS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
