@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentspan.errors import RetryTool, ToolFailed
-from agentspan.records import TaskRecord
+from agentspan.records import TaskRecord, WorkflowRecord
 from agentspan.schema import ArgumentError
 from agentspan.tool import Tool, ToolContext
 from agentspan.values import MAX_BYTES, ResultError, shown, to_jsonable
@@ -19,12 +20,16 @@ log = logging.getLogger("agentspan.worker")
 
 Json = dict[str, Any]
 
+HANDED_ON = 2
+"""Seconds until a call that does not fit one worker's version of the tool is handed to the next."""
+
 
 @dataclass(frozen=True)
 class Served:
     """A tool of an agent, as this host serves it."""
 
     agent: str
+    version: int
     tool: Tool[..., Any]
 
 
@@ -34,13 +39,13 @@ class Call:
 
     task: TaskRecord
     served: Served
+    say: Callable[[str], None]
+    beat: Callable[[str], None]
     started: float = field(default_factory=time.monotonic)
-    beaten: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
     finished: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
     earlier_failures: int = 0
-    say: Callable[[str], None] = field(default=lambda message: None)
 
     @property
     def key(self) -> str:
@@ -66,6 +71,15 @@ class Call:
     def max_bytes(self) -> int:
         """What the result may take: calls of one turn share it."""
         return int(self._input("max_bytes") or MAX_BYTES)
+
+    def notes(self, failures: list[Json]) -> Json:
+        """What a report keeps for whoever reads the events: tries that failed, and a version that did not fit."""
+        mismatch = self.task.output_data.get("mismatch")
+        if mismatch and mismatch["open"]:
+            taken = time.time() - (time.monotonic() - self.started)
+            mismatch = {"until": int(taken * 1000), **mismatch, "open": False}
+        found = {"failures": failures, "mismatch": mismatch}
+        return {name: note for name, note in found.items() if note}
 
     def continue_as(self, task: TaskRecord) -> bool:
         """Whether the call is still at work; if so, it reports for `task`, which the server handed out meanwhile."""
@@ -98,7 +112,7 @@ class Call:
         return self.task.input_data.get(name)
 
     def _beat_now(self) -> None:
-        self.beaten = 0.0
+        self.beat(self.task.task_id)
 
     def _progress(self, message: str) -> None:
         self.say(message)
@@ -116,10 +130,8 @@ def completed(call: Call, value: Any) -> Json:
     Raises:
         ResultError: The value cannot be carried as JSON.
     """
-    output: Json = {"result": to_jsonable(value, call.max_bytes)}
-    if call.failures:
-        output["failures"] = call.failures
-    return {"status": "COMPLETED", "outputData": output}
+    result = to_jsonable(value, call.max_bytes)
+    return {"status": "COMPLETED", "outputData": {"result": result, **call.notes(call.failures)}}
 
 
 def timed_out(call: Call) -> TimeoutError:
@@ -152,10 +164,39 @@ def failed(call: Call, message: str, *, final: bool, delay: float = 0.0) -> Json
         return {
             "status": "FAILED_WITH_TERMINAL_ERROR",
             "reasonForIncompletion": message[:500],
-            "outputData": {"error": message, "failures": failures},
+            "outputData": {"error": message, **call.notes(failures)},
         }
     return {
         "status": "IN_PROGRESS",
         "callbackAfterSeconds": round(delay),
-        "outputData": {"failures": failures},
+        "outputData": call.notes(failures),
     }
+
+
+def mismatched(call: Call, run_version: int, error: ArgumentError, worker_id: str) -> Json:
+    """The report of a call that is handed back, because the tool served here is not the one its run knows."""
+    ours = call.served.version
+    which = "an older" if ours < run_version else "a newer"
+    why = (
+        f"The worker {worker_id} serves {which} version of the tool: version {ours} of the agent, "
+        f"the run has {run_version}. {error}"
+    )
+    first = call.task.output_data.get("mismatch") or {"at": int(time.time() * 1000), "why": shown(why, 1000)}
+    return {
+        "status": "IN_PROGRESS",
+        "callbackAfterSeconds": HANDED_ON,
+        "outputData": {**call.task.output_data, "mismatch": {**first, "open": True}},
+    }
+
+
+def is_another(segment: WorkflowRecord, tool: Tool[..., Any]) -> bool:
+    """Whether the run's model was shown other parameters than the tool has: what they are, not how they are put."""
+    shown_as = {spec["name"]: spec["inputSchema"] for spec in segment.input.get("tools", [])}
+    return bool(_bare(shown_as.get(tool.name)) != _bare(json.loads(json.dumps(dict(tool.parameters)))))
+
+
+def _bare(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        texts = ("title", "description")
+        return {key: _bare(value) for key, value in schema.items() if key not in texts or not isinstance(value, str)}
+    return [_bare(item) for item in schema] if isinstance(schema, list) else schema

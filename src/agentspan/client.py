@@ -12,27 +12,45 @@ import ssl
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 from conductor.client.configuration.configuration import Configuration
-from conductor.client.configuration.settings.authentication_settings import AuthenticationSettings
 from conductor.client.http.api_client import ApiClient
 from conductor.client.http.rest import ApiException, RESTClientObject
 from pydantic import TypeAdapter
 
 from agentspan.config import Settings
-from agentspan.errors import Conflict, NotFound, ServerError, ServerRejected, ServerUnreachable, Unauthorized
+from agentspan.errors import (
+    ConfigError,
+    Conflict,
+    NotFound,
+    ServerError,
+    ServerRejected,
+    ServerUnreachable,
+    Unauthorized,
+)
 from agentspan.records import PollRecord, RunSummary, TaskRecord, WorkflowRecord
+from agentspan.result import RunStatus
+from agentspan.tokens import TokenAuth
 
 Json = dict[str, Any]
 
 _TASKS = TypeAdapter(list[TaskRecord])
 _POLLS = TypeAdapter(list[PollRecord])
 _RUNS = TypeAdapter(list[RunSummary])
+_STATUS: TypeAdapter[RunStatus] = TypeAdapter(RunStatus)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_ALL_TASKS = 1_000_000  # the server wants a number
 _NAMES_IN_URL = 32  # of 165 characters at most; Tomcat takes 8 KB for a request and its headers
+
+# What runs on this machine is reached without the proxy that HTTP_PROXY and HTTPS_PROXY name.
+_DIRECTLY: dict[str, httpx.BaseTransport | None] = {
+    "all://127.0.0.1": None,
+    "all://localhost": None,
+    "all://[::1]": None,
+}
 
 
 class _Rest(RESTClientObject):  # type: ignore[misc]  # conductor-python has no types
@@ -53,21 +71,14 @@ class Conductor:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(settings.request_timeout, connect=5.0),
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0),
-            verify=ssl.create_default_context(),
-        )
+        self.reached = False  # whether the server has ever answered
+        self._http = _http_client(settings)
         # Handles outlive the runtime that made them, so the connections end with the last of them.
         weakref.finalize(self, self._http.close)
-        configuration = Configuration(
-            server_api_url=settings.api_url, authentication_settings=_authentication(settings)
-        )
+        configuration = Configuration(server_api_url=settings.api_url)
         configuration.http_connection = self._http
-        try:
-            self._api = _Api(configuration)
-        except ApiException as error:
-            raise _translated(error, settings.base_url, "asking for a token") from error
+        configuration.authentication_settings = None  # it would read the key from the environment by itself
+        self._api = _Api(configuration)
         self._api.rest_client = _Rest(connection=self._http)
 
     def call(self, method: str, path: str, query: Iterable[tuple[str, Any]] = (), body: Any = None) -> Any:
@@ -77,7 +88,7 @@ class Conductor:
             ServerError: One of its kinds, by what went wrong.
         """
         try:
-            return self._api.call_api(
+            answer = self._api.call_api(
                 path,
                 method,
                 query_params=[(key, _text(value)) for key, value in query],
@@ -87,7 +98,15 @@ class Conductor:
                 _return_http_data_only=True,
             )
         except ApiException as error:
-            raise _translated(error, self.settings.base_url, f"{method} {path}") from error
+            translated = _translated(error, self.settings, f"{method} {path}")
+            self.reached = self.reached or not isinstance(translated, ServerUnreachable)
+            raise translated from error
+        self.reached = True
+        return answer
+
+    def headers(self) -> dict[str, str]:
+        """What shows the server who asks, for requests that are made elsewhere: as of the newest request made here."""
+        return self._http.auth.headers if isinstance(self._http.auth, TokenAuth) else {}
 
     # ---- definitions --------------------------------------------------------------------------------
 
@@ -159,6 +178,17 @@ class Conductor:
                 status=404,
             )
         return WorkflowRecord.model_validate(found)
+
+    def status(self, execution_id: str) -> RunStatus:
+        """How an execution stands; little to read, however much it holds."""
+        found = self.call("GET", f"/workflow/{_segment(execution_id)}/status")
+        return _STATUS.validate_python(found["status"])
+
+    def tasks(self, execution_id: str, start: int) -> list[TaskRecord]:
+        """The tasks of an execution in the order they were scheduled, without the first `start` ones."""
+        query = [("start", start), ("count", _ALL_TASKS)]
+        found = self.call("GET", f"/workflow/{_segment(execution_id)}/tasks", query)
+        return _TASKS.validate_python(found["results"])
 
     def correlated(self, name: str, correlation_id: str) -> list[str]:
         """Ids of all executions of a workflow with this correlation id, oldest first; exact rows, not the index."""
@@ -257,6 +287,8 @@ class Conductor:
         url = f"{self.settings.base_url}/health"
         try:
             answer = self._http.get(url)
+            if answer.status_code in (401, 403):
+                raise _refused(self.settings, answer.status_code, "GET /health", answer.reason_phrase)
             healthy = answer.status_code == 200 and bool(answer.json().get("healthy"))
         except httpx.TransportError as error:
             raise _unreachable(self.settings.base_url, error) from error
@@ -276,10 +308,32 @@ class Conductor:
         return found
 
 
-def _authentication(settings: Settings) -> AuthenticationSettings | None:
-    if settings.auth_key is None:
-        return None
-    return AuthenticationSettings(key_id=settings.auth_key, key_secret=settings.auth_secret)
+def _http_client(settings: Settings) -> httpx.Client:
+    trust = ssl.create_default_context()
+    if settings.ca_file is not None:
+        try:
+            trust.load_verify_locations(settings.ca_file)
+        except OSError as error:  # SSLError is one
+            raise ConfigError(
+                f"ca_file {settings.ca_file!r} holds no certificate that can be read: {error}",
+                hint="AGENTSPAN_CA_FILE must name a PEM file with the certificate of the authority.",
+            ) from error
+    auth = None
+    if settings.auth_key is not None and settings.auth_secret is not None:
+        auth = TokenAuth(settings.auth_key, settings.auth_secret, f"{urlsplit(settings.api_url).path}/token")
+    try:
+        return httpx.Client(
+            timeout=httpx.Timeout(settings.request_timeout, connect=5.0),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0),
+            verify=trust,
+            auth=auth,
+            mounts=_DIRECTLY,
+        )
+    except (ImportError, ValueError) as error:
+        raise ConfigError(
+            f"The proxy that the environment names cannot be used: {error}",
+            hint="Look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; NO_PROXY names hosts that need none.",
+        ) from error
 
 
 def _segment(value: str) -> str:
@@ -299,23 +353,39 @@ def _text(value: Any) -> str:
 
 
 def _unreachable(url: str, cause: object) -> ServerUnreachable:
-    return ServerUnreachable(
-        f"No Conductor server answers at {url} ({cause}).",
-        hint="Start one on this machine with `agentspan server start`, or set AGENTSPAN_SERVER_URL.",
-    )
+    hint = "Start one on this machine with `agentspan server start`, or set AGENTSPAN_SERVER_URL."
+    if "CERTIFICATE_VERIFY_FAILED" in str(cause):
+        hint = "Set AGENTSPAN_CA_FILE to the PEM file of the authority that signed its certificate."
+    return ServerUnreachable(f"No Conductor server answers at {url} ({cause}).", hint=hint)
 
 
-_BY_STATUS: dict[int, type[ServerError]] = {401: Unauthorized, 403: Unauthorized, 404: NotFound, 409: Conflict}
+def _refused(settings: Settings, status: int, doing: str, words: str) -> Unauthorized:
+    message = f"The server at {settings.base_url} answered {status} to {doing}: {words}"
+    if settings.auth_key is None:
+        hint = "It asks for a key: set AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET."
+    elif status == 401:
+        hint = "It does not know the key, or not with this secret: check AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET."
+    else:
+        hint = "The key of AGENTSPAN_AUTH_KEY may not do this: let it be allowed, or set another key and its secret."
+    return Unauthorized(message, hint=hint, status=status)
 
 
-def _translated(error: ApiException, url: str, doing: str) -> ServerError:
-    status = error.status or 0
+_BY_STATUS: dict[int, type[ServerError]] = {404: NotFound, 409: Conflict}
+
+_AWAY = (502, 503, 504)  # what a proxy says while the server behind it restarts
+
+
+def _translated(error: ApiException, settings: Settings, doing: str) -> ServerError:
+    status, url = error.status or 0, settings.base_url
     if status == 0:
         return _unreachable(url, str(error.reason).strip().splitlines()[-1] if error.reason else "no answer")
+    if status in _AWAY:
+        return _unreachable(url, f"a proxy answered {status}")
+    if status in (401, 403):
+        return _refused(settings, status, doing, _server_message(error))
     message = f"The server at {url} answered {status} to {doing}: {_server_message(error)}"
-    kind = _BY_STATUS.get(status, ServerRejected)
-    hint = "Set CONDUCTOR_AUTH_KEY and CONDUCTOR_AUTH_SECRET." if kind is Unauthorized else None
-    return kind(message, hint=hint, status=status)
+    hint = f"It sends to {error.headers.get('location')}: set that address." if 300 <= status < 400 else None
+    return _BY_STATUS.get(status, ServerRejected)(message, hint=hint, status=status)
 
 
 def _server_message(error: ApiException) -> str:

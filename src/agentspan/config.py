@@ -26,6 +26,8 @@ _ENVIRONMENT = {
     "auth_secret": ("AGENTSPAN_AUTH_SECRET", "CONDUCTOR_AUTH_SECRET"),
     "request_timeout": ("AGENTSPAN_REQUEST_TIMEOUT",),
     "progress": ("AGENTSPAN_PROGRESS",),
+    "ca_file": ("AGENTSPAN_CA_FILE",),
+    "health_file": ("AGENTSPAN_HEALTH_FILE",),
 }
 PROFILE_VARIABLE = "AGENTSPAN_PROFILE"
 
@@ -38,21 +40,30 @@ class Settings:
 
     Attributes:
         server_url: The server's address; a trailing `/api` may be there or not.
-        auth_key: Key id for servers that ask for one.
+        auth_key: Key id for servers that ask for one; never shown.
         auth_secret: The key's secret; never shown.
+        ca_file: PEM file of a certificate authority to trust, besides those that the system trusts.
         request_timeout: Seconds to wait for one answer of the server.
         progress: Whether `run()` shows on stderr, when that is a terminal, what it waits for.
+        health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
     """
 
     server_url: str = DEFAULT_SERVER_URL
-    auth_key: str | None = None
+    auth_key: str | None = field(default=None, repr=False)
     auth_secret: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
     request_timeout: float = 30.0
     progress: bool = True
+    health_file: str | None = None
 
     def __post_init__(self) -> None:
         self._check_types()
         parts = urlsplit(self.server_url)
+        if parts.username or parts.password:
+            raise ConfigError(
+                f"The server's address holds a user or a password for {parts.hostname}; it is shown and logged.",
+                hint="Set AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET instead.",
+            )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(
                 f"server_url {self.server_url!r} is not an address of a server.",
@@ -61,11 +72,11 @@ class Settings:
         if (self.auth_key is None) != (self.auth_secret is None):
             raise ConfigError(
                 "auth_key and auth_secret go together; one of them is missing.",
-                hint="Set both CONDUCTOR_AUTH_KEY and CONDUCTOR_AUTH_SECRET, or neither.",
+                hint="Set both AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET, or neither.",
             )
 
     def _check_types(self) -> None:
-        for name in ("server_url", "auth_key", "auth_secret"):
+        for name in ("server_url", "auth_key", "auth_secret", "ca_file", "health_file"):
             value = getattr(self, name)
             if not isinstance(value, str) and not (value is None and name != "server_url"):
                 raise ConfigError(f"{name} must be a text, not a {type(value).__name__}.")

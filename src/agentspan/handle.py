@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +15,7 @@ from agentspan.errors import (
     ExecutionFailed,
     ExecutionTerminated,
     ExecutionTimedOut,
+    InputError,
     ServerError,
     ServerUnreachable,
     WaitTimeout,
@@ -23,6 +25,7 @@ from agentspan.failure import model_failure, reason_text
 from agentspan.history import History
 from agentspan.records import WorkflowRecord
 from agentspan.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.telemetry.traces import TRACES
 from agentspan.timeline import Step
 from agentspan.watchdog import Watchdog
 
@@ -34,6 +37,12 @@ T = TypeVar("T")
 FIRST_LOOK = 0.01
 """Seconds between the first looks at a run; each later pause is a quarter longer, up to `LAST_LOOK`."""
 LAST_LOOK = 0.5
+REST = 4
+"""How much longer than a look took is the pause after it: readers leave most of a busy server to the runs."""
+STANDS_STILL = 1.0
+"""Seconds without an event after which the watchdog of a reader looks at the run."""
+BEGINNING = 5.0
+"""Seconds that a segment which was just scheduled gets to begin, so that it can be paused."""
 
 
 class AgentHandle:
@@ -85,7 +94,7 @@ class AgentHandle:
         Raises:
             NotFound: The server has no such run.
         """
-        return self._history.steps(self._history.run(), last)
+        return self._history.steps(last)
 
     def pause(self) -> None:
         """Stop at the next task; what runs now finishes. `resume()` goes on.
@@ -93,8 +102,17 @@ class AgentHandle:
         Raises:
             Conflict: The run is over, or paused already.
         """
-        run = self._expect("pause", "RUNNING")
-        self._control(run, "pause")
+        self._expect("pause", "RUNNING")
+        client = self.runtime.client
+        # Conductor pauses the one execution it is given. The run first: from then on it begins no other segment.
+        client.control(self.execution_id, "pause")
+        deadline = time.monotonic() + BEGINNING
+        while (segment := self._history.open_segment()) is not None and time.monotonic() < deadline:
+            if segment.sub_workflow_id:
+                with suppress(Conflict):  # it has just ended
+                    client.control(segment.sub_workflow_id, "pause")
+                return
+            time.sleep(FIRST_LOOK)
 
     def resume(self) -> None:
         """Go on after `pause()`.
@@ -102,8 +120,13 @@ class AgentHandle:
         Raises:
             Conflict: The run is not paused.
         """
-        run = self._expect("resume", "PAUSED")
-        self._control(run, "resume")
+        self._expect("resume", "PAUSED")
+        client = self.runtime.client
+        segment = self._history.open_segment()
+        # The run last: until then it is PAUSED, and whoever dies on the way can resume it again.
+        if segment is not None and segment.sub_workflow_id and client.status(segment.sub_workflow_id) == "PAUSED":
+            client.control(segment.sub_workflow_id, "resume")
+        client.control(self.execution_id, "resume")
 
     def cancel(self, reason: str = "cancelled by a caller") -> None:
         """End the run; tools that run now are told by `ToolContext.cancelled`.
@@ -137,20 +160,18 @@ class AgentHandle:
             )
         return run
 
-    def _control(self, run: WorkflowRecord, verb: str) -> None:
-        """Apply to the segment that runs too: Conductor does so for the one execution it is given."""
-        segment = self._history.latest_segment(run)
-        if segment is not None and segment.workflow_id != run.workflow_id and not segment.ended:
-            self.runtime.client.control(segment.workflow_id, verb)
-        self.runtime.client.control(run.workflow_id, verb)
-
     def stream(self, from_: int = 0, *, timeout: float | None = None) -> EventStream:
         """The run's events, from the one after the cursor `from_`, until the run is over.
 
         Args:
             from_: `seq` of the last event already seen; 0 for all of them.
             timeout: Seconds to follow the run at most; None waits for its end.
+
+        Raises:
+            InputError: `from_` is negative, or no whole number.
         """
+        if not isinstance(from_, int) or from_ < 0:
+            raise InputError(f"from_ must be the `seq` of an event, or 0, not {from_!r}")
         return EventStream(self, from_, timeout)
 
     def result(self, timeout: float | None = None) -> AgentResult:
@@ -169,6 +190,7 @@ class AgentHandle:
         while True:
             run = wait.reading(lambda: self.runtime.client.workflow(self.execution_id, tasks=False))
             if run.ended:
+                TRACES.ended(self.runtime.client, self.execution_id)
                 return replace(result_of(run), read_steps=self.steps)
             wait.pause(moved=False)
 
@@ -191,12 +213,13 @@ class EventStream:
         history = self.handle._history
         wait = Waiting(self.handle, self._timeout, self._on_away)
         while True:
-            run, events = wait.reading(lambda: _with_events(history))
-            fresh = events[self.cursor :]
+            run = wait.reading(history.look)
+            fresh = history.events(run, after=self.cursor)
             for event in fresh:
                 self.cursor = event.seq
                 yield event
             if run.ended:
+                TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
                 return
             wait.pause(moved=bool(fresh))
 
@@ -205,16 +228,11 @@ class EventStream:
         return self.handle.result(self._timeout)
 
 
-def _with_events(history: History) -> tuple[WorkflowRecord, list[Event]]:
-    run = history.run()
-    return run, history.events(run)
-
-
 class Waiting:
     """Waiting for a run: pauses that get longer while nothing happens, a deadline, and the watchdog.
 
-    A server that goes away while we wait is waited for, and `on_away` is called each time it does not answer; one that
-    was never there is an error.
+    A server that goes away is waited for, and `on_away` is called each time it does not answer; one that this runtime
+    has never reached is an error.
     """
 
     def __init__(self, handle: AgentHandle, timeout: float | None, on_away: Callable[[], None] = lambda: None) -> None:
@@ -223,23 +241,26 @@ class Waiting:
         self._on_away = on_away
         self._start = time.monotonic()
         self._seconds = FIRST_LOOK
-        self._connected = False
-        self._watchdog = Watchdog(handle.runtime.client)
+        self._took = 0.0
+        self._moved = self._start
+        self._client = handle.runtime.client
+        self._watchdog = Watchdog(self._client)
         self._watchdog.watch(handle.execution_id)
 
     def reading(self, read: Callable[[], T]) -> T:
         """What `read` gives, once the server answers."""
         while True:
+            begun = time.monotonic()
             try:
                 found = read()
             except ServerUnreachable:
-                if not self._connected:
+                if not self._client.reached:
                     raise
                 self._on_away()
                 self._watchdog.hurry()
                 self.pause(moved=False)
             else:
-                self._connected = True
+                self._took = time.monotonic() - begun
                 return found
 
     def pause(self, *, moved: bool) -> None:
@@ -254,7 +275,11 @@ class Waiting:
                 hint=f"`agentspan agent status {self._execution_id}` says what it is doing.",
             )
         self._seconds = FIRST_LOOK if moved else min(LAST_LOOK, self._seconds * 1.25)
-        time.sleep(self._seconds)
+        if moved:
+            self._moved = time.monotonic()
+        time.sleep(max(self._seconds, min(LAST_LOOK, REST * self._took)))
+        if time.monotonic() - self._moved < STANDS_STILL:
+            return
         try:
             self._watchdog.round()
         except ServerError:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain, islice
 
 from agentspan.client import Conductor
 from agentspan.compiler import SEGMENT, tool_of_task, turn_of
 from agentspan.errors import NotFound
 from agentspan.events import Event
 from agentspan.failure import reason_text
-from agentspan.projection import WAITING_AFTER, Draft, segment_drafts
+from agentspan.projection import WAITING_AFTER, Draft, mismatch_of, segment_drafts
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.result import AgentStatus, MissingWorker, Usage, answer_text
+from agentspan.result import ENDED, AgentStatus, MissingWorker, Usage, answer_text
 from agentspan.timeline import Step
 from agentspan.turns import steps_of
 
@@ -21,25 +22,68 @@ POLLED_LATELY = 20.0
 """Seconds since the last poll after which a queue counts as served by nobody."""
 
 
+class Segment:
+    """One segment of a run, or a run that has none; read again only from the first task that may still change."""
+
+    def __init__(self, client: Conductor, execution_id: str) -> None:
+        self._client = client
+        self.record = client.workflow(execution_id)
+        self.final = self.record.status == "COMPLETED"
+
+    @property
+    def previous(self) -> str | None:
+        """Id of the segment before it."""
+        return self.record.input.get("previous")
+
+    @property
+    def pending(self) -> list[TaskRecord]:
+        """Its tasks that are at work, or wait for it."""
+        return [task for task in self.record.tasks if task.status in PENDING]
+
+    def is_over(self) -> bool:
+        """Bring it up to date, and say whether it has ended, so that there may be one after it."""
+        if self.final:
+            return True
+        self._read_on()
+        if self.pending:
+            return False
+        status = self._client.status(self.record.workflow_id)
+        if status in ENDED:
+            self._read_on()  # it may have moved between the two looks
+        self.final = status == "COMPLETED"
+        return status in ENDED
+
+    def _read_on(self) -> None:
+        tasks = self.record.tasks
+        settled = next((place for place, task in enumerate(tasks) if not _is_settled(task)), len(tasks))
+        tasks[settled:] = self._client.tasks(self.record.workflow_id, settled)
+
+
 class History:
     """Reads one run again and again, each time only what may have changed.
 
-    Segments that are over never change, unless the run is retried; their events are kept.
+    A segment that has another one after it never changes: its events are kept, and it is not read again. While a run
+    is followed, a look costs the run without its tasks, and the newest segment from its first open task on.
     """
 
     def __init__(self, client: Conductor, execution_id: str) -> None:
         self._client = client
         self.execution_id = execution_id
-        self._finished: dict[str, list[Draft]] = {}
-        self._previous: dict[str, str | None] = {}
+        self._past: dict[str, list[Draft]] = {}
+        self._newest: Segment | None = None
+
+    @property
+    def newest(self) -> WorkflowRecord | None:
+        """The newest segment as of the last look; for an agent without tools the run itself."""
+        return None if self._newest is None else self._newest.record
 
     def run(self) -> WorkflowRecord:
-        """The agent workflow with the tasks it still has.
+        """The run, without its tasks.
 
         Raises:
             NotFound: There is no such execution, or it is no agent's run.
         """
-        run = self._client.workflow(self.execution_id)
+        run = self._client.workflow(self.execution_id, tasks=False)
         if "agent" not in run.workflow_definition.get("metadata", {}):
             raise NotFound(
                 f"Execution {self.execution_id!r} is a run of the workflow {run.workflow_name}, not of an agent.",
@@ -47,67 +91,95 @@ class History:
             )
         return run
 
-    def latest_segment(self, run: WorkflowRecord) -> WorkflowRecord | None:
-        """The newest segment; for an agent without tools the run itself."""
-        if not _loops(run):
-            return run
-        newest = _newest_segment_id(run)
-        return None if newest is None else self._client.workflow(newest)
+    def look(self) -> WorkflowRecord:
+        """Read what is new; the run, without its tasks."""
+        run = self.run()
+        # The run first: when it has ended, what is read after that is all there will be.
+        if self._newest is None or self._newest.is_over():
+            self._go_on(run)
+        return run
 
-    def events(self, run: WorkflowRecord) -> list[Event]:
-        """All events of the run so far, in order."""
-        drafts = [draft for segment in self._segments(run) for draft in segment]
+    def _go_on(self, run: WorkflowRecord) -> None:
+        """Find the segments after those that are known."""
+        newest = self._newest_id() if _loops(run) else self.execution_id
+        if newest is None or (self._newest is not None and newest == self._newest.record.workflow_id):
+            return
+        unread = [Segment(self._client, newest)]
+        known = {*self._past, *([self._newest.record.workflow_id] if self._newest else [])}
+        while (previous := unread[-1].previous) is not None and previous not in known:
+            unread.append(Segment(self._client, previous))
+        self._forget_after(previous)
+        for segment in reversed(unread[1:]):
+            self._keep(segment)
+        self._newest = unread[0]
+
+    def _forget_after(self, segment_id: str | None) -> None:
+        """Drop what is not before the new segments: somebody restarted the run in Conductor itself."""
+        if self._newest is not None and self._newest.record.workflow_id == segment_id:
+            self._keep(self._newest)
+            return
+        past = list(self._past)
+        for forgotten in past[past.index(segment_id) + 1 if segment_id is not None else 0 :]:
+            del self._past[forgotten]
+
+    def _keep(self, segment: Segment) -> None:
+        self._past[segment.record.workflow_id] = list(segment_drafts(segment.record, _now()))
+
+    def _newest_id(self) -> str | None:
+        run = self._client.workflow(self.execution_id)
+        segments = [task for task in run.tasks if _is_segment(task)]
+        # The newest one may not have started yet, when the one before it is gone already.
+        ids = [task.sub_workflow_id or task.input_data.get("previous") for task in segments]
+        return next((segment_id for segment_id in reversed(ids) if segment_id), None)
+
+    def open_segment(self) -> TaskRecord | None:
+        """The run's task for the segment that is at work, or about to begin."""
+        tasks = self._client.workflow(self.execution_id).tasks
+        return next((task for task in reversed(tasks) if _is_segment(task) and task.status in PENDING), None)
+
+    def events(self, run: WorkflowRecord, after: int = 0) -> list[Event]:
+        """The run's events so far, as of the last look, in order.
+
+        Args:
+            run: What the look gave.
+            after: How many of the first ones to leave out.
+        """
+        newest = [] if self._newest is None else segment_drafts(self._newest.record, _now())
+        drafts = [*chain.from_iterable(self._past.values()), *newest]
         end = _end_draft(run, drafts)
         if end is not None:
             drafts.append(end)
-        return [draft.numbered(self.execution_id, seq) for seq, draft in enumerate(drafts, 1)]
+        numbered = islice(enumerate(drafts, 1), after, None)
+        return [draft.numbered(self.execution_id, seq) for seq, draft in numbered]
 
-    def _segments(self, run: WorkflowRecord) -> Iterator[list[Draft]]:
-        now = int(time.time() * 1000)
-        if not _loops(run):
-            yield list(segment_drafts(run, now))
-            return
-        for segment_id in self.segment_ids(run):
-            if segment_id not in self._finished:
-                segment = self._client.workflow(segment_id)
-                drafts = list(segment_drafts(segment, now))
-                if segment.status == "COMPLETED":
-                    self._finished[segment_id] = drafts
-                yield drafts
-            else:
-                yield self._finished[segment_id]
-
-    def segment_ids(self, run: WorkflowRecord) -> list[str]:
-        """Ids of all segments, oldest first: each one names the one before it."""
-        chain: list[str] = []
-        current = _newest_segment_id(run)
-        while current is not None:
-            if current not in self._previous:
-                try:
-                    self._previous[current] = self._client.workflow(current, tasks=False).input.get("previous")
-                except NotFound:  # somebody is deleting the run, oldest segments first
-                    break
-            chain.append(current)
-            current = self._previous[current]
-        return chain[::-1]
-
-    def steps(self, run: WorkflowRecord, last: int | None = None) -> list[Step]:
+    def steps(self, last: int | None = None) -> list[Step]:
         """The run's steps, in order; no more segments are read than the `last` ones need."""
-        if not _loops(run):
-            return list(steps_of(run))
         found: list[Step] = []
-        current = _newest_segment_id(run)
+        current = self._newest_id() if _loops(self.run()) else self.execution_id
         while current is not None and (last is None or len(found) < last):
             segment = self._client.workflow(current)
             found[:0] = steps_of(segment)
             current = segment.input.get("previous")
         return found if last is None else found[max(0, len(found) - last) :]
 
+    def segment_ids(self, run: WorkflowRecord) -> list[str]:
+        """Ids of all segments there are, oldest first: each one names the one before it."""
+        found: list[str] = []
+        current = self._newest_id() if _loops(run) else None
+        while current is not None:
+            try:
+                segment = self._client.workflow(current, tasks=False)
+            except NotFound:  # somebody is deleting the run, oldest segments first
+                break
+            found.append(current)
+            current = segment.input.get("previous")
+        return found[::-1]
+
     def status(self) -> AgentStatus:
         """What the run is doing now."""
-        run = self.run()
-        segment = self.latest_segment(run)
-        pending = [] if run.ended or segment is None else [t for t in segment.tasks if t.status in PENDING]
+        run = self.look()
+        segment = self.newest
+        pending = [] if run.ended or self._newest is None else self._newest.pending
         metadata = run.workflow_definition["metadata"]
         return AgentStatus(
             execution_id=self.execution_id,
@@ -124,30 +196,46 @@ class History:
         )
 
     def _missing(self, pending: list[TaskRecord]) -> Iterator[MissingWorker]:
-        now = time.time()
         for task in pending:
-            due = task.scheduled_time / 1000 + task.callback_after_seconds
-            if not _is_tool(task) or task.status != "SCHEDULED" or now - due < WAITING_AFTER:
+            if not _is_tool(task) or task.status != "SCHEDULED":
                 continue
-            polls = [poll.last_poll_time for poll in self._client.polls(task.task_def_name)]
-            last = max(polls, default=0) / 1000
-            if now - last > POLLED_LATELY:
-                yield MissingWorker(
-                    tool=tool_of_task(task.task_def_name),
-                    task_name=task.task_def_name,
-                    since=datetime.fromtimestamp(task.scheduled_time / 1000, UTC),
-                    last_poll=datetime.fromtimestamp(last, UTC) if last else None,
-                )
+            found = mismatch_of(task)
+            if found is not None and found.open:
+                yield self._missing_worker(task, found.at, found.why)
+            elif _is_overdue(task):
+                missing = self._missing_worker(task, task.scheduled_time)
+                if missing.last_poll is None or time.time() - missing.last_poll.timestamp() > POLLED_LATELY:
+                    yield missing
+
+    def _missing_worker(self, task: TaskRecord, since: int, mismatch: str | None = None) -> MissingWorker:
+        last = max((poll.last_poll_time for poll in self._client.polls(task.task_def_name)), default=0)
+        return MissingWorker(
+            tool=tool_of_task(task.task_def_name),
+            task_name=task.task_def_name,
+            since=datetime.fromtimestamp(since / 1000, UTC),
+            last_poll=datetime.fromtimestamp(last / 1000, UTC) if last else None,
+            mismatch=mismatch,
+        )
+
+
+def _is_overdue(task: TaskRecord) -> bool:
+    return time.time() - (task.scheduled_time / 1000 + task.callback_after_seconds) >= WAITING_AFTER
 
 
 def _loops(run: WorkflowRecord) -> bool:
     return any(task.get("type") == "DO_WHILE" for task in run.workflow_definition.get("tasks", []))
 
 
-def _newest_segment_id(run: WorkflowRecord) -> str | None:
-    ids = [t.sub_workflow_id for t in run.tasks if t.reference_task_name.startswith(f"{SEGMENT}__")]
-    found = [segment_id for segment_id in ids if segment_id]
-    return found[-1] if found else None
+def _is_segment(task: TaskRecord) -> bool:
+    return task.reference_task_name.startswith(f"{SEGMENT}__")
+
+
+def _is_settled(task: TaskRecord) -> bool:
+    return task.retried or task.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
 
 
 def _is_tool(task: TaskRecord) -> bool:

@@ -23,6 +23,11 @@ Turn = dict[str, dict[int, list[TaskRecord]]]
 WAITING_AFTER = 5.0
 """Seconds a tool call may wait for a worker before that becomes an event."""
 
+CLOCKS_DIFFER = 2.0
+"""Seconds by which a reader's clock may be ahead of the server's: none shows a wait that the others never see."""
+
+ENDED_THERE = "The run was ended from outside, and retried later."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
@@ -92,12 +97,22 @@ def _model_drafts(attempts: list[TaskRecord], step: int, segment: WorkflowRecord
     for number, task in enumerate(attempts, 1):
         if task.status in PENDING or task.status == "COMPLETED":
             return
+        if task.status == "CANCELED":
+            yield from _end_drafts(attempts, number - 1, step)
+            continue
         reason = reason_text(task.reason_for_incompletion or task.status)
         final = task.status != "FAILED" or task.retry_count >= allowed
         kind: EventType = "error" if final else "model_retry"
         yield Draft(type=kind, step=step, at=task.end_time, details={"error": reason, "attempt": number})
         if final and number < len(attempts):
             yield Draft(type="resumed", step=step, at=attempts[number].scheduled_time)
+
+
+def _end_drafts(attempts: list[TaskRecord], place: int, step: int) -> Iterator[Draft]:
+    """What the run's end left of an attempt it cut off: nothing, as the end itself is told last, unless it went on."""
+    if place + 1 < len(attempts):
+        yield Draft(type="error", step=step, at=attempts[place].end_time, details={"error": ENDED_THERE})
+        yield Draft(type="resumed", step=step, at=attempts[place + 1].scheduled_time)
 
 
 def _model_retries(segment: WorkflowRecord) -> int:
@@ -119,23 +134,25 @@ def _call_drafts(
     for call in calls:
         details = {**_who(call), "args": call["args"]}
         yield Draft(type="tool_call", step=step, at=plan.end_time, details=details)
+    ends = 0  # of the run, told so far: each cut off all calls that were at work
     for number, call in enumerate(calls, 1):
         if call["task"] is None:
-            yield _result_draft(call, step, plan.end_time, {"error": no_such_tool(call["name"])})
+            yield _result_draft(call, step, plan.end_time, {"error": call["error"]})
             continue
         attempts = tasks.get("tool", {}).get(number, [])
-        for task in attempts:
+        cut_off = 0
+        for place, task in enumerate(attempts):
             yield from _attempt_drafts(task, call, step, now)
-        if not attempts or attempts[-1].status in PENDING:
+            if task.status == "CANCELED":
+                cut_off += 1
+                if cut_off > ends:
+                    yield from _end_drafts(attempts, place, step)
+        ends = max(ends, cut_off)
+        if not attempts or attempts[-1].status in PENDING or attempts[-1].status == "CANCELED":
             return False
         last = attempts[-1]
         yield _result_draft(call, step, last.end_time, output_of(last))
     return True
-
-
-def no_such_tool(name: str) -> str:
-    """What came of a call of a tool that the agent does not have."""
-    return f"There is no tool named {name}."
 
 
 def _who(call: dict[str, Any]) -> dict[str, Any]:
@@ -145,12 +162,13 @@ def _who(call: dict[str, Any]) -> dict[str, Any]:
 
 def _attempt_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int) -> Iterator[Draft]:
     yield from _waiting_drafts(task, call, step, now)
+    yield from _mismatch_drafts(task, call, step)
     for failure in task.output_data.get("failures", []):
         details = {**_who(call), "error": failure["error"], "attempt": failure["attempt"]}
         if failure.get("final"):
             return
         yield Draft(type="tool_retry", step=step, at=failure["at"], details=details)
-    if task.retried:
+    if task.retried and task.status != "CANCELED":
         details = {
             **_who(call),
             "error": death(task),
@@ -169,13 +187,45 @@ def death(task: TaskRecord) -> str:
 
 def _waiting_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int) -> Iterator[Draft]:
     due = task.scheduled_time + 1000 * task.callback_after_seconds
-    taken = task.start_time or now
+    taken = task.start_time or task.end_time or now - int(CLOCKS_DIFFER * 1000)
     if taken - due < WAITING_AFTER * 1000:
         return
     at = due + int(WAITING_AFTER * 1000)
     yield Draft(type="waiting", step=step, at=at, details={**_who(call), "error": "No worker has taken it."})
     if task.start_time:
         yield Draft(type="resumed", step=step, at=task.start_time, details=_who(call))
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """What a worker noted of a call that does not fit the version of the tool that it serves; times by its clock.
+
+    Attributes:
+        at: When the first one handed it back.
+        why: Which version it serves, and what does not fit.
+        open: Whether no worker has taken it since.
+        until: When one took it.
+    """
+
+    at: int
+    why: str
+    open: bool
+    until: int | None = None
+
+
+def mismatch_of(task: TaskRecord) -> Mismatch | None:
+    """The note on a call that was handed back because of the tool's version."""
+    noted = task.output_data.get("mismatch")
+    return None if noted is None else Mismatch(**noted)
+
+
+def _mismatch_drafts(task: TaskRecord, call: dict[str, Any], step: int) -> Iterator[Draft]:
+    found = mismatch_of(task)
+    if found is None:
+        return
+    yield Draft(type="waiting", step=step, at=found.at, details={**_who(call), "error": found.why})
+    if found.until is not None:
+        yield Draft(type="resumed", step=step, at=found.until, details=_who(call))
 
 
 def output_of(task: TaskRecord) -> dict[str, Any]:

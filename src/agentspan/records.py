@@ -69,6 +69,7 @@ class WorkflowRecord(Record):
     start_time: int = 0
     end_time: int = 0
     update_time: int = 0
+    last_retried_time: int = 0
     correlation_id: str | None = None
     parent_workflow_id: str | None = None
     reason_for_incompletion: str | None = None

@@ -45,19 +45,22 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class MissingWorker:
-    """A tool call that no worker has taken.
+    """A tool call that waits for a worker that can take it.
 
     Attributes:
         tool: The tool.
         task_name: Its queue on the server.
-        since: When the call was scheduled.
+        since: When it began to wait.
         last_poll: When a worker last asked for that tool; None when none ever did.
+        mismatch: Which other version of the tool a worker serves, and why the call does not fit it;
+            None when nobody serves the tool.
     """
 
     tool: str
     task_name: str
     since: datetime
     last_poll: datetime | None
+    mismatch: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,7 @@ class AgentStatus:
         output: The answer, once there is one.
         error: Why it ended without one.
         usage: Tokens used in finished turns.
-        missing_workers: Tool calls that nobody has taken for seconds.
+        missing_workers: Tool calls that no worker has taken for seconds, or that none can take.
     """
 
     execution_id: str

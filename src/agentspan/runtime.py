@@ -20,6 +20,7 @@ from agentspan.handle import AgentHandle, EventStream
 from agentspan.progress import ProgressLine
 from agentspan.registry import register
 from agentspan.result import AgentResult
+from agentspan.telemetry.traces import TRACES
 from agentspan.values import check_text, check_value
 from agentspan.worker import WorkerHost
 
@@ -105,14 +106,17 @@ class AgentRuntime:
             ServerError: The server cannot be reached, or refuses.
         """
         inputs = _run_input(prompt, messages, context)
-        version = self.register(agent)
-        if idempotency_key is None:
-            execution_id = self.client.start_workflow(agent.name, version, inputs)
-        else:
-            key = check_text(idempotency_key, "idempotency_key")
-            execution_id = start_once(self.client, agent.name, version, inputs, key)
+        with TRACES.starting(agent.name) as started:
+            inputs |= started.inputs
+            version = self.register(agent)
+            if idempotency_key is None:
+                execution_id = self.client.start_workflow(agent.name, version, inputs)
+            else:
+                key = check_text(idempotency_key, "idempotency_key")
+                execution_id = start_once(self.client, agent.name, version, inputs, key)
+            started.execution_id = execution_id
         if serve and agent.tools:
-            self._worker_host().serve(agent)
+            self._worker_host().serve(agent, version)
         return AgentHandle(execution_id, self)
 
     def run(self, agent: Agent, prompt: str, *, timeout: float | None = None, **options: Any) -> AgentResult:
@@ -138,9 +142,9 @@ class AgentRuntime:
             drain: Seconds that running calls get after SIGTERM or Ctrl-C; the rest is handed back then.
         """
         for agent in agents:
-            self.register(agent)
+            version = self.register(agent)
             if agent.tools:
-                self._worker_host().serve(agent)
+                self._worker_host().serve(agent, version)
         if blocking:
             with _until_signalled() as signalled:
                 signalled.wait()

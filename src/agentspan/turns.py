@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from agentspan.compiler import TURNS_PER_SEGMENT, tool_of_task
 from agentspan.failure import reason_text
-from agentspan.projection import Turn, by_turn, death, no_such_tool, output_of
+from agentspan.projection import Turn, by_turn, death, output_of
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.result import answer_text
 from agentspan.timeline import Attempt, AttemptStatus, ModelCall, Step, ToolCall
@@ -55,7 +55,7 @@ def _tool_calls(turn: Turn) -> Iterator[ToolCall]:
         tasks = turn.get("tool", {}).get(number, [])
         told = output_of(tasks[-1]) if tasks and tasks[-1].status not in PENDING else {}
         if call["task"] is None:
-            told = {"error": no_such_tool(call["name"])}
+            told = {"error": call["error"]}
         yield ToolCall(
             call_id=call["id"],
             tool=tool_of_task(call["task"]) if call["task"] else call["name"],

@@ -1,8 +1,9 @@
 """The worker host: serves the tools of any number of agents from one process.
 
 One thread polls. Each sync call gets a thread, async calls share one event loop. A watch thread
-keeps the leases of running calls alive and enforces time limits. A call leaves the host only when
-the server has its result, so a server that is away for a while loses nothing.
+enforces time limits and looks after runs that stand still; a process of its own keeps the leases of
+running calls alive. A call leaves the host only when the server has its result, so a server that is
+away for a while loses nothing.
 """
 
 from __future__ import annotations
@@ -15,20 +16,30 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from agentspan.agent import Agent
-from agentspan.call import Call, Json, Served, completed, failed, raised, timed_out
+from agentspan.call import Call, Json, Served, completed, failed, is_another, mismatched, raised, timed_out
 from agentspan.client import Conductor
 from agentspan.compiler import segment_name, tool_task_name
 from agentspan.errors import NotFound, ServerError, ServerRejected, WorkerError
-from agentspan.records import PENDING, TaskRecord
+from agentspan.health import HealthFile
+from agentspan.leases import Leases
+from agentspan.records import TaskRecord
+from agentspan.schema import ArgumentError
+from agentspan.telemetry.calls import CallTelemetry
+from agentspan.telemetry.logs import CallFields
 from agentspan.watchdog import Watchdog
 
 log = logging.getLogger("agentspan.worker")
+log.addFilter(CallFields())
 
-BEAT = 1.5
-"""Seconds between heartbeats of a running call; the lease is 5 s and Conductor counts whole seconds."""
+LATE = 2.0
+"""Seconds after which the answer to a poll may be too old: its calls may have been given to others."""
+
+AGAIN = 1
+"""Seconds until a call that could not be begun here is handed out again."""
 
 QUICK, IDLE = 0.005, 0.08
 """Seconds between polls right after work, and when nothing has happened for a while."""
@@ -41,6 +52,9 @@ DISCOVER = 3.0
 
 SEARCHED = 32
 """Agents in one search: their names stand in its URL."""
+
+JOIN = 5.0
+"""Seconds that a stop waits for the poll that is on its way."""
 
 REMEMBERED = 1000
 """Finished calls whose results are kept, in case the server asks again because a report came late."""
@@ -69,12 +83,20 @@ class WorkerHost:
         self._active = time.monotonic()
         self._shown = 0.0
         self._watchdog = Watchdog(client)
+        self._telemetry = CallTelemetry(client, self.worker_id)
+        self._leases = Leases(client, self._lost)
         self._discovered = 0.0
+        path = client.settings.health_file
+        self._health = HealthFile(Path(path)) if path else None
 
     # ---- what it serves -------------------------------------------------------------------------------
 
-    def serve(self, agent: Agent) -> None:
+    def serve(self, agent: Agent, version: int) -> None:
         """Serve an agent's tools from now on.
+
+        Args:
+            agent: Whose tools.
+            version: The version that the agent is registered as.
 
         Raises:
             WorkerError: This host already serves other tools under the agent's name, or was stopped.
@@ -86,7 +108,7 @@ class WorkerHost:
             known = self._served.get(name)
             if known is not None and known.tool is not tool:
                 log.info("The tool %s was defined again; the newer definition is served.", name)
-            self._served[name] = Served(agent.name, tool)
+            self._served[name] = Served(agent.name, version, tool)
         self._shown = 0.0
         self._changed.set()
         if self._served and not self._threads:
@@ -107,15 +129,28 @@ class WorkerHost:
                 found = self._poll_once()
                 trouble = 0
             except ServerError as error:
+                if self._stopping.is_set():  # the process ends, and its connections with it
+                    return
+                self._telemetry.poll_failed()
                 trouble += 1
                 self._discovered = 0.0
                 if trouble == 1:
                     log.warning("Polling failed, will go on trying: %s", error)
+                self._say_health(answered=False)
                 self._stopping.wait(min(1.0, 0.1 * trouble))
                 continue
+            except Exception:  # a host that polls no more, and says nothing, is worse than one that errs
+                log.exception("Polling met a defect")
+                self._stopping.wait(1.0)
+                continue
+            self._say_health(answered=True)
             if not found:
                 self._changed.wait(self._pause())
                 self._changed.clear()
+
+    def _say_health(self, *, answered: bool) -> None:
+        if self._health is not None:
+            self._health.turned(answered=answered)
 
     def _pause(self) -> float:
         quiet = time.monotonic() - self._active
@@ -127,10 +162,38 @@ class WorkerHost:
             free = self._concurrency - len(self._running)
             if free <= 0:
                 break
-            for task in self._client.poll(name, self.worker_id, free):
-                found += 1
-                self._accept(Call(task, self._served[name], say=self._progress_of(task)))
+            self._telemetry.polled(self._served[name])
+            asked = time.monotonic()
+            tasks = self._client.poll(name, self.worker_id, free)
+            late = time.monotonic() - asked > LATE
+            calls = [Call(task, self._served[name], self._progress_of(task), self._leases.beat) for task in tasks]
+            self._begin([call for call in calls if self._is_ours(call.task)] if late else calls)
+            found += len(tasks)
         return found
+
+    def _is_ours(self, task: TaskRecord) -> bool:
+        """Whether a call that came late is ours still: a tool may have held the interpreter meanwhile."""
+        try:
+            now = self._client.task(task.task_id)
+        except ServerError as error:
+            log.info("%s came late and is left to others: %s", task.reference_task_name, error)
+            return False
+        return now.status == "IN_PROGRESS" and now.poll_count == task.poll_count
+
+    def _begin(self, calls: list[Call]) -> None:
+        try:
+            # All before the first begins: a tool may hold the interpreter from its first moment on.
+            self._leases.hold([self._address(call.task) for call in calls])
+        except RuntimeError as error:  # no thread is to be had, nor for the calls
+            log.warning("The leases cannot be kept alive: %s", error)
+        for call in calls:
+            try:
+                self._accept(call)
+            except Exception:  # the server counts on us for the calls after this one, too
+                log.exception("%s cannot be begun here and is handed back", call)
+                with self._lock:
+                    self._running.pop(call.task.task_id, None)
+                self._hand_back(call, after=AGAIN)
 
     def _queues(self) -> list[str]:
         """The queues worth a poll: all of them now and then, else those that hold something."""
@@ -182,6 +245,7 @@ class WorkerHost:
             return False
         if before == task.task_id:
             return True
+        self._leases.release(before)
         log.info("%s was given up by the server, but is still at work here.", running)
         with self._lock:
             self._running.pop(before, None)
@@ -216,18 +280,42 @@ class WorkerHost:
 
     def _run_sync(self, call: Call) -> None:
         self._look_back(call)
+        self._telemetry.begins(call)
         try:
-            value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
+            with self._telemetry.running(call):
+                value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
             outcome = completed(call, value)
+        except ArgumentError as error:
+            outcome = self._unfit(call, error)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
             outcome = raised(call, error)
         self._finish(call, outcome)
 
+    def _unfit(self, call: Call, error: ArgumentError) -> Json:
+        """The model's mistake, unless it was shown other parameters than the tool has that is served here."""
+        trouble = 0
+        while True:
+            try:
+                segment = self._client.workflow(call.task.workflow_instance_id, tasks=False)
+            except NotFound:
+                return raised(call, error)
+            except ServerError as away:
+                log.debug("What the model was shown for %s cannot be read yet: %s", call, away)
+                trouble = self._pause_after(trouble)
+                continue
+            if segment.workflow_version == call.served.version or not is_another(segment, call.served.tool):
+                return raised(call, error)
+            log.warning("%s is left to a worker with version %d of the agent", call, segment.workflow_version)
+            return mismatched(call, segment.workflow_version, error, self.worker_id)
+
     async def _run_async(self, call: Call) -> None:
         await asyncio.to_thread(self._look_back, call)
+        await asyncio.to_thread(self._telemetry.begins, call)
         try:
             value = await self._awaited(call)
             outcome = completed(call, value)
+        except ArgumentError as error:
+            outcome = await asyncio.to_thread(self._unfit, call, error)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
             outcome = raised(call, error)
         await asyncio.to_thread(self._finish, call, outcome)
@@ -236,19 +324,21 @@ class WorkerHost:
         tool = call.served.tool
         try:
             async with asyncio.timeout(tool.timeout) as limit:
-                return await tool.invoke(call.task.input_data.get("args") or {}, call.context())
+                with self._telemetry.running(call):
+                    return await tool.invoke(call.task.input_data.get("args") or {}, call.context())
         except TimeoutError as error:
             if limit.expired():
                 raise timed_out(call) from error
             raise
 
     def _finish(self, call: Call, outcome: Json) -> None:
-        # Under the call's lock: a heartbeat that overtakes the report would write the task back as running.
         with call.lock:
             if call.finished.is_set():
                 return
             self._remember(call, outcome)
             call.finished.set()
+        self._leases.release(call.task.task_id)
+        self._telemetry.ends(call, outcome)
         self._report(call, outcome)
 
     # ---- reporting ------------------------------------------------------------------------------------
@@ -270,7 +360,7 @@ class WorkerHost:
         trouble = 0
         while True:
             try:
-                self._client.update_task({**self._address(call), **outcome})
+                self._client.update_task({**self._address(call.task), **outcome})
             except NotFound:
                 log.warning("The server no longer knows the call %s; its result is dropped.", call)
             except ServerError as error:
@@ -298,21 +388,29 @@ class WorkerHost:
             while len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
 
-    def _address(self, call: Call) -> Json:
+    def _address(self, task: TaskRecord) -> Json:
         return {
-            "taskId": call.task.task_id,
-            "workflowInstanceId": call.task.workflow_instance_id,
+            "taskId": task.task_id,
+            "workflowInstanceId": task.workflow_instance_id,
             "workerId": self.worker_id,
         }
 
-    # ---- leases and time limits -----------------------------------------------------------------------
+    def _lost(self, task_id: str) -> None:
+        with self._lock:
+            call = self._running.get(task_id)
+        if call is not None:
+            call.lost.set()
+
+    # ---- time limits, and runs that stand still -------------------------------------------------------
 
     def _watch_forever(self) -> None:
         while not self._stopping.wait(0.25):
             self._watch_once()
             try:
+                self._leases.refresh()
                 self._discover()
                 self._watchdog.round()
+                self._telemetry.round()
             except ServerError as error:
                 log.debug("The watchdog could not look: %s", error)
                 self._watchdog.hurry()
@@ -339,21 +437,6 @@ class WorkerHost:
             if limit is not None and not call.served.tool.is_async and time.monotonic() - call.started > limit:
                 call.lost.set()
                 self._run_in_thread(call, lambda call=call: self._finish(call, raised(call, timed_out(call))))
-            elif time.monotonic() - call.beaten > BEAT:
-                self._beat(call)
-
-    def _beat(self, call: Call) -> None:
-        beat: Json = {**self._address(call), "status": "IN_PROGRESS", "extendLease": True}
-        with call.lock:
-            if call.finished.is_set():
-                return
-            call.beaten = time.monotonic()
-            try:
-                self._client.update_task(beat)
-                if self._client.task(call.task.task_id).status not in PENDING:
-                    call.lost.set()
-            except ServerError as error:
-                log.debug("No heartbeat for %s: %s", call, error)
 
     # ---- the end --------------------------------------------------------------------------------------
 
@@ -361,6 +444,8 @@ class WorkerHost:
         """Poll no more, let running calls finish, hand back what is not done after `timeout` seconds."""
         self._stopping.set()
         self._changed.set()
+        for thread in self._threads[:1]:  # what its last poll brings is handed back, too
+            thread.join(min(timeout, JOIN))
         deadline = time.monotonic() + timeout
         while self._running and time.monotonic() < deadline:
             self._watch_once()
@@ -371,13 +456,19 @@ class WorkerHost:
             with call.lock:
                 if not call.finished.is_set():
                     call.finished.set()
+                    self._telemetry.ends(call, None)
                     self._hand_back(call)
+        self._leases.close()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._health is not None:
+            self._health.remove()
+        self._telemetry.finish()
 
-    def _hand_back(self, call: Call) -> None:
-        """Put the call back into its queue, so that another worker takes it at once."""
-        result: Json = {**self._address(call), "status": "IN_PROGRESS", "callbackAfterSeconds": 0}
+    def _hand_back(self, call: Call, after: int = 0) -> None:
+        """Put the call back into its queue, so that another worker takes it: at once, or `after` seconds."""
+        self._leases.release(call.task.task_id)
+        result: Json = {**self._address(call.task), "status": "IN_PROGRESS", "callbackAfterSeconds": after}
         try:
             self._client.update_task({**result, "outputData": call.task.output_data})
             log.info("Handed back %s.", call)

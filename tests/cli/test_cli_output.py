@@ -56,6 +56,21 @@ def test_a_status_says_what_the_run_waits_for() -> None:
     ]
 
 
+def test_a_status_says_which_version_of_a_tool_does_not_fit() -> None:
+    missing = MissingWorker(
+        tool="book",
+        task_name="hotel.book",
+        since=NOW - timedelta(seconds=12),
+        last_poll=NOW,
+        mismatch="The worker w-1 serves an older version of the tool: version 1 of the agent, the run has 2.",
+    )
+
+    assert list(status_lines(status(missing_workers=(missing,)), NOW))[3:] == [
+        "  waits    for a worker that serves book, since 12s: The worker w-1 serves an older version of the tool: "
+        "version 1 of the agent, the run has 2.",
+    ]
+
+
 def test_a_failed_run_says_why() -> None:
     lines = list(status_lines(status(status="FAILED", error="no\nkey"), NOW))
 

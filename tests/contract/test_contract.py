@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from agentspan.agents import Agent, AgentHandle, AgentRuntime, tool
-from agentspan.testing import ModelRequest, Reply, call, calls, say
+from agentspan.testing import ModelRequest, Reply, call, calls, fail, say
 from agentspan.testing.plugin import Stage
 
 from .conftest import Processes
@@ -160,6 +160,43 @@ def test_ensure_running_starts_no_duplicate(
     afterwards = ensure(handle.execution_id, agent, "Go.")
 
     assert handle.execution_id == again.execution_id == afterwards.execution_id
+
+
+@pytest.mark.parametrize("state", ["PAUSED", "FAILED", "TERMINATED", "TIMED_OUT", "retried", "waiting"])
+def test_ensure_running_starts_no_duplicate_of_a_run_in_any_state(
+    snippets: dict[str, str],
+    model: Stage,
+    runtime: AgentRuntime,
+    conductor_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+) -> None:
+    @tool
+    def unserved() -> str:
+        """Never served."""
+        return ""
+
+    monkeypatch.setenv("AGENTSPAN_SERVER_URL", conductor_url)
+    names: dict[str, Callable[..., AgentHandle]] = {}
+    exec(snippets["ensure running"], names)
+    reply = fail(400, "no") if state == "FAILED" else call("unserved")
+    timeout = 2 if state == "TIMED_OUT" else None
+    agent = Agent("once_in_" + state, model=model.play(lambda _: reply), tools=[unserved], timeout=timeout)
+    handle = runtime.start(agent, "Go.", serve=False)
+    if state in ("PAUSED", "TERMINATED", "retried"):
+        until(lambda: handle.get_status().current_task == "unserved", "the call")
+    bring = {"PAUSED": [handle.pause], "TERMINATED": [handle.cancel], "retried": [handle.cancel, handle.retry]}
+    for step in bring.get(state, []):
+        step()
+    if state in ("FAILED", "TIMED_OUT"):
+        until(lambda: handle.get_status().status == state, state, 120)
+    if state == "waiting":
+        until(lambda: handle.get_status().is_waiting, "the status to say that it waits")
+
+    assert names["ensure_analysis_running"](handle.execution_id, agent, "Go.").execution_id == handle.execution_id
+
+    if not handle.get_status().is_complete:
+        handle.cancel("end of the test")
 
 
 @pytest.mark.parametrize("moment", ["in progress", "over"])

@@ -1,21 +1,30 @@
-"""A ledger that outlives the workers that write it."""
+"""A ledger that outlives the workers that write it, and servers to be killed."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agentspan.agents import AgentHandle, AgentRuntime, Event
+from agentspan.errors import ServerError
 from agentspan.server import LocalServer
-from agentspan.testing import WorkerProcess
+from agentspan.testing import WorkerProcess, wait_until
 from agentspan.testing.plugin import Stage
 
 HERE = Path(__file__).parent
+
+PATIENCE = 300.0
+"""Seconds that a server gets to start: generous, for machines that do other things too."""
 
 
 @dataclass
@@ -24,6 +33,7 @@ class Ledger:
 
     path: Path
     url: str
+    target: str = "ledger_agent:agent"
 
     def entries(self, what: str) -> list[dict[str, Any]]:
         if not self.path.exists():
@@ -37,8 +47,74 @@ class Ledger:
     def begun(self) -> Counter[int]:
         return Counter(entry["number"] for entry in self.entries("begin"))
 
-    def worker(self) -> WorkerProcess:
-        return WorkerProcess("ledger_agent:agent", self.url, environment={"LEDGER": str(self.path)}, cwd=HERE)
+    def check_once_each(self, numbers: Iterable[int]) -> None:
+        """Each of these calls ended exactly once, and no other did; the error holds all that is known of the rest."""
+        ended, expected = self.ended(), set(numbers)
+        wrong = {number for number in expected | set(ended) if ended[number] != (number in expected)}
+        assert not wrong, "\n".join(["calls that did not end exactly once:", *self._lines_of(wrong)])
+
+    def _lines_of(self, numbers: set[int]) -> list[str]:
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        return [line for line in lines if json.loads(line)["number"] in numbers]
+
+    def worker(self, **environment: str) -> WorkerProcess:
+        environment["LEDGER"] = str(self.path)
+        return WorkerProcess(self.target, self.url, environment=environment, cwd=HERE)
+
+
+def kill(server: LocalServer) -> None:
+    """`kill -9`, and wait until it is gone."""
+    state = server.status()
+    assert state is not None
+    os.kill(state.pid, signal.SIGKILL)
+    wait_until(lambda: server.status() is None, "the server to be gone")
+
+
+def restart(server: LocalServer) -> None:
+    """Start it again after a kill."""
+    server.start(wait=PATIENCE)
+
+
+@contextmanager
+def following(handle: AgentHandle) -> Iterator[list[Event]]:
+    """What a reader in the background sees of a run; complete after the block."""
+    seen: list[Event] = []
+    errors: list[BaseException] = []
+
+    def follow() -> None:
+        try:
+            seen.extend(AgentHandle(handle.execution_id, handle.runtime).stream())
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    reader = threading.Thread(target=follow, daemon=True)
+    reader.start()
+    yield seen
+    reader.join(60)
+    if errors:
+        raise errors[0]
+    assert not reader.is_alive(), f"the reader stands still after {len(seen)} events"
+
+
+@contextmanager
+def explained(runtime: AgentRuntime, execution_id: str) -> Iterator[None]:
+    """Adds to an error what the run looks like on the server."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(ServerError):  # it may be the one that was killed
+            error.add_note("\n".join(_tasks_of(runtime, execution_id)))
+        raise
+
+
+def _tasks_of(runtime: AgentRuntime, execution_id: str | None) -> Iterator[str]:
+    while execution_id is not None:
+        workflow = runtime.client.workflow(execution_id)
+        yield f"{workflow.workflow_name} {execution_id} {workflow.status}"
+        for task in workflow.tasks:
+            times = (task.scheduled_time, task.start_time, task.update_time, task.end_time)
+            yield f"  {task.reference_task_name} {task.task_id} {task.status} {times} polled {task.poll_count}"
+        execution_id = next((task.sub_workflow_id for task in reversed(workflow.tasks) if task.sub_workflow_id), None)
 
 
 @pytest.fixture
@@ -51,5 +127,6 @@ def server(tmp_path: Path, model_stage: Stage) -> Iterator[LocalServer]:
     """A server of the test's own, to be killed."""
     described = LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls)
     described.prepare()
-    with described as started:
-        yield started
+    described.start(wait=PATIENCE)
+    yield described
+    described.stop()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -25,6 +28,28 @@ def note(what: str, number: int, context: ToolContext) -> None:
         os.fsync(ledger.fileno())
 
 
+class FirstCall(threading.Thread):
+    """What FIRST_CALL asks for happens after the worker has polled its first call, before the tool begins.
+
+    `die`: SIGKILL. `no thread`: the system has no thread for it.
+    """
+
+    what = os.environ.get("FIRST_CALL")
+
+    def start(self) -> None:
+        if self.name != "agentspan-work" or self.what is None:
+            super().start()
+            return
+        what, FirstCall.what = self.what, None
+        if what == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise RuntimeError("can't start new thread")
+
+
+if FirstCall.what is not None:
+    threading.Thread = FirstCall  # type: ignore[misc]
+
+
 @tool(retry=Retry(1))
 def work(number: int, seconds: float, context: ToolContext) -> int:
     """Do a piece of work."""
@@ -34,4 +59,39 @@ def work(number: int, seconds: float, context: ToolContext) -> int:
     return number
 
 
-agent = Agent("ledger", model=os.environ.get("LEDGER_MODEL", "openai/none"), tools=[work], max_turns=5000)
+@tool(retry=Retry(1))
+def fetch(number: int, context: ToolContext) -> dict[str, object]:
+    """Fetch a page of 4 KB."""
+    note("begin", number, context)
+    note("end", number, context)
+    return {"number": number, "text": f"{number:08}" * 512}
+
+
+@tool(retry=Retry(1))
+def hold(number: int, seconds: int, context: ToolContext) -> int:
+    """Hold the interpreter, the first time: no other thread of the process runs meanwhile."""
+    note("begin", number, context)
+    if context.attempt == 1:
+        ctypes.PyDLL(None).sleep(seconds)
+    note("end", number, context)
+    return number
+
+
+@tool(retry=Retry(1))
+def outlive(number: int, deaths: int, context: ToolContext) -> int:
+    """Take long, until so many workers have died of it."""
+    note("begin", number, context)
+    if context.attempt <= deaths:
+        time.sleep(60)
+    note("end", number, context)
+    return number
+
+
+def archivist(model: str) -> Agent:
+    return Agent("archivist", model=model, tools=[fetch], max_turns=5000)
+
+
+long_agent = archivist("openai/none")
+agent = Agent(
+    "ledger", model=os.environ.get("LEDGER_MODEL", "openai/none"), tools=[work, hold, outlive], max_turns=5000
+)

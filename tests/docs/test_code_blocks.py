@@ -35,7 +35,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "place_order": {"sku": "AB-1234", "amount": 2},
     "fetch": {"url": "about:blank"},
 }
-ANSWERS = {"stock_of": "There are 7 pieces.", "forecast": "Planned."}
+ANSWERS = {"stock_of": "There are 7 pieces.", "forecast": "Planned.", "charge": "Charged."}
 
 
 def gpt(request: ModelRequest) -> Reply:
@@ -78,6 +78,7 @@ def test_the_python_of_a_page(
     """The blocks of a page share their names, in order; a block that is marked as a file becomes that file."""
     model.play(gpt, name="gpt-4o")
     monkeypatch.setenv("LEDGER", "ledger of this process")
+    monkeypatch.setenv("SHOP_TOKEN", "token of this process")
     names: dict[str, Any] = {"__name__": page.stem}
     for block in blocks(page, "python"):
         if block.mark.endswith(".py"):

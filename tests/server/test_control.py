@@ -18,6 +18,7 @@ from agentspan.agents import (
     ToolContext,
     tool,
 )
+from agentspan.records import PENDING, WorkflowRecord
 from agentspan.testing import ModelRequest, Reply, call, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 
@@ -56,6 +57,58 @@ def test_a_paused_run_stands_still_until_it_is_resumed(runtime: AgentRuntime, mo
         handle.resume()
 
 
+def segment_of(handle: AgentHandle) -> WorkflowRecord:
+    """The segment that is at work, as the server has it."""
+    client = handle.runtime.client
+    ids = [task.sub_workflow_id for task in client.workflow(handle.execution_id).tasks if task.sub_workflow_id]
+    return client.workflow(ids[-1])
+
+
+def test_pause_and_resume_act_on_the_segment_at_work_wherever_it_is(runtime: AgentRuntime, model: Stage) -> None:
+    """At many places of a quick run: also when one segment has just ended and the next one is about to begin."""
+    name = model.play(lambda request: call("count", number=request.turn) if request.turn < 40 else say("done"))
+    handle = runtime.start(Agent("often_paused", model=name, tools=[count]), "Go.")
+    for turn in (2, 7, 8, 9, 15, 16, 17, 24, 32):
+        wait_until(lambda turn=turn: len(model.requests(name)) >= turn, f"turn {turn}", 120)
+        handle.pause()
+
+        assert handle.get_status().status == "PAUSED"
+        wait_until(lambda: handle.get_status().current_task is None, "what runs now to finish")
+        asked, segment = len(model.requests(name)), segment_of(handle)
+        assert segment.status in ("PAUSED", "COMPLETED")
+        assert not [task for task in segment.tasks if task.status in PENDING]
+        assert len(model.requests(name)) == asked, "and nothing else begins"
+        handle.resume()
+        assert handle.get_status().status in ("RUNNING", "COMPLETED")
+
+    assert handle.result(timeout=120).output == "done"
+    assert len(model.requests(name)) == 41
+
+
+def test_a_paused_run_can_be_cancelled_and_its_segment_ends_with_it(runtime: AgentRuntime, model: Stage) -> None:
+    handle = runtime.start(Agent("given_up", model=model.play(counting(12)), tools=[count]), "Go.")
+    wait_until(lambda: handle.get_status().step >= 2, "step 2")
+    handle.pause()
+    handle.cancel("given up")
+
+    with pytest.raises(ExecutionTerminated, match="given up"):
+        handle.result(timeout=30)
+    wait_until(lambda: segment_of(handle).status == "TERMINATED", "the segment to end")
+    status = handle.get_status()
+    assert (status.status, status.is_complete, status.error) == ("TERMINATED", True, "given up")
+
+
+def test_what_is_over_cannot_be_controlled_and_says_so(runtime: AgentRuntime, model: Stage) -> None:
+    handle = runtime.start(Agent("over", model=model.play([say("done")])), "Go.")
+    handle.result(timeout=60)
+
+    for verb in ("pause", "resume", "cancel", "retry"):
+        with pytest.raises(Conflict, match=f"is COMPLETED: it cannot {verb}") as caught:
+            getattr(handle, verb)()
+        assert "must be" in str(caught.value.hint)
+        assert handle.execution_id in str(caught.value)
+
+
 def test_a_cancelled_run_ends_and_its_tool_is_told(runtime: AgentRuntime, model: Stage) -> None:
     began, told = threading.Event(), threading.Event()
 
@@ -76,6 +129,7 @@ def test_a_cancelled_run_ends_and_its_tool_is_told(runtime: AgentRuntime, model:
     with pytest.raises(ExecutionTerminated, match="changed our minds"):
         handle.result(timeout=30)
     assert told.wait(30), "the running tool learns of it"
+    wait_until(lambda: segment_of(handle).status == "TERMINATED", "the segment to end")
     events = list(handle.stream())
     assert events[-1].type == "error"
     for verb in (handle.cancel, handle.pause, handle.resume):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -303,3 +304,98 @@ def pending_call(runtime: AgentRuntime, handle: AgentHandle) -> TaskRecord:
     run = runtime.client.workflow(handle.execution_id)
     segment = runtime.client.workflow(run.tasks[-1].sub_workflow_id or "")
     return segment.tasks[-1]
+
+
+def book(room: int) -> str:
+    """Book a room."""
+    return f"room {room}"
+
+
+def book_nights(room: int, nights: int) -> str:
+    """Book a room for some nights."""
+    return f"room {room} for {nights}"
+
+
+def test_a_worker_with_an_older_version_of_the_tool_leaves_the_call_to_others(
+    runtime: AgentRuntime, model: Stage, conductor_url: str
+) -> None:
+    name = model.play([call("book", room=7, nights=2), say("done")])
+    older = Agent("booking", model=name, tools=[tool(book)])
+    newer = Agent("booking", model=name, tools=[tool(book_nights, name="book")])
+    with AgentRuntime(conductor_url) as old:
+        old.serve(older, blocking=False)
+        handle = runtime.start(newer, "Go.", serve=False)
+        wait_until(lambda: handle.get_status().is_waiting, "the status to say that it waits")
+        before = list(itertools.islice(handle.stream(), 3))
+        runtime.serve(newer, blocking=False)
+        assert handle.result(timeout=60).output == "done"
+
+    events = list(handle.stream())
+    assert [event.type for event in events] == [
+        "step",
+        "tool_call",
+        "waiting",
+        "resumed",
+        "tool_result",
+        "step",
+        "done",
+    ]
+    assert events[:3] == before, "what a reader has seen stays as it was"
+    assert events[4].result == "room 7 for 2"
+    assert "an older version" in (events[2].error or "")
+    assert "nights: unknown" in (events[2].error or "")
+
+
+def test_a_run_that_waits_for_another_version_of_a_tool_says_which(runtime: AgentRuntime, model: Stage) -> None:
+    name = model.play([call("book", room=7), say("done")])
+    before = Agent("rebooking", model=name, tools=[tool(book)])
+    after = Agent("rebooking", model=name, tools=[tool(book_nights, name="book")])
+    handle = runtime.start(before, "Go.", serve=False)
+    runtime.serve(after, blocking=False)
+
+    wait_until(lambda: handle.get_status().is_waiting, "the status to say that it waits")
+    (missing,) = handle.get_status().missing_workers
+    assert (missing.tool, missing.last_poll is None) == ("book", False)
+    assert "serves a newer version of the tool: version " in (missing.mismatch or "")
+    assert "nights: missing" in (missing.mismatch or "")
+    runtime.serve(before, blocking=False)
+
+    assert handle.result(timeout=60).output == "done"
+
+
+def test_a_run_goes_on_with_another_version_of_a_tool_that_its_calls_fit(runtime: AgentRuntime, model: Stage) -> None:
+    def book_more(room: int, nights: int = 1) -> str:
+        """Book a room."""
+        return f"room {room} for {nights}"
+
+    name = model.play([call("book", room=7), say("done")])
+    handle = runtime.start(Agent("extended", model=name, tools=[tool(book)]), "Go.", serve=False)
+    runtime.serve(Agent("extended", model=name, tools=[tool(book_more, name="book")]), blocking=False)
+
+    assert handle.result(timeout=60).output == "done"
+    assert [event.result for event in handle.stream() if event.type == "tool_result"] == ["room 7 for 1"]
+
+
+def test_a_mistake_of_the_model_is_its_own_whatever_the_version(runtime: AgentRuntime, model: Stage) -> None:
+    name = model.play([call("book", room="the best"), say("done")])
+    handle = runtime.start(Agent("reworded", model=name, tools=[tool(book)]), "Go.", serve=False)
+    reworded = tool(book, description="Book a room in the hotel.")
+    runtime.serve(Agent("reworded", model=name, tools=[reworded], instructions="Be kind."), blocking=False)
+
+    assert handle.result(timeout=60).output == "done"
+    (told,) = [event for event in handle.stream() if event.type == "tool_result"]
+    assert "room: Input should be a valid integer" in (told.error or "")
+
+
+def test_a_run_whose_tool_was_removed_says_so(runtime: AgentRuntime, model: Stage) -> None:
+    name = model.play([call("book", room=7), say("done")])
+    before = Agent("reduced", model=name, tools=[tool(book), tool(book_nights)])
+    handle = runtime.start(before, "Go.", serve=False)
+    runtime.serve(Agent("reduced", model=name, tools=[tool(book_nights)]), blocking=False)
+
+    wait_until(lambda: handle.get_status().is_waiting, "the status to say that it waits")
+    (missing,) = handle.get_status().missing_workers
+    assert (missing.tool, missing.mismatch) == ("book", None)
+    runtime.serve(before, blocking=False)
+
+    assert handle.result(timeout=60).output == "done"

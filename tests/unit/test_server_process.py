@@ -164,3 +164,7 @@ def test_logs(tmp_path: Path) -> None:
     server.log.write_text("one\ntwo\nthree\n")
 
     assert server.logs(2) == ["two", "three"]
+
+
+def test_a_free_port_is_none_that_outgoing_connections_are_given() -> None:
+    assert all(20_000 <= free_port() < 32_768 for _ in range(20))

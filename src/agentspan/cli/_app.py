@@ -42,9 +42,11 @@ class Session:
         return " ".join(["agentspan", *(f"{name} {value}" for name, value in given.items() if value)])
 
     def runtime(self) -> AgentRuntime:
-        """A connection to the server; nothing is sent yet."""
+        """A connection to the server; nothing is sent yet. Traces go where OpenTelemetry's variables say."""
         from agentspan.runtime import AgentRuntime  # noqa: PLC0415 - loads Conductor's client, half a second
+        from agentspan.telemetry.traces import TRACES  # noqa: PLC0415
 
+        TRACES.export()
         return AgentRuntime(self.server_url, profile=self.profile)
 
 

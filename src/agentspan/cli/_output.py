@@ -144,4 +144,5 @@ def _missing(missing: MissingWorker, now: datetime) -> str:
     waiting = duration((now - missing.since).total_seconds())
     last = f"the last one asked {duration((now - missing.last_poll).total_seconds())} ago" if missing.last_poll else ""
     nobody = last or "none has ever asked for it"
-    return f"for a worker that serves {missing.tool}, since {waiting}: {nobody}"
+    why = shorten(missing.mismatch, 2 * _WIDTH) if missing.mismatch else nobody
+    return f"for a worker that serves {missing.tool}, since {waiting}: {why}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
@@ -12,9 +11,8 @@ from agentspan.cli._output import Output, emit, emit_all, example, output_option
 from agentspan.cli._text import flat
 from agentspan.config import Setting, load_settings, resolve, user_file
 
-_SECRET = frozenset({"auth_secret"})
+_SECRET = frozenset({"auth_key", "auth_secret"})
 _MASK = "********"
-_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
 
 @click.group("config")
@@ -54,9 +52,7 @@ def _shown(setting: Setting) -> dict[str, Any]:
 
 
 def _masked(setting: Setting) -> Any:
-    if setting.name in _SECRET and setting.value is not None:
-        return _MASK
-    return _PASSWORD.sub(rf"\1:{_MASK}@", setting.value) if isinstance(setting.value, str) else setting.value
+    return _MASK if setting.name in _SECRET and setting.value is not None else setting.value
 
 
 def _text(value: Any) -> str:

@@ -18,6 +18,7 @@ from agentspan.client import Conductor
 from agentspan.compiler import RESPONSE_TIMEOUT, tool_of_task, turn_of
 from agentspan.failure import model_failure, reason_text
 from agentspan.history import POLLED_LATELY, History
+from agentspan.projection import mismatch_of
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.result import AgentStatus
 
@@ -106,11 +107,11 @@ class _Reader:
     def reasons(self) -> Iterator[Reason]:
         """What the run waits for, most telling first."""
         history = History(self._client, self._status.execution_id)
-        run = history.run()
+        run = history.look()
         if run.ended:
             yield self._ending(run)
             return
-        segment = history.latest_segment(run)
+        segment = history.newest
         if run.status == "PAUSED":
             yield self._paused(run)
         tasks = segment.tasks if segment else []
@@ -241,6 +242,17 @@ class _Reader:
 
     def _tool_untaken(self, task: TaskRecord, due: int) -> Reason:
         tool = tool_of_task(task.task_def_name)
+        mismatch = mismatch_of(task)
+        if mismatch is not None and mismatch.open:
+            return Reason(
+                kind="missing_worker",
+                text=f"It needs a worker with another version of {tool}, since {self._ago(mismatch.at)}: "
+                f"{mismatch.why}",
+                since=_moment(mismatch.at),
+                tool=tool,
+                worker=task.worker_id,
+                next=(self._serve(),),
+            )
         polls = sorted(self._client.polls(task.task_def_name), key=lambda poll: poll.last_poll_time)
         last = polls[-1] if polls else None
         if last is None or self._now - last.last_poll_time / 1000 > POLLED_LATELY:

@@ -11,12 +11,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from agentspan.agent import Agent, ModelSettings
-from agentspan.compiler import _tasks as t
+from agentspan.agent import Agent
+from agentspan.compiler._agent import looping, single
 from agentspan.compiler._names import (
     LOOP,
+    OWNER,
     SEGMENT,
     TURNS_PER_SEGMENT,
     model_task_name,
@@ -25,11 +25,10 @@ from agentspan.compiler._names import (
     tool_task_name,
     turn_of,
 )
-from agentspan.compiler._tasks import Json, literal, ref
+from agentspan.compiler._tasks import Json
+from agentspan.compiler._tools import RESPONSE_TIMEOUT, tool_definition
 from agentspan.errors import DefinitionError, InputError
-from agentspan.policy import Retry
-from agentspan.tool import Tool
-from agentspan.values import MAX_BYTES, check_value
+from agentspan.values import check_value
 
 __all__ = [
     "LOOP",
@@ -45,18 +44,6 @@ __all__ = [
     "tool_task_name",
     "turn_of",
 ]
-
-OWNER = "agentspan"
-"""`ownerApp` of everything we register; a definition of our name with another owner is refused."""
-
-MAX_DEATHS = 10
-"""How often a call is handed to another worker after its worker died: Conductor's own limit."""
-
-MAX_TRANSCRIPT = 5_200_000
-"""Bytes a transcript may have: the task that makes it stores it twice, and no task may exceed 10 MiB."""
-
-RESPONSE_TIMEOUT = 5
-"""Seconds without a heartbeat after which a worker counts as dead; see docs/decisions/0005-worker.md."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +82,10 @@ def compile_agent(agent: Agent) -> Definition:
     Raises:
         DefinitionError: Conductor would not carry its texts intact, or all of them together are too long.
     """
-    workflows = _looping(agent) if agent.tools else (_single(agent),)
+    workflows = looping(agent) if agent.tools else (single(agent),)
     for workflow in workflows:
         _check(agent, workflow)
-    tasks = tuple(_tool_definition(agent, tool) for tool in agent.tools)
+    tasks = tuple(tool_definition(agent, tool) for tool in agent.tools)
     return Definition(agent.name, workflows, tasks, _fingerprint(workflows, tasks))
 
 
@@ -130,339 +117,3 @@ def _walk(tasks: list[Json]) -> Iterator[Json]:
         yield from _walk(task.get("loopOver", []))
         for case in task.get("decisionCases", {}).values():
             yield from _walk(case)
-
-
-def _workflow(agent: Agent, name: str, description: str, tasks: list[Json], **fields: Any) -> Json:
-    return {
-        "name": name,
-        "description": description,
-        "version": 1,
-        "schemaVersion": 2,
-        "ownerApp": OWNER,
-        "ownerEmail": f"{OWNER}@localhost.localdomain",
-        "restartable": True,
-        "timeoutSeconds": 0,
-        "timeoutPolicy": "ALERT_ONLY",
-        "metadata": {"agent": agent.name, "model": agent.model, "max_turns": agent.max_turns},
-        "tasks": tasks,
-        **fields,
-    }
-
-
-def _time_limit(agent: Agent) -> Json:
-    if agent.timeout is None:
-        return {}
-    return {"timeoutSeconds": max(1, round(agent.timeout)), "timeoutPolicy": "TIME_OUT_WF"}
-
-
-# ---- an agent without tools: one model call -------------------------------------------------------
-
-
-def _single(agent: Agent) -> Json:
-    call = _model_call(
-        agent,
-        "llm_1",
-        instructions=literal(agent.instructions),
-        messages=ref("open.output.result.messages"),
-    )
-    return _workflow(
-        agent,
-        agent.name,
-        agent.description or f"Agent {agent.name}: one call of {agent.model}.",
-        [_open("The conversation so far and the prompt."), call],
-        inputParameters=["prompt", "messages", "context"],
-        outputParameters={
-            "result": ref("llm_1.output.result"),
-            "finish_reason": ref("llm_1.output.finishReason"),
-            "steps": 1,
-            "usage": {
-                "prompt_tokens": ref("llm_1.output.promptTokens"),
-                "completion_tokens": ref("llm_1.output.completionTokens"),
-            },
-        },
-        **_time_limit(agent),
-    )
-
-
-# ---- an agent with tools: a loop over segments ----------------------------------------------------
-
-
-def _looping(agent: Agent) -> tuple[Json, ...]:
-    return _segment(agent), _agent_workflow(agent)
-
-
-def _agent_workflow(agent: Agent) -> Json:
-    segment = t.sub_workflow(
-        "segment",
-        SEGMENT,
-        segment_name(agent.name),
-        1,
-        {
-            "execution_id": ref("workflow.workflowId"),
-            "prompt": ref("workflow.input.prompt"),
-            "messages": ref("workflow.input.messages"),
-            "transcript": ref(f"{SEGMENT}.output.transcript"),
-            "usage": ref(f"{SEGMENT}.output.usage"),
-            "steps": ref(f"{SEGMENT}.output.steps"),
-            "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
-            "instructions": literal(agent.instructions),
-            "tools": [_tool_spec(tool) for tool in agent.tools],
-            "programs": {name: literal(t.program(name)) for name in ("plan", "transcript")},
-        },
-    )
-    output = {key: ref(f"{SEGMENT}.output.{key}") for key in ("result", "finish_reason", "steps", "usage")}
-    out_of_turns = t.terminate(
-        "out_of_turns",
-        "out_of_turns",
-        "FAILED",
-        output,
-        f"The agent {agent.name} used all of its {agent.max_turns} turns and still asked for a tool.",
-    )
-    return _workflow(
-        agent,
-        agent.name,
-        agent.description or f"Agent {agent.name}: {agent.model} with {len(agent.tools)} tools.",
-        [
-            t.do_while(
-                "turns",
-                LOOP,
-                f"$.{SEGMENT}['finish_reason'] == null",
-                [segment],
-                keep_last=1,
-            ),
-            t.switch("ended_by", "ended_by", ref(f"{SEGMENT}.output.finish_reason"), {"max_turns": [out_of_turns]}),
-        ],
-        inputParameters=["prompt", "messages", "context"],
-        outputParameters=output,
-        **_time_limit(agent),
-    )
-
-
-def _segment(agent: Agent) -> Json:
-    tasks = [_open("The transcript this segment begins with.")]
-    for turn in range(1, TURNS_PER_SEGMENT + 1):
-        tasks += _turn(agent, turn)
-    last = TURNS_PER_SEGMENT
-    return _workflow(
-        agent,
-        segment_name(agent.name),
-        f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
-        tasks,
-        inputParameters=[
-            "execution_id",
-            "prompt",
-            "messages",
-            "transcript",
-            "usage",
-            "steps",
-            "previous",
-            "instructions",
-            "tools",
-            "programs",
-        ],
-        outputParameters={
-            "transcript": ref(f"transcript_{last}.output.result"),
-            "usage": ref(f"plan_{last}.output.result.usage"),
-            "steps": ref(f"plan_{last}.output.result.step"),
-        },
-    )
-
-
-def _open(description: str) -> Json:
-    return t.jq(
-        "open",
-        "open",
-        description,
-        literal(t.program("open")),
-        transcript=ref("workflow.input.transcript"),
-        history=ref("workflow.input.messages"),
-        prompt=ref("workflow.input.prompt"),
-    )
-
-
-def _turn(agent: Agent, turn: int) -> list[Json]:
-    transcript = "open" if turn == 1 else f"transcript_{turn - 1}"
-    call = _model_call(
-        agent,
-        f"llm_{turn}",
-        instructions=ref("workflow.input.instructions"),
-        messages=ref(f"{transcript}.output.result.messages"),
-        tools=ref("workflow.input.tools"),
-    )
-    return [call, _plan(agent, turn), _route(turn), _transcript(agent, turn, transcript)]
-
-
-def _model_call(agent: Agent, reference: str, **inputs: Any) -> Json:
-    name = model_task_name(agent.name)
-    retry = agent.model_retry
-    return t.task(
-        "LLM_CHAT_COMPLETE",
-        name,
-        reference,
-        {
-            "llmProvider": agent.provider,
-            "model": agent.model_name,
-            **_model_settings(agent.model_settings),
-            **inputs,
-        },
-        retryCount=retry.attempts - 1,  # Conductor reads a retryCount of 0 only here (3.32.3, tried)
-        taskDefinition={"name": name, "ownerApp": OWNER, **_retry_fields(retry), "timeoutSeconds": 0},
-    )
-
-
-_SETTING_NAMES = {
-    "max_tokens": "maxTokens",
-    "temperature": "temperature",
-    "top_p": "topP",
-    "top_k": "topK",
-    "frequency_penalty": "frequencyPenalty",
-    "presence_penalty": "presencePenalty",
-    "stop": "stopWords",
-    "thinking_tokens": "thinkingTokenLimit",
-    "reasoning_effort": "reasoningEffort",
-    "reasoning_summary": "reasoningSummary",
-    "web_search": "webSearch",
-    "code_interpreter": "codeInterpreter",
-}
-
-
-def _model_settings(settings: ModelSettings) -> Json:
-    values = {conductor: getattr(settings, ours) for ours, conductor in _SETTING_NAMES.items()}
-    return {name: literal(value) for name, value in values.items() if value not in (None, (), False)}
-
-
-def _plan(agent: Agent, turn: int) -> Json:
-    llm = f"llm_{turn}.output"
-    before = ref("workflow.input.usage") if turn == 1 else ref(f"plan_{turn - 1}.output.result.usage")
-    return t.jq(
-        "plan",
-        f"plan_{turn}",
-        "What the model asks for: which tools, with what arguments, or the end.",
-        ref("workflow.input.programs.plan"),
-        calls=ref(f"{llm}.toolCalls"),
-        finish_reason=ref(f"{llm}.finishReason"),
-        prompt_tokens=ref(f"{llm}.promptTokens"),
-        completion_tokens=ref(f"{llm}.completionTokens"),
-        usage=before,
-        steps=ref("workflow.input.steps"),
-        turn=turn,
-        max_turns=agent.max_turns,
-        execution_id=ref("workflow.input.execution_id"),
-        max_bytes=MAX_BYTES,
-        tools={tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
-        # The limits stand in the tool's own definition, which only a fork looks at.
-        limited=[tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit],
-    )
-
-
-def _route(turn: int) -> Json:
-    plan = f"plan_{turn}.output.result"
-    one = t.dynamic(
-        "tool",
-        f"tool_{turn}",
-        ref(f"{plan}.calls[0].task"),
-        {
-            "args": ref(f"{plan}.calls[0].args"),
-            "call_id": ref(f"{plan}.calls[0].id"),
-            "step": ref(f"{plan}.step"),
-            "execution_id": ref("workflow.input.execution_id"),
-            "max_bytes": ref(f"{plan}.max_bytes"),
-        },
-        # Without it Conductor gives a DYNAMIC task a definition that knows no lease and no retries (3.32.3, tried).
-        {"name": "tool", "ownerApp": OWNER, **_LEASE},
-    )
-    many = [
-        t.dynamic_fork("fork", f"fork_{turn}", ref(f"{plan}.fork"), ref(f"{plan}.fork_inputs")),
-        t.join("join", f"join_{turn}"),
-    ]
-    end = {
-        "finish_reason": ref(f"{plan}.finish_reason"),
-        "steps": ref(f"{plan}.step"),
-        "usage": ref(f"{plan}.usage"),
-    }
-    finish = t.terminate("finish", f"finish_{turn}", "COMPLETED", {"result": ref(f"llm_{turn}.output.result"), **end})
-    stop = t.terminate("stop", f"stop_{turn}", "COMPLETED", {**end, "finish_reason": "max_turns"})
-    return t.switch(
-        "route",
-        f"route_{turn}",
-        ref(f"{plan}.mode"),
-        {"done": [finish], "one": [one], "many": many, "max_turns": [stop]},
-    )
-
-
-def _transcript(agent: Agent, turn: int, before: str) -> Json:
-    return t.jq(
-        "transcript",
-        f"transcript_{turn}",
-        "The transcript the next model call gets.",
-        ref("workflow.input.programs.transcript"),
-        transcript=ref(f"{before}.output.result"),
-        calls=ref(f"plan_{turn}.output.result.calls"),
-        ref=f"tool_{turn}",
-        mode=ref(f"plan_{turn}.output.result.mode"),
-        one=ref(f"tool_{turn}.output"),
-        reason=ref(f"tool_{turn}.reasonForIncompletion"),
-        many=ref(f"join_{turn}.output"),
-        tools=[tool.name for tool in agent.tools],
-        max_chars=agent.context.max_chars,
-        keep_chars=agent.context.kept,
-        most=MAX_TRANSCRIPT,
-    )
-
-
-# ---- tools ------------------------------------------------------------------------------------------
-
-
-def _tool_spec(tool: Tool[..., Any]) -> Json:
-    return {
-        "name": tool.name,
-        "type": "SIMPLE",
-        "description": literal(tool.description),
-        "inputSchema": literal(dict(tool.parameters)),
-        "selfDescribing": True,
-    }
-
-
-_LEASE: Json = {
-    "retryCount": MAX_DEATHS,
-    "retryLogic": "FIXED",
-    "retryDelaySeconds": 0,
-    "timeoutSeconds": 0,
-    "timeoutPolicy": "RETRY",
-    "responseTimeoutSeconds": RESPONSE_TIMEOUT,
-}
-
-
-def _tool_definition(agent: Agent, tool: Tool[..., Any]) -> Json:
-    """The task definition of a tool.
-
-    Conductor's own retries cover the deaths of workers, at once; how often and when a tool that
-    raised runs again is decided by the worker host, which knows the tool's policy.
-    """
-    definition: Json = {
-        "name": tool_task_name(agent.name, tool.name),
-        "description": tool.description,
-        "ownerApp": OWNER,
-        "ownerEmail": f"{OWNER}@localhost.localdomain",
-        **_LEASE,
-        "inputKeys": ["args", "call_id", "execution_id", "max_bytes", "step"],
-        "outputKeys": ["result", "error"],
-    }
-    if tool.concurrency is not None:
-        definition["concurrentExecLimit"] = tool.concurrency
-    if tool.rate_limit is not None:
-        definition["rateLimitPerFrequency"] = tool.rate_limit.calls
-        definition["rateLimitFrequencyInSeconds"] = tool.rate_limit.per_seconds
-    return definition
-
-
-def _retry_fields(retry: Retry) -> Json:
-    logic = {"fixed": "FIXED", "linear": "LINEAR_BACKOFF", "exponential": "EXPONENTIAL_BACKOFF"}
-    fields: Json = {
-        "retryCount": retry.attempts - 1,
-        "retryLogic": logic[retry.backoff],
-        "retryDelaySeconds": round(retry.delay),
-    }
-    if retry.max_delay is not None:
-        fields["maxRetryDelaySeconds"] = round(retry.max_delay)
-    return fields

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
+OWNER = "agentspan"
+"""`ownerApp` of everything we register; a definition of our name with another owner is refused."""
+
 TURNS_PER_SEGMENT = 8
 """Turns unrolled in one segment; measured in docs/decisions/0002-segments.md."""
 
 LOOP = "turns"
 SEGMENT = "segment"
 
-_TURN_REF = re.compile(r"^(llm|plan|tool|transcript)_(\d+)(?:_(\d+))?$")
+_TURN_REF = re.compile(r"^(llm|plan|tool|exchange)_(\d+)(?:_(\d+))?$")
 
 
 def segment_name(agent: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import time
@@ -95,11 +96,21 @@ def end(record: Record, seconds: float) -> bool:
     return True
 
 
+_PORTS = range(20_000, 32_768)
+"""Below the ports of outgoing connections (from 32768 on Linux, from 49152 elsewhere): while a server is away, a client
+that looks for it may be given its port, and so keep it from coming back."""
+
+
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that nobody listens on.
+
+    Raises:
+        LocalServerError: There is none.
+    """
+    for port in random.sample(_PORTS, 200):
+        if port_is_free(port):
+            return port
+    raise LocalServerError("no free port was found on 127.0.0.1", hint="choose one with --port")
 
 
 def port_is_free(port: int) -> bool:

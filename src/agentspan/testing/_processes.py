@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,6 +36,7 @@ class WorkerProcess:
         server_url: The Conductor server.
         environment: Variables on top of this process's own.
         cwd: Its working directory, which is also where modules are looked for.
+        options: Options of `agentspan worker start`, such as `--metrics-port`.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class WorkerProcess:
         *,
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        options: Sequence[str] = (),
     ) -> None:
-        self._command = [sys.executable, "-m", "agentspan", "--server", server_url, "worker", "start", target]
+        command = [sys.executable, "-m", "agentspan", "--server", server_url, "worker", "start"]
+        self._command = [*command, *options, target]
         self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
         self._cwd = cwd
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the process

@@ -1,0 +1,76 @@
+"""agentspan, as a user would call it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from agentspan.agents import Agent, AgentHandle, AgentRuntime, ContextBudget
+from benchmarks.contestants import AgentSpec
+from benchmarks.model import MODEL
+from benchmarks.tools import TOOLS
+
+
+class Contestant:
+    """One runtime; agents are built once."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._runtime = AgentRuntime(url)
+        self._agents: dict[str, Agent] = {}
+        self._followed = 0
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._runtime.shutdown(timeout=2)
+
+    def serve(self, agent: dict[str, Any]) -> None:
+        self._runtime.serve(self._agent(agent), blocking=False)
+
+    def start(self, agent: dict[str, Any], prompt: str, serve: bool = True) -> str:
+        return self._runtime.start(self._agent(agent), prompt, serve=serve).execution_id
+
+    def start_many(self, agent: dict[str, Any], prompts: list[str]) -> list[str]:
+        with ThreadPoolExecutor(16) as pool:
+            return list(pool.map(lambda prompt: self.start(agent, prompt), prompts))
+
+    def run(self, agent: dict[str, Any], prompt: str) -> str:
+        return str(self._runtime.run(self._agent(agent), prompt).output)
+
+    def watch(self, agent: dict[str, Any], prompt: str) -> dict[str, Any]:
+        """Start a run and say when each of its events was seen."""
+        begun = time.monotonic()
+        stream = self._runtime.stream(self._agent(agent), prompt)
+        return {"begun": begun, "events": [(event.type, time.monotonic()) for event in stream]}
+
+    def read(self, execution_id: str, cursor: int = 0) -> int:
+        """Read the events of a run from a cursor on, as a process that knows nothing of it; how many there were."""
+        return sum(1 for _ in AgentHandle(execution_id, AgentRuntime(self._url)).stream(cursor))
+
+    def follow(self, execution_id: str) -> None:
+        """Follow a run in the background."""
+
+        def follow() -> None:
+            for event in AgentHandle(execution_id, AgentRuntime(self._url)).stream():
+                self._followed = event.step
+
+        threading.Thread(target=follow, daemon=True).start()
+
+    def followed(self) -> int:
+        """The step of the newest event that was seen."""
+        return self._followed
+
+    def _agent(self, fields: dict[str, Any]) -> Agent:
+        spec = AgentSpec(**fields)
+        if spec.name not in self._agents:
+            budget = ContextBudget(max_chars=spec.max_chars) if spec.max_chars else ContextBudget()
+            self._agents[spec.name] = Agent(
+                f"ours_{spec.name}",
+                model=MODEL,
+                tools=list(TOOLS.values())[: spec.tools],
+                max_turns=spec.max_turns,
+                context=budget,
+            )
+        return self._agents[spec.name]

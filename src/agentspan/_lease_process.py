@@ -1,0 +1,206 @@
+"""The lease process: sends the heartbeats of one worker host.
+
+A tool that holds the interpreter stops every thread of its process, so the heartbeats come from another one.
+The host runs this file with its own Python; nothing but the standard library is imported, so it is up at once.
+
+It reads lines of JSON:
+
+    {"url": …, "ca_file": …, "parent": …}  first of all: the REST API, whom to trust, and the host's process id
+    {"headers": {…}}                   what to send with every request from now on
+    {"hold": id, "update": {…}, "in": s}   beat for this task: in `s` seconds, then every 1.5
+    {"beat": id}                       do so now
+    {"release": id}                    beat no more
+    {"confirm": id}                    say when no beat of it is on its way any more
+
+and writes {"confirmed": id}, {"lost": id} when the server has ended the task, {"trouble": …}.
+
+What was written is always read before a beat is sent. At the end of its input the host is dead: it ends
+without another beat.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import HTTPSHandler, OpenerDirector, Request, build_opener
+
+Json = dict[str, Any]
+
+EVERY = 1.5
+"""Seconds between two heartbeats."""
+
+LEAST = 0.25
+"""Seconds between two heartbeats that a tool asks for."""
+
+AT_ONCE = 32
+"""Heartbeats that may be on their way at once."""
+
+TIMEOUT = 5.0
+"""Seconds to wait for an answer: what comes later than the lease is of no use."""
+
+LOOK = 5.0
+"""Seconds between looks at the host's process: children that it forked may keep the pipe open."""
+
+PENDING = ("SCHEDULED", "IN_PROGRESS")
+
+
+@dataclass
+class Held:
+    """A task whose lease is kept alive."""
+
+    update: Json
+    due: float
+    sent: float = 0.0
+    busy: bool = False
+    released: bool = False
+    confirm: bool = False
+
+
+class LeaseProcess:
+    """What it holds, and the server it speaks to."""
+
+    def __init__(self) -> None:
+        self._url = ""
+        self._parent = os.getppid()
+        self._headers: dict[str, str] = {}
+        self._held: dict[str, Held] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._opener = build_opener()
+
+    def obey(self, order: Json) -> None:
+        """Do what one line asks for."""
+        with self._lock:
+            if "url" in order:
+                self._url, self._parent = order["url"], order["parent"]
+                self._opener = _opener(self._url, order["ca_file"])
+            elif "headers" in order:
+                self._headers = order["headers"]
+            elif "hold" in order:
+                self._held[order["hold"]] = Held(order["update"], due=time.monotonic() + order["in"])
+            elif "beat" in order and order["beat"] in self._held:
+                held = self._held[order["beat"]]
+                held.due = min(held.due, held.sent + LEAST)
+            elif "release" in order:
+                self._release(order["release"])
+            elif "confirm" in order:
+                self._confirm(order["confirm"])
+
+    def _release(self, task_id: str) -> None:
+        held = self._held.get(task_id)
+        if held is not None:
+            held.released = True
+            if not held.busy:
+                del self._held[task_id]
+
+    def _confirm(self, task_id: str) -> None:
+        if task_id in self._held:
+            self._held[task_id].confirm = True
+        else:
+            _say(confirmed=task_id)
+
+    def pause(self) -> float:
+        """Seconds until there is something to do."""
+        with self._lock:
+            due = min((held.due for held in self._held.values()), default=float("inf"))
+        return min(LOOK, max(0.0, due - time.monotonic()))
+
+    def beat(self) -> None:
+        """Send what is due."""
+        now = time.monotonic()
+        with self._lock:
+            for task_id, held in self._held.items():
+                if held.due > now:
+                    continue
+                held.due = now + EVERY
+                if not held.busy:
+                    held.busy, held.sent = True, now
+                    self._pool.submit(self._beat, task_id, held)
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether the host is dead."""
+        return os.getppid() != self._parent
+
+    def _beat(self, task_id: str, held: Held) -> None:
+        ended = False
+        try:
+            ended = self._has_ended(task_id, held)
+        except (OSError, HTTPException, ValueError, LookupError) as error:
+            _say(trouble=f"{task_id}: {type(error).__name__}: {error}")
+        finally:
+            with self._lock:
+                held.busy = False
+                if ended and not held.released:
+                    _say(lost=task_id)
+                if ended or held.released:
+                    self._held.pop(task_id, None)
+                if held.confirm:
+                    _say(confirmed=task_id)
+
+    def _has_ended(self, task_id: str, held: Held) -> bool:
+        """Extend the lease; whether the server has ended the task, or does not know it."""
+        try:
+            self._request("/tasks", {**held.update, "status": "IN_PROGRESS", "extendLease": True})
+            task = json.loads(self._request(f"/tasks/{quote(task_id, safe='')}"))
+        except HTTPError as error:
+            error.close()
+            if error.code == 404:
+                return True
+            raise
+        return task["status"] not in PENDING
+
+    def _request(self, path: str, body: Json | None = None) -> bytes:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", "Accept": "application/json, text/plain", **self._headers}
+        with self._opener.open(Request(self._url + path, data, headers), timeout=TIMEOUT) as answer:
+            return bytes(answer.read())
+
+
+def _opener(url: str, ca_file: str | None) -> OpenerDirector:
+    if not url.startswith("https:"):
+        return build_opener()
+    trust = ssl.create_default_context()
+    if ca_file is not None:
+        trust.load_verify_locations(ca_file)
+    return build_opener(HTTPSHandler(context=trust))
+
+
+def _say(**words: str) -> None:
+    # One write, so that the lines of two threads cannot mix.
+    os.write(1, json.dumps(words).encode() + b"\n")
+
+
+def main() -> None:
+    """Obey the host until its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host drains first; its calls need their leases
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    leases = LeaseProcess()
+    unread = b""
+    while not leases.is_orphan:
+        readable, _, _ = select.select([0], [], [], leases.pause())
+        if not readable:
+            leases.beat()
+            continue
+        chunk = os.read(0, 1 << 16)
+        if not chunk:
+            return
+        *lines, unread = (unread + chunk).split(b"\n")
+        for line in lines:
+            leases.obey(json.loads(line))
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)  # without waiting for a beat that is on its way

@@ -1,0 +1,161 @@
+"""A segment: eight turns side by side. A turn is a model call, the plan, the tools and the exchange they add."""
+
+from __future__ import annotations
+
+from agentspan.agent import Agent
+from agentspan.compiler import _tasks as t
+from agentspan.compiler._model import model_call
+from agentspan.compiler._names import OWNER, TURNS_PER_SEGMENT, segment_name
+from agentspan.compiler._tasks import Json, ref
+from agentspan.compiler._tools import LEASE
+from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
+from agentspan.values import MAX_BYTES
+
+MAX_PASSED_ON = 7_800_000
+"""Bytes a segment may leave to the next one: its input holds them, and the instructions and tools."""
+
+_TRANSCRIPT = "$[{}].output.result.messages[*]"
+"""JsonPath of the messages of several tasks as one list; tasks that have not run are passed over."""
+
+
+def segment(agent: Agent) -> Json:
+    tasks = [open_task(agent, "The transcript this segment begins with.")]
+    for turn in range(1, TURNS_PER_SEGMENT + 1):
+        tasks += _turn(agent, turn)
+    last = TURNS_PER_SEGMENT
+    return workflow(
+        agent,
+        segment_name(agent.name),
+        f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
+        tasks,
+        inputParameters=[
+            "execution_id",
+            "prompt",
+            "messages",
+            "transcript",
+            "usage",
+            "steps",
+            "previous",
+            "instructions",
+            "tools",
+            "tool_tasks",
+            "limited",
+            "programs",
+            "transcript_path",
+        ],
+        outputParameters=_passed_on(last),
+    )
+
+
+def transcript_path() -> str:
+    made_by = ["open", *(f"exchange_{turn}" for turn in range(1, TURNS_PER_SEGMENT + 1))]
+    return _TRANSCRIPT.format(",".join(f"'{task}'" for task in made_by))
+
+
+def _passed_on(turn: int) -> Json:
+    """What a segment that ends after `turn` leaves to the next one."""
+    return {
+        "transcript": {
+            "messages": _MESSAGES,
+            "size": ref(f"exchange_{turn}.output.result.size"),
+            **{key: ref(f"open.output.result.{key}") for key in ("pinned", "base", "dropped")},
+        },
+        "usage": ref(f"plan_{turn}.output.result.usage"),
+        "steps": ref(f"plan_{turn}.output.result.step"),
+    }
+
+
+_MESSAGES = ref(ref("workflow.input.transcript_path"))
+"""The messages of all exchanges so far. A definition may not name several tasks in one path; a value may."""
+
+
+def _turn(agent: Agent, turn: int) -> list[Json]:
+    call = model_call(
+        agent,
+        f"llm_{turn}",
+        instructions=ref("workflow.input.instructions"),
+        messages=_MESSAGES,
+        tools=ref("workflow.input.tools"),
+    )
+    tasks = [call, _plan(agent, turn), _route(turn), _exchange(agent, turn)]
+    return tasks if turn == TURNS_PER_SEGMENT else [*tasks, _room(turn)]
+
+
+def _plan(agent: Agent, turn: int) -> Json:
+    llm = f"llm_{turn}.output"
+    before = ref("workflow.input.usage") if turn == 1 else ref(f"plan_{turn - 1}.output.result.usage")
+    return t.jq(
+        "plan",
+        f"plan_{turn}",
+        "What the model asks for: which tools, with what arguments, or the end.",
+        ref("workflow.input.programs.plan"),
+        calls=ref(f"{llm}.toolCalls"),
+        finish_reason=ref(f"{llm}.finishReason"),
+        prompt_tokens=ref(f"{llm}.promptTokens"),
+        completion_tokens=ref(f"{llm}.completionTokens"),
+        usage=before,
+        steps=ref("workflow.input.steps"),
+        turn=turn,
+        max_turns=agent.max_turns,
+        execution_id=ref("workflow.input.execution_id"),
+        max_bytes=MAX_BYTES,
+        tools=ref("workflow.input.tool_tasks"),
+        limited=ref("workflow.input.limited"),
+    )
+
+
+def _route(turn: int) -> Json:
+    plan = f"plan_{turn}.output.result"
+    one = t.dynamic(
+        "tool",
+        f"tool_{turn}",
+        ref(f"{plan}.calls[0].task"),
+        {
+            "args": ref(f"{plan}.calls[0].args"),
+            "call_id": ref(f"{plan}.calls[0].id"),
+            "step": ref(f"{plan}.step"),
+            "execution_id": ref("workflow.input.execution_id"),
+            "max_bytes": ref(f"{plan}.max_bytes"),
+        },
+        # Without it Conductor gives a DYNAMIC task a definition that knows no lease and no retries (3.32.3, tried).
+        {"name": "tool", "ownerApp": OWNER, **LEASE},
+    )
+    many = [
+        t.dynamic_fork("fork", f"fork_{turn}", ref(f"{plan}.fork"), ref(f"{plan}.fork_inputs")),
+        t.join("join", f"join_{turn}"),
+    ]
+    end = {
+        "result": ref(f"llm_{turn}.output.result"),
+        "finish_reason": ref(f"{plan}.finish_reason"),
+        "steps": ref(f"{plan}.step"),
+        "usage": ref(f"{plan}.usage"),
+    }
+    finish = t.terminate("finish", f"finish_{turn}", "COMPLETED", end)
+    return t.switch("route", f"route_{turn}", ref(f"{plan}.mode"), {"done": [finish], "one": [one], "many": many})
+
+
+def _exchange(agent: Agent, turn: int) -> Json:
+    before = "open" if turn == 1 else f"exchange_{turn - 1}"
+    return t.jq(
+        "exchange",
+        f"exchange_{turn}",
+        "What this turn adds to the transcript: the calls and their results.",
+        ref("workflow.input.programs.exchange"),
+        calls=ref(f"plan_{turn}.output.result.calls"),
+        ref=f"tool_{turn}",
+        mode=ref(f"plan_{turn}.output.result.mode"),
+        one=ref(f"tool_{turn}.output"),
+        reason=ref(f"tool_{turn}.reasonForIncompletion"),
+        many=ref(f"join_{turn}.output"),
+        base=ref("open.output.result.base"),
+        size=ref(f"{before}.output.result.size"),
+        max_chars=agent.context.max_chars,
+        most=MAX_TRANSCRIPT,
+        most_passed_on=MAX_PASSED_ON,
+    )
+
+
+def _room(turn: int) -> Json:
+    """End the segment when its transcript is over budget: the next one begins with trimming it."""
+    trim = t.terminate("trim", f"trim_{turn}", "COMPLETED", _passed_on(turn))
+    return t.switch("full", f"full_{turn}", ref(f"exchange_{turn}.output.result.full"), {"true": [trim]})

@@ -1,0 +1,59 @@
+"""What Conductor and the model are told of a tool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentspan.agent import Agent
+from agentspan.compiler._names import OWNER, tool_task_name
+from agentspan.compiler._tasks import Json, literal
+from agentspan.tool import Tool
+
+MAX_DEATHS = 10
+"""How often a call is handed to another worker after its worker died: Conductor's own limit."""
+
+RESPONSE_TIMEOUT = 5
+"""Seconds without a heartbeat after which a worker counts as dead; see docs/decisions/0005-worker.md."""
+
+LEASE: Json = {
+    "retryCount": MAX_DEATHS,
+    "retryLogic": "FIXED",
+    "retryDelaySeconds": 0,
+    "timeoutSeconds": 0,
+    "timeoutPolicy": "RETRY",
+    "responseTimeoutSeconds": RESPONSE_TIMEOUT,
+}
+"""Conductor's own retries cover the deaths of workers, at once."""
+
+
+def tool_definition(agent: Agent, tool: Tool[..., Any]) -> Json:
+    """The task definition of a tool.
+
+    Conductor's own retries cover the deaths of workers, at once; how often and when a tool that
+    raised runs again is decided by the worker host, which knows the tool's policy.
+    """
+    definition: Json = {
+        "name": tool_task_name(agent.name, tool.name),
+        "description": tool.description,
+        "ownerApp": OWNER,
+        "ownerEmail": f"{OWNER}@localhost.localdomain",
+        **LEASE,
+        "inputKeys": ["args", "call_id", "execution_id", "max_bytes", "step"],
+        "outputKeys": ["result", "error"],
+    }
+    if tool.concurrency is not None:
+        definition["concurrentExecLimit"] = tool.concurrency
+    if tool.rate_limit is not None:
+        definition["rateLimitPerFrequency"] = tool.rate_limit.calls
+        definition["rateLimitFrequencyInSeconds"] = tool.rate_limit.per_seconds
+    return definition
+
+
+def tool_spec(tool: Tool[..., Any]) -> Json:
+    return {
+        "name": tool.name,
+        "type": "SIMPLE",
+        "description": literal(tool.description),
+        "inputSchema": literal(dict(tool.parameters)),
+        "selfDescribing": True,
+    }

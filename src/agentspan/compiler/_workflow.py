@@ -1,0 +1,51 @@
+"""What every workflow of an agent has in common, and the task each begins with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentspan.agent import Agent
+from agentspan.compiler import _tasks as t
+from agentspan.compiler._names import OWNER
+from agentspan.compiler._tasks import Json, literal, ref
+
+MAX_TRANSCRIPT = 5_200_000
+"""Bytes a segment may begin with: the task that opens it stores them twice, and no task may exceed 10 MiB."""
+
+
+def workflow(agent: Agent, name: str, description: str, tasks: list[Json], **fields: Any) -> Json:
+    return {
+        "name": name,
+        "description": description,
+        "version": 1,
+        "schemaVersion": 2,
+        "ownerApp": OWNER,
+        "ownerEmail": f"{OWNER}@localhost.localdomain",
+        "restartable": True,
+        "timeoutSeconds": 0,
+        "timeoutPolicy": "ALERT_ONLY",
+        "metadata": {"agent": agent.name, "model": agent.model, "max_turns": agent.max_turns},
+        "tasks": tasks,
+        **fields,
+    }
+
+
+def time_limit(agent: Agent) -> Json:
+    if agent.timeout is None:
+        return {}
+    return {"timeoutSeconds": max(1, round(agent.timeout)), "timeoutPolicy": "TIME_OUT_WF"}
+
+
+def open_task(agent: Agent, description: str) -> Json:
+    return t.jq(
+        "open",
+        "open",
+        description,
+        literal(t.program("open")),
+        transcript=ref("workflow.input.transcript"),
+        history=ref("workflow.input.messages"),
+        prompt=ref("workflow.input.prompt"),
+        max_chars=agent.context.max_chars,
+        keep_chars=agent.context.kept,
+        most=MAX_TRANSCRIPT,
+    )

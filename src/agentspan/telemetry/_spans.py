@@ -1,0 +1,258 @@
+"""The spans of a stored execution, as values: names and attributes by OpenTelemetry's GenAI conventions.
+
+The server makes the model calls, and a worker that was killed tells nobody. So these spans are read from what
+Conductor stored, after the fact. Their ids are derived from Conductor's, so two readers write the same span.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agentspan.compiler import SEGMENT, tool_of_task, turn_of
+from agentspan.failure import reason_text
+from agentspan.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.result import Usage, answer_text, finish_reason
+
+Attributes = dict[str, Any]
+
+OPERATION = "gen_ai.operation.name"
+AGENT = "gen_ai.agent.name"
+EXECUTION = "agentspan.execution_id"
+STEP = "agentspan.step"
+ATTEMPT = "agentspan.attempt"
+WORKER = "agentspan.worker_id"
+
+_PROVIDERS = {
+    "google_gemini": "gcp.gemini",
+    "vertex_ai": "gcp.vertex_ai",
+    "azure_openai": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "mistral": "mistral_ai",
+    "Grok": "x_ai",
+}
+"""Conductor's names that are not those of the conventions."""
+
+_REQUEST = {
+    "maxTokens": "gen_ai.request.max_tokens",
+    "temperature": "gen_ai.request.temperature",
+    "topP": "gen_ai.request.top_p",
+    "topK": "gen_ai.request.top_k",
+    "frequencyPenalty": "gen_ai.request.frequency_penalty",
+    "presencePenalty": "gen_ai.request.presence_penalty",
+    "stopWords": "gen_ai.request.stop_sequences",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSpan:
+    """A span that is over.
+
+    Attributes:
+        key: What its id is derived from.
+        name: What traces show.
+        kind: Whether it stands for a request to a service (`client`) or for work of the agent's own.
+        start: Milliseconds since 1970.
+        end: Milliseconds since 1970.
+        attributes: What is known about it.
+        error_type: Kind of the failure; None when it went well.
+        error: What went wrong, without content.
+    """
+
+    key: str
+    name: str
+    kind: Literal["client", "internal"]
+    start: int
+    end: int
+    attributes: Attributes
+    error_type: str | None = None
+    error: str | None = None
+
+
+def attempt_key(task: TaskRecord) -> str:
+    """What the id of one attempt of a tool call is derived from: a task may be tried several times."""
+    return f"{task.task_id}/{len(task.output_data.get('failures', []))}"
+
+
+def invoke_agent(run: WorkflowRecord, *, content: bool) -> StoredSpan:
+    """The span of a whole run; of one that was retried, that of what came after the retry."""
+    metadata = run.workflow_definition["metadata"]
+    provider, _, model = metadata["model"].partition("/")
+    usage = Usage.of(run.output.get("usage"))
+    attributes: Attributes = {
+        OPERATION: "invoke_agent",
+        AGENT: metadata["agent"],
+        EXECUTION: run.workflow_id,
+        "gen_ai.provider.name": _PROVIDERS.get(provider, provider),
+        "gen_ai.request.model": model,
+        "gen_ai.usage.input_tokens": usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": usage.completion_tokens,
+        "agentspan.status": run.status,
+        "agentspan.steps": int(run.output.get("steps") or 0),
+    }
+    if content:
+        attributes["gen_ai.input.messages"] = _messages("user", _text(run.input.get("prompt")))
+        attributes["gen_ai.output.messages"] = _messages("assistant", _text(run.output.get("result")))
+    retried = run.last_retried_time
+    well = run.status == "COMPLETED"
+    return StoredSpan(
+        key=f"{run.workflow_id}/{retried}" if retried else run.workflow_id,
+        name=f"invoke_agent {metadata['agent']}",
+        kind="internal",
+        start=retried or run.start_time or run.create_time,
+        end=run.end_time,
+        attributes=attributes,
+        error_type=None if well else run.status,
+        error=None if well else reason_text(run.reason_for_incompletion or run.status),
+    )
+
+
+def model_calls(segment: WorkflowRecord, *, content: bool) -> Iterator[StoredSpan]:
+    """One span for each attempt of a model call that is over."""
+    attempts: dict[int, int] = {}
+    for task in segment.tasks:
+        place = turn_of(task.reference_task_name)
+        if place is None or place[0] != "llm":
+            continue
+        turn = place[1]
+        attempts[turn] = attempts.get(turn, 0) + 1
+        if task.status not in PENDING and task.start_time:
+            yield _chat(segment, task, _step(segment, turn), attempts[turn], content)
+
+
+def _chat(segment: WorkflowRecord, task: TaskRecord, step: int, attempt: int, content: bool) -> StoredSpan:
+    given, got = task.input_data, task.output_data
+    provider, model = str(given.get("llmProvider")), str(given.get("model"))
+    attributes: Attributes = {
+        OPERATION: "chat",
+        AGENT: segment.workflow_definition["metadata"]["agent"],
+        EXECUTION: execution_id(segment),
+        STEP: step,
+        ATTEMPT: attempt,
+        "gen_ai.provider.name": _PROVIDERS.get(provider, provider),
+        "gen_ai.request.model": model,
+        **{name: given[key] for key, name in _REQUEST.items() if given.get(key) is not None},
+    }
+    well = task.status == "COMPLETED"
+    if well:
+        attributes |= {
+            "gen_ai.response.finish_reasons": [finish_reason(got.get("finishReason"))],
+            "gen_ai.usage.input_tokens": int(got.get("promptTokens") or 0),
+            "gen_ai.usage.output_tokens": int(got.get("completionTokens") or 0),
+        }
+        if got.get("responseId"):
+            attributes["gen_ai.response.id"] = str(got["responseId"])
+        if content:
+            attributes["gen_ai.output.messages"] = _reply(got)
+    return StoredSpan(
+        key=task.task_id,
+        name=f"chat {model}",
+        kind="client",
+        start=task.start_time,
+        end=task.end_time or task.update_time,
+        attributes=attributes,
+        error_type=None if well else task.status,
+        error=None if well else reason_text(task.reason_for_incompletion or task.status),
+    )
+
+
+def dead_attempts(segment: WorkflowRecord) -> Iterator[StoredSpan]:
+    """One span for each attempt of a tool call whose worker died, or was cut off."""
+    for task in segment.tasks:
+        if _kind(task) != "tool" or task.status != "TIMED_OUT" or not task.start_time:
+            continue
+        tool = tool_of_task(task.task_def_name)
+        failures = task.output_data.get("failures", [])
+        yield StoredSpan(
+            key=attempt_key(task),
+            name=f"execute_tool {tool}",
+            kind="internal",
+            start=task.start_time,
+            end=task.end_time or task.update_time,
+            attributes={
+                **tool_attributes(segment.workflow_definition["metadata"]["agent"], tool, task.input_data),
+                ATTEMPT: task.retry_count + 1 + len(failures),
+                WORKER: task.worker_id or "",
+            },
+            error_type="worker_lost",
+            error=f"No heartbeat of its worker {task.worker_id}.",
+        )
+
+
+def tool_attributes(agent: str, tool: str, task_input: Mapping[str, Any]) -> Attributes:
+    """What is known of a tool call from the beginning."""
+    return {
+        OPERATION: "execute_tool",
+        AGENT: agent,
+        "gen_ai.tool.name": tool,
+        "gen_ai.tool.type": "function",
+        "gen_ai.tool.call.id": str(task_input.get("call_id")),
+        EXECUTION: str(task_input.get("execution_id")),
+        STEP: int(task_input.get("step") or 0),
+    }
+
+
+def arguments_of(task_input: Mapping[str, Any]) -> Attributes:
+    """The content that a tool call begins with."""
+    return {"gen_ai.tool.call.arguments": _json(task_input.get("args") or {})}
+
+
+def result_of(output: Mapping[str, Any]) -> Attributes:
+    """The content that a tool call ends with."""
+    return {"gen_ai.tool.call.result": _json(output["result"])} if "result" in output else {}
+
+
+def newest_segment_id(run: WorkflowRecord) -> str | None:
+    """The segment that a run is in, or ended in; for an agent without tools the run itself."""
+    if not any(task.get("type") == "DO_WHILE" for task in run.workflow_definition.get("tasks", [])):
+        return run.workflow_id
+    segments = [task.sub_workflow_id for task in run.tasks if task.reference_task_name.startswith(f"{SEGMENT}__")]
+    found = [segment for segment in segments if segment]
+    return found[-1] if found else None
+
+
+def last_worker(segment: WorkflowRecord) -> str | None:
+    """The worker that served the segment's last tool call."""
+    workers = [task.worker_id for task in segment.tasks if _kind(task) == "tool" and task.worker_id]
+    return workers[-1] if workers else None
+
+
+def execution_id(segment: WorkflowRecord) -> str:
+    """The run that a segment belongs to; of an agent without tools the run itself."""
+    return str(segment.input.get("execution_id") or segment.workflow_id)
+
+
+def _kind(task: TaskRecord) -> str | None:
+    place = turn_of(task.reference_task_name)
+    return None if place is None else place[0]
+
+
+def _step(segment: WorkflowRecord, turn: int) -> int:
+    return int(segment.input.get("steps") or 0) + turn
+
+
+def _reply(output: Mapping[str, Any]) -> str:
+    calls = [
+        {
+            "type": "tool_call",
+            "id": call.get("taskReferenceName"),
+            "name": call.get("name"),
+            "arguments": {key: value for key, value in (call.get("inputParameters") or {}).items() if key != "method"},
+        }
+        for call in output.get("toolCalls") or []
+    ]
+    return _messages("assistant", *(calls or [_text(output.get("result"))]))
+
+
+def _text(value: Any) -> Attributes:
+    return {"type": "text", "content": answer_text(value)}
+
+
+def _messages(role: str, *parts: Attributes) -> str:
+    return _json([{"role": role, "parts": list(parts)}])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
