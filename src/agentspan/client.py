@@ -149,6 +149,10 @@ class Conductor:
         """Create or replace a task definition."""
         self.call("POST", "/metadata/taskdefs", body=[definition])
 
+    def task_definitions(self) -> list[Json]:
+        """All registered task definitions."""
+        return list(self.call("GET", "/metadata/taskdefs") or [])
+
     # ---- executions ---------------------------------------------------------------------------------
 
     def start_workflow(self, name: str, version: int, inputs: Json, correlation_id: str | None = None) -> str:
@@ -224,6 +228,10 @@ class Conductor:
         """End an execution."""
         self.call("DELETE", f"/workflow/{_segment(execution_id)}", [("reason", reason)])
 
+    def remove(self, execution_id: str) -> None:
+        """Delete an execution, whatever its state, with its tasks and its row in the index."""
+        self.call("DELETE", f"/workflow/{_segment(execution_id)}/remove", [("archiveWorkflow", False)])
+
     # ---- tasks ----------------------------------------------------------------------------------------
 
     def poll(self, task_name: str, worker_id: str, count: int) -> list[TaskRecord]:
@@ -238,6 +246,11 @@ class Conductor:
     def log_task(self, task_id: str, message: str) -> None:
         """Add a line to a task's log."""
         self.call("POST", f"/tasks/{_segment(task_id)}/log", body=message)
+
+    def task_log(self, task_id: str) -> list[str]:
+        """The lines of a task's log, oldest first."""
+        found = self.call("GET", f"/tasks/{_segment(task_id)}/log") or []
+        return [_logged(str(line["log"])) for line in sorted(found, key=lambda line: line.get("createdTime", 0))]
 
     def update_task(self, result: Json) -> None:
         """Report on a task that was polled."""
@@ -258,6 +271,10 @@ class Conductor:
     def polls(self, task_name: str) -> list[PollRecord]:
         """Who polled a queue, and when last."""
         return _POLLS.validate_python(self.call("GET", "/tasks/queue/polldata", [("taskType", task_name)]) or [])
+
+    def all_polls(self) -> list[PollRecord]:
+        """Who polled each queue last, and when; the server remembers one worker for a queue."""
+        return _POLLS.validate_python(self.call("GET", "/tasks/queue/polldata/all") or [])
 
     # ---- health ---------------------------------------------------------------------------------------
 
@@ -325,6 +342,14 @@ def _http_client(settings: Settings) -> Nodes:
 
 def _segment(value: str) -> str:
     return quote(value, safe="")
+
+
+def _logged(stored: str) -> str:
+    """A line of a log as it was sent: the server stores it with JSON's escapes, without its quotes (3.32.3, tried)."""
+    try:
+        return str(json.loads(f'"{stored}"'))
+    except ValueError:  # another client's, sent as plain text
+        return stored
 
 
 def _text(value: Any) -> str:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
+
+import platformdirs
 
 from agentspan.errors import ConfigError
 
 DEFAULT_SERVER_URL = "http://127.0.0.1:6767"
+
+SourceKind = Literal["argument", "configure", "environment", "profile", "file", "default"]
 
 # Conductor's own names are honoured, since we are its client; ours win.
 _ENVIRONMENT = {
     "server_url": ("AGENTSPAN_SERVER_URL", "CONDUCTOR_SERVER_URL"),
     "auth_key": ("AGENTSPAN_AUTH_KEY", "CONDUCTOR_AUTH_KEY"),
     "auth_secret": ("AGENTSPAN_AUTH_SECRET", "CONDUCTOR_AUTH_SECRET"),
+    "request_timeout": ("AGENTSPAN_REQUEST_TIMEOUT",),
+    "progress": ("AGENTSPAN_PROGRESS",),
     "ca_file": ("AGENTSPAN_CA_FILE",),
     "health_file": ("AGENTSPAN_HEALTH_FILE",),
 }
+PROFILE_VARIABLE = "AGENTSPAN_PROFILE"
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Settings:
         auth_secret: The key's secret; never shown.
         ca_file: PEM file of a certificate authority to trust, besides those that the system trusts.
         request_timeout: Seconds to wait for one answer of the server.
+        progress: Whether `run()` shows on stderr, when that is a terminal, what it waits for.
         health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
     """
 
@@ -43,9 +54,11 @@ class Settings:
     auth_secret: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     request_timeout: float = 30.0
+    progress: bool = True
     health_file: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_types()
         for url in self.base_urls:
             _check_address(url)
         if (self.auth_key is None) != (self.auth_secret is None):
@@ -53,6 +66,17 @@ class Settings:
                 "auth_key and auth_secret go together; one of them is missing.",
                 hint="Set both AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET, or neither.",
             )
+
+    def _check_types(self) -> None:
+        for name in ("server_url", "auth_key", "auth_secret", "ca_file", "health_file"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and not (value is None and name != "server_url"):
+                raise ConfigError(f"{name} must be a text, not a {type(value).__name__}.")
+        timeout = self.request_timeout
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+            raise ConfigError(f"request_timeout must be a number of seconds above 0, not {timeout!r}.")
+        if not isinstance(self.progress, bool):
+            raise ConfigError(f"progress must be true or false, not {self.progress!r}.")
 
     @property
     def api_url(self) -> str:
@@ -116,35 +140,113 @@ def configure(**values: Any) -> None:
     load_settings()
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """Settings from, in this order: arguments, `configure()`, environment, project file, defaults.
+@dataclass(frozen=True)
+class Setting:
+    """One setting, and where it comes from.
+
+    Attributes:
+        name: A field of `Settings`.
+        value: What holds.
+        source: What kind of place it was found in.
+        place: The place itself: a variable, a file.
+    """
+
+    name: str
+    value: Any
+    source: SourceKind
+    place: str = ""
+
+
+def load_settings(*, profile: str | None = None, **overrides: Any) -> Settings:
+    """Settings from, in this order: arguments, `configure()`, environment, profile, project file, defaults.
+
+    Args:
+        profile: The profile of the user's file to use; without it, the one that AGENTSPAN_PROFILE names, or none.
+        **overrides: Fields of `Settings`; None leaves one to the other places.
 
     Raises:
-        ConfigError: A value makes no sense; the message names it.
+        ConfigError: A value makes no sense, or there is no such profile; the message names it.
+    """
+    return Settings(**{setting.name: setting.value for setting in resolve(profile=profile, **overrides)})
+
+
+def resolve(*, profile: str | None = None, **overrides: Any) -> list[Setting]:
+    """Each setting with the place it comes from; see `load_settings`.
+
+    Raises:
+        ConfigError: There is no such profile, or a file cannot be read.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
-    return replace(Settings(), **{**_from_project(), **_from_environment(), **_configured, **given})
+    _refuse_unknown(given, "arguments")
+    found = [Setting(item.name, item.default, "default") for item in fields(Settings)]
+    found += _from_project()
+    found += _from_profile(profile)
+    found += _from_environment()
+    found += [Setting(name, value, "configure", "configure()") for name, value in _configured.items()]
+    found += [Setting(name, value, "argument") for name, value in given.items()]
+    return list({setting.name: setting for setting in found}.values())  # the last place wins
 
 
-def _from_environment() -> dict[str, Any]:
-    found = {}
+def user_file() -> Path:
+    """The user's own file, which holds the profiles."""
+    return platformdirs.user_config_path("agentspan") / "config.toml"
+
+
+def _from_environment() -> Iterator[Setting]:
     for name, variables in _ENVIRONMENT.items():
-        value = next((os.environ[v] for v in variables if os.environ.get(v)), None)
-        if value is not None:
-            found[name] = value
-    return found
+        variable = next((each for each in variables if os.environ.get(each)), None)
+        if variable is not None:
+            yield Setting(name, _parsed(name, os.environ[variable], variable), "environment", variable)
 
 
-def _from_project() -> dict[str, Any]:
+def _parsed(name: str, text: str, variable: str) -> Any:
+    try:
+        if name == "request_timeout":
+            return float(text)
+        return _WORDS[text.lower()] if name == "progress" else text
+    except (KeyError, ValueError):
+        wanted = "a number of seconds" if name == "request_timeout" else "1 or 0"
+        raise ConfigError(f"{variable}={text!r}: {name} must be {wanted}.") from None
+
+
+def _from_profile(name: str | None) -> Iterator[Setting]:
+    chosen = name or os.environ.get(PROFILE_VARIABLE)
+    if not chosen:
+        return
+    path = user_file()
+    profiles = _table(path, "profiles") if path.is_file() else {}
+    values = profiles.get(chosen)
+    if not isinstance(values, dict):
+        known = f"It has {', '.join(sorted(profiles))}." if profiles else "Write them there as [profiles.NAME]."
+        raise ConfigError(f"There is no profile {chosen!r} in {path}.", hint=known)
+    place = f"[profiles.{chosen}] in {path}"
+    _refuse_unknown(values, place)
+    yield from (Setting(key, value, "profile", place) for key, value in values.items())
+
+
+def _from_project() -> Iterator[Setting]:
     path = Path("pyproject.toml")
     if not path.is_file():
-        return {}
+        return
+    place = f"[tool.agentspan] in {path.absolute()}"
+    values = _table(path, "tool", "agentspan")
+    _refuse_unknown(values, place)
+    yield from (Setting(key, value, "file", place) for key, value in values.items())
+
+
+def _table(path: Path, *names: str) -> dict[str, Any]:
+    """A table of a TOML file; empty where it is not there."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("agentspan", {})
-    except tomllib.TOMLDecodeError as error:
+        found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path.absolute()} is not valid TOML: {error}") from error
-    _refuse_unknown(table, f"[tool.agentspan] in {path.absolute()}")
-    return dict(table)
+    except OSError as error:
+        raise ConfigError(f"{path.absolute()} cannot be read: {error.strerror}") from error
+    for name in names:
+        found = found.get(name, {}) if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path.absolute()}: {'.'.join(names)} is not a table.")
+    return found
 
 
 def _refuse_unknown(values: dict[str, Any], where: str) -> None:

@@ -51,6 +51,10 @@ class Event:
     error: str | None = None
     attempt: int | None = None
 
+    def __repr__(self) -> str:
+        about = f" {self.tool_name}" if self.tool_name else ""
+        return f"<Event {self.seq} {self.type}{about} in step {self.step}>"
+
     def to_json(self) -> dict[str, Any]:
         """The event as JSON-able values, without the fields that do not apply."""
         shown = {key: value for key, value in self.__dict__.items() if value is not None}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from agentspan._html import timeline_html
 from agentspan.errors import (
     Conflict,
     ExecutionError,
@@ -22,8 +24,9 @@ from agentspan.events import Event
 from agentspan.failure import model_failure, reason_text
 from agentspan.history import History
 from agentspan.records import WorkflowRecord
-from agentspan.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, answer_text, finish_reason
 from agentspan.telemetry.traces import TRACES
+from agentspan.timeline import Step
 from agentspan.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -60,6 +63,20 @@ class AgentHandle:
     def __repr__(self) -> str:
         return f"AgentHandle(execution_id={self.execution_id!r})"
 
+    def _repr_html_(self) -> str:
+        try:
+            status, steps = self.get_status(), self.steps(STEPS_IN_HTML)
+        except ServerError as error:
+            return timeline_html(repr(self), {"error": str(error)}, [])
+        facts = {
+            "agent": status.agent,
+            "step": f"{status.step} / {status.max_steps}",
+            "doing": (not status.is_complete and status.current_task) or "",
+            "error": status.error or "",
+            "answer": status.output or "",
+        }
+        return timeline_html(f"{self.execution_id} {status.status}", facts, steps)
+
     def get_status(self) -> AgentStatus:
         """What the run is doing now.
 
@@ -67,6 +84,17 @@ class AgentHandle:
             NotFound: The server has no such run.
         """
         return self._history.status()
+
+    def steps(self, last: int | None = None) -> list[Step]:
+        """What happened in each step so far: model call, tool calls, their attempts, durations and tokens.
+
+        Args:
+            last: Only this many of the newest steps, which is quicker for a long run.
+
+        Raises:
+            NotFound: The server has no such run.
+        """
+        return self._history.steps(last)
 
     def pause(self) -> None:
         """Stop at the next task; what runs now finishes. `resume()` goes on.
@@ -158,12 +186,12 @@ class AgentHandle:
             ExecutionTimedOut: It met the agent's own time limit.
             WaitTimeout: `timeout` is over and the run is not.
         """
-        wait = _Wait(self, timeout)
+        wait = Waiting(self, timeout)
         while True:
             run = wait.reading(lambda: self.runtime.client.workflow(self.execution_id, tasks=False))
             if run.ended:
                 TRACES.ended(self.runtime.client, self.execution_id)
-                return result_of(run)
+                return replace(result_of(run), read_steps=self.steps)
             wait.pause(moved=False)
 
 
@@ -173,14 +201,17 @@ class EventStream:
     Reading starts when iteration does; `get_result()` reads what is left and returns the result.
     """
 
-    def __init__(self, handle: AgentHandle, from_: int, timeout: float | None) -> None:
+    def __init__(
+        self, handle: AgentHandle, from_: int, timeout: float | None, on_away: Callable[[], None] = lambda: None
+    ) -> None:
         self.handle = handle
         self.cursor = from_
         self._timeout = timeout
+        self._on_away = on_away
 
     def __iter__(self) -> Iterator[Event]:
         history = self.handle._history
-        wait = _Wait(self.handle, self._timeout)
+        wait = Waiting(self.handle, self._timeout, self._on_away)
         while True:
             run = wait.reading(history.look)
             fresh = history.events(run, after=self.cursor)
@@ -197,15 +228,17 @@ class EventStream:
         return self.handle.result(self._timeout)
 
 
-class _Wait:
+class Waiting:
     """Waiting for a run: pauses that get longer while nothing happens, a deadline, and the watchdog.
 
-    A server that goes away is waited for; one that this runtime has never reached is an error.
+    A server that goes away is waited for, and `on_away` is called each time it does not answer; one that this runtime
+    has never reached is an error.
     """
 
-    def __init__(self, handle: AgentHandle, timeout: float | None) -> None:
+    def __init__(self, handle: AgentHandle, timeout: float | None, on_away: Callable[[], None] = lambda: None) -> None:
         self._execution_id = handle.execution_id
         self._timeout = timeout
+        self._on_away = on_away
         self._start = time.monotonic()
         self._seconds = FIRST_LOOK
         self._took = 0.0
@@ -223,6 +256,7 @@ class _Wait:
             except ServerUnreachable:
                 if not self._client.reached:
                     raise
+                self._on_away()
                 self._watchdog.hurry()
                 self.pause(moved=False)
             else:

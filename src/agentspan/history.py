@@ -15,6 +15,8 @@ from agentspan.failure import reason_text
 from agentspan.projection import WAITING_AFTER, Draft, mismatch_of, segment_drafts
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.result import ENDED, AgentStatus, MissingWorker, Usage, answer_text
+from agentspan.timeline import Step
+from agentspan.turns import steps_of
 
 POLLED_LATELY = 20.0
 """Seconds since the last poll after which a queue counts as served by nobody."""
@@ -149,6 +151,29 @@ class History:
             drafts.append(end)
         numbered = islice(enumerate(drafts, 1), after, None)
         return [draft.numbered(self.execution_id, seq) for seq, draft in numbered]
+
+    def steps(self, last: int | None = None) -> list[Step]:
+        """The run's steps, in order; no more segments are read than the `last` ones need."""
+        found: list[Step] = []
+        current = self._newest_id() if _loops(self.run()) else self.execution_id
+        while current is not None and (last is None or len(found) < last):
+            segment = self._client.workflow(current)
+            found[:0] = steps_of(segment)
+            current = segment.input.get("previous")
+        return found if last is None else found[max(0, len(found) - last) :]
+
+    def segment_ids(self, run: WorkflowRecord) -> list[str]:
+        """Ids of all segments there are, oldest first: each one names the one before it."""
+        found: list[str] = []
+        current = self._newest_id() if _loops(run) else None
+        while current is not None:
+            try:
+                segment = self._client.workflow(current, tasks=False)
+            except NotFound:  # somebody is deleting the run, oldest segments first
+                break
+            found.append(current)
+            current = segment.input.get("previous")
+        return found[::-1]
 
     def status(self) -> AgentStatus:
         """What the run is doing now."""

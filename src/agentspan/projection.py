@@ -17,6 +17,9 @@ from agentspan.events import Event, EventType
 from agentspan.failure import reason_text
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
 
+Turn = dict[str, dict[int, list[TaskRecord]]]
+"""One turn's tasks: kind, number of the call, attempts."""
+
 WAITING_AFTER = 5.0
 """Seconds a tool call may wait for a worker before that becomes an event."""
 
@@ -55,7 +58,7 @@ def segment_drafts(segment: WorkflowRecord, now: int) -> Iterator[Draft]:
         segment: The stored execution, with its tasks.
         now: Milliseconds since 1970: a call nobody has taken by now counts as waiting.
     """
-    turns = _by_turn(segment.tasks)
+    turns = by_turn(segment.tasks)
     before = int(segment.input.get("steps") or 0)
     for turn in range(1, TURNS_PER_SEGMENT + 1):
         tasks = turns.get(turn, {})
@@ -73,8 +76,9 @@ def segment_drafts(segment: WorkflowRecord, now: int) -> Iterator[Draft]:
             return
 
 
-def _by_turn(tasks: Iterable[TaskRecord]) -> dict[int, dict[str, dict[int, list[TaskRecord]]]]:
-    turns: dict[int, dict[str, dict[int, list[TaskRecord]]]] = {}
+def by_turn(tasks: Iterable[TaskRecord]) -> dict[int, Turn]:
+    """A segment's tasks by turn, kind (`llm`, `plan`, `tool`, …) and call; attempts oldest first."""
+    turns: dict[int, Turn] = {}
     for task in tasks:
         place = turn_of(task.reference_task_name)
         if place is not None:
@@ -121,7 +125,7 @@ def _model_retries(segment: WorkflowRecord) -> int:
 def _call_drafts(
     planned: dict[str, Any],
     plan: TaskRecord,
-    tasks: dict[str, dict[int, list[TaskRecord]]],
+    tasks: Turn,
     step: int,
     now: int,
 ) -> Generator[Draft, None, bool]:
@@ -147,7 +151,7 @@ def _call_drafts(
         if not attempts or attempts[-1].status in PENDING or attempts[-1].status == "CANCELED":
             return False
         last = attempts[-1]
-        yield _result_draft(call, step, last.end_time, _output_of(last))
+        yield _result_draft(call, step, last.end_time, output_of(last))
     return True
 
 
@@ -167,13 +171,14 @@ def _attempt_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int)
     if task.retried and task.status != "CANCELED":
         details = {
             **_who(call),
-            "error": _death(task),
+            "error": death(task),
             "attempt": task.retry_count + 1,
         }
         yield Draft(type="tool_retry", step=step, at=task.end_time, details=details)
 
 
-def _death(task: TaskRecord) -> str:
+def death(task: TaskRecord) -> str:
+    """Why an attempt ended that reported nothing."""
     reason = task.reason_for_incompletion or ""
     if task.status == "TIMED_OUT" and reason.startswith("responseTimeout"):
         return f"Its worker {task.worker_id} died: no heartbeat for {RESPONSE_TIMEOUT} s."
@@ -223,7 +228,8 @@ def _mismatch_drafts(task: TaskRecord, call: dict[str, Any], step: int) -> Itera
         yield Draft(type="resumed", step=step, at=found.until, details=_who(call))
 
 
-def _output_of(task: TaskRecord) -> dict[str, Any]:
+def output_of(task: TaskRecord) -> dict[str, Any]:
+    """What the model is told of a finished call: `result` or `error`."""
     if "result" in task.output_data or "error" in task.output_data:
         return task.output_data
     return {"error": task.reason_for_incompletion or f"The task ended as {task.status}."}

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from agentspan._html import timeline_html
+from agentspan.errors import ServerError
+from agentspan.timeline import Step
+
 RunStatus = Literal["RUNNING", "PAUSED", "COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"]
 
 ENDED: frozenset[str] = frozenset({"COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"})
+
+
+STEPS_IN_HTML = 50
+"""The newest steps that a notebook shows of a run."""
+
+_SHOWN = 60
+"""Characters of an answer in a repr."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,10 @@ class AgentStatus:
         """It is alive and goes on by itself."""
         return self.status == "RUNNING" and not self.missing_workers
 
+    def __repr__(self) -> str:
+        doing = f" {self.current_task}" if self.current_task and not self.is_complete else ""
+        return f"<AgentStatus {self.agent} {self.status} step {self.step} / {self.max_steps}{doing}>"
+
     def to_json(self) -> dict[str, Any]:
         """The status as JSON-able values."""
         flags = {name: getattr(self, name) for name in ("is_running", "is_waiting", "is_complete")}
@@ -122,6 +137,7 @@ class AgentResult:
         finish_reason: Why the model stopped: `stop`, `length`, ….
         steps: Turns taken.
         usage: Tokens used.
+        read_steps: Reads the newest steps from the server, for a notebook; None of a result that came from elsewhere.
     """
 
     output: str
@@ -130,10 +146,34 @@ class AgentResult:
     finish_reason: str
     steps: int
     usage: Usage
+    read_steps: Callable[[int], list[Step]] | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        output = self.output if len(self.output) <= _SHOWN else f"{self.output[: _SHOWN - 1]}…"
+        return f"<AgentResult {output!r} {self.status} after {self.steps} steps, {self.usage.total_tokens} tokens>"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "answer": self.output,
+            "steps": str(self.steps),
+            "tokens": f"{self.usage.prompt_tokens:,} in, {self.usage.completion_tokens:,} out",
+        }
+        steps: list[Step] = []
+        if self.read_steps is not None:
+            try:
+                steps = self.read_steps(STEPS_IN_HTML)
+            except ServerError as error:
+                facts["timeline"] = str(error)
+        return timeline_html(f"{self.execution_id} {self.status}", facts, steps)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A connection does not travel to another process.
+        return {**self.__dict__, "read_steps": None}
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON-able values."""
-        return asdict(self)
+        values = {name: value for name, value in self.__dict__.items() if name != "read_steps"}
+        return {**values, "usage": asdict(self.usage)}
 
 
 def answer_text(value: Any) -> str:

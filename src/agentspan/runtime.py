@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from agentspan.agent import Agent
@@ -17,6 +17,7 @@ from agentspan.compiler import compile_agent
 from agentspan.config import Settings, load_settings
 from agentspan.errors import InputError
 from agentspan.handle import AgentHandle, EventStream
+from agentspan.progress import ProgressLine
 from agentspan.registry import register
 from agentspan.result import AgentResult
 from agentspan.telemetry.traces import TRACES
@@ -35,7 +36,7 @@ class AgentRuntime:
     Args:
         server_url: The server's address, with or without `/api`; default: `configure()`, then
             AGENTSPAN_SERVER_URL, then http://127.0.0.1:6767.
-        **settings: Other fields of `Settings`.
+        **settings: Other fields of `Settings`, or `profile="…"` for those of a profile of the user's file.
 
     As a context manager it stops its worker host at the end of the block: running calls finish,
     the rest is handed back. Runs themselves go on.
@@ -119,20 +120,26 @@ class AgentRuntime:
         return AgentHandle(execution_id, self)
 
     def run(self, agent: Agent, prompt: str, *, timeout: float | None = None, **options: Any) -> AgentResult:
-        """Start a run and wait for its result; see `start` and `AgentHandle.result`."""
-        return self.start(agent, prompt, **options).result(timeout)
+        """Start a run and wait for its result; see `start` and `AgentHandle.result`.
+
+        When stderr is a terminal, a line there shows what the run is doing, unless the setting `progress` is off.
+        """
+        handle = self.start(agent, prompt, **options)
+        with ProgressLine(handle) if self.settings.progress else nullcontext():
+            return handle.result(timeout)
 
     def stream(self, agent: Agent, prompt: str, **options: Any) -> EventStream:
         """Start a run and iterate over its events; see `start` and `AgentHandle.stream`."""
         return self.start(agent, prompt, **options).stream()
 
-    def serve(self, *agents: Agent, blocking: bool = True) -> None:
+    def serve(self, *agents: Agent, blocking: bool = True, drain: float = DRAIN) -> None:
         """Register the agents and serve their tools.
 
         Args:
             *agents: The agents whose tools this process implements.
             blocking: Return only after SIGTERM or Ctrl-C, when running calls have finished; else
                 serve in the background until the runtime is shut down or the process ends.
+            drain: Seconds that running calls get after SIGTERM or Ctrl-C; the rest is handed back then.
         """
         for agent in agents:
             version = self.register(agent)
@@ -141,7 +148,7 @@ class AgentRuntime:
         if blocking:
             with _until_signalled() as signalled:
                 signalled.wait()
-            self.shutdown()
+            self.shutdown(drain)
 
     def shutdown(self, timeout: float = DRAIN) -> None:
         """Stop serving: running calls get `timeout` seconds to finish, the rest is handed back."""

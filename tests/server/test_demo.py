@@ -18,7 +18,9 @@ KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 @pytest.mark.timeout(300)
 def test_the_demo_keeps_its_promise(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name not in KEYS}
-    command = [sys.executable, "-m", "agentspan", "demo", "--data-dir", str(tmp_path)]
+    environ["AGENTSPAN_DATA_DIR"] = str(tmp_path)
+    folder = tmp_path / "demo"  # beside, not in place of, the data of `agentspan server`
+    command = [sys.executable, "-m", "agentspan", "demo"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=280, check=False)
 
     assert done.returncode == 0, done.stderr
@@ -35,6 +37,7 @@ def test_the_demo_keeps_its_promise(tmp_path: Path) -> None:
     assert re.search(twice, told)
     (execution_id,) = re.findall(r"^STARTED  execution_id=(\S+)$", told, re.MULTILINE)
     assert f"agent status {execution_id}" in told
-    assert LocalServer(tmp_path).status() is None
+    assert (folder / "server.log").exists()
+    assert LocalServer(folder).status() is None
     workers = re.findall(r"Worker [AB] is process (\d+)", told)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)

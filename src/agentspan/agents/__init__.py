@@ -38,6 +38,7 @@ from agentspan.errors import (
 from agentspan.events import Event
 from agentspan.policy import RateLimit, Retry
 from agentspan.result import AgentResult, AgentStatus, MissingWorker, Usage
+from agentspan.timeline import Attempt, ModelCall, Step, ToolCall
 from agentspan.tool import Tool, ToolContext, current_tool_context, tool
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ __all__ = [
     "AgentRuntime",
     "AgentStatus",
     "AgentspanError",
+    "Attempt",
     "ConfigError",
     "Conflict",
     "ContextBudget",
@@ -65,6 +67,7 @@ __all__ = [
     "InputError",
     "LocalServerError",
     "MissingWorker",
+    "ModelCall",
     "ModelSettings",
     "NotFound",
     "OutputInvalid",
@@ -75,7 +78,9 @@ __all__ = [
     "ServerRejected",
     "ServerUnreachable",
     "Settings",
+    "Step",
     "Tool",
+    "ToolCall",
     "ToolContext",
     "ToolError",
     "ToolFailed",

@@ -12,7 +12,10 @@ from agentspan.cli._app import Root, Session
 
 NOUNS = {
     "agent": ("agentspan.cli.agent:agent_group", "Start runs of agents, watch them, read what they gave."),
+    "completion": ("agentspan.cli.completion:completion", "Print a script that completes commands in your shell."),
+    "config": ("agentspan.cli.config:config_group", "Show the settings, and where each comes from."),
     "demo": ("agentspan.cli.demo:demo", "See a run survive the death of its worker."),
+    "dev": ("agentspan.cli.dev:dev", "Run a server and a worker here, and reload the worker when a file is saved."),
     "doctor": ("agentspan.cli.doctor:doctor", "Check what this machine needs to run agents."),
     "server": ("agentspan.cli.server:server_group", "Run a Conductor server on this machine."),
     "worker": ("agentspan.cli.worker:worker_group", "Serve the tools of agents."),
@@ -31,15 +34,19 @@ Exit codes:
 \b
 Environment:
   AGENTSPAN_SERVER_URL  the server; http://127.0.0.1:6767 without it
+  AGENTSPAN_PROFILE     the profile of your own file to use
   AGENTSPAN_DEBUG       set it to see tracebacks
 """
 
 
-@click.command(cls=Root, nouns=NOUNS, epilog=EPILOG)
+@click.command(cls=Root, lazy=NOUNS, epilog=EPILOG)
 @click.option("--server", "server_url", metavar="URL", help="The Conductor server.  [env var: AGENTSPAN_SERVER_URL]")
+@click.option(
+    "--profile", metavar="NAME", help="The settings of [profiles.NAME] in your own file.  [env var: AGENTSPAN_PROFILE]"
+)
 @click.option("--debug", is_flag=True, envvar="AGENTSPAN_DEBUG", show_envvar=True, help="Show tracebacks.")
 @click.version_option(package_name="agentspan", message="agentspan %(version)s")
 @click.pass_context
-def main(context: click.Context, server_url: str | None, debug: bool) -> None:
+def main(context: click.Context, server_url: str | None, profile: str | None, debug: bool) -> None:
     """AI agents that cannot be killed: their runs live on a Conductor server, their tools in your processes."""
-    context.obj = Session(server_url=server_url, debug=debug)
+    context.obj = Session(server_url=server_url, profile=profile, debug=debug)

@@ -9,12 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
+from agentspan.cli._text import plain
 from agentspan.errors import AgentspanError
 
 if TYPE_CHECKING:
     from agentspan.agents import AgentRuntime
 
+RUN_ENDED_BADLY = 3
 INTERRUPTED = 130
 
 
@@ -24,11 +27,19 @@ class Session:
 
     Attributes:
         server_url: The server that was named; None leaves it to the settings.
+        profile: The profile that was named; None leaves it to the environment.
         debug: Whether to show tracebacks.
     """
 
     server_url: str | None = None
+    profile: str | None = None
     debug: bool = False
+
+    @property
+    def program(self) -> str:
+        """How to call `agentspan` for the same server."""
+        given = {"--server": self.server_url, "--profile": self.profile}
+        return " ".join(["agentspan", *(f"{name} {value}" for name, value in given.items() if value)])
 
     def runtime(self) -> AgentRuntime:
         """A connection to the server; nothing is sent yet. Traces go where OpenTelemetry's variables say."""
@@ -36,7 +47,7 @@ class Session:
         from agentspan.telemetry.traces import TRACES  # noqa: PLC0415
 
         TRACES.export()
-        return AgentRuntime(self.server_url)
+        return AgentRuntime(self.server_url, profile=self.profile)
 
 
 class Failure(click.ClickException):
@@ -57,36 +68,47 @@ class Failure(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print the error to stderr."""
-        click.echo(f"Error: {self.message}", err=True)
+        click.echo(f"Error: {plain(self.message)}", err=True)
         if self.hint:
-            click.echo(f"       {self.hint}", err=True)
+            click.echo(f"       {plain(self.hint)}", err=True)
 
 
-class Root(click.Group):
-    """The group of all nouns; each is imported when it is used."""
+class Lazy(click.Group):
+    """A group whose commands are imported when they are used.
 
-    def __init__(self, *args: Any, nouns: Mapping[str, tuple[str, str]], **options: Any) -> None:
+    Args:
+        lazy: Where each command is, as `module:name`, and what it does, in a line.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **options: Any) -> None:
         super().__init__(*args, **options)
-        self._nouns = dict(nouns)
-        # What click guesses from when a noun was mistyped.
-        self.commands = {name: click.Command(name, help=text) for name, (_, text) in nouns.items()}
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The nouns."""
-        return sorted(self._nouns)
+        self._lazy = dict(lazy)
+        # What click guesses from when a command was mistyped.
+        self.commands.update({name: click.Command(name, help=text) for name, (_, text) in lazy.items()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a noun."""
-        if cmd_name not in self._nouns:
-            return None
-        module, _, name = self._nouns[cmd_name][0].partition(":")
+        """Import a command."""
+        if cmd_name not in self._lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = self._lazy[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name without importing any."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=self.commands[name].get_short_help_str(200)) for name in names]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the nouns without importing them."""
+        """List the commands without importing them."""
+        rows = [(name, self.commands[name].get_short_help_str(200)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self._nouns[name][1]) for name in self.list_commands(ctx)])
+            formatter.write_dl(rows)
+
+
+class Root(Lazy):
+    """The group of all nouns."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; whatever goes wrong is told in a line, and sets the exit code."""

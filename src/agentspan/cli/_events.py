@@ -5,8 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
+
 from agentspan.agents import Event
-from agentspan.cli._output import shorten
+from agentspan.cli._output import answer, shorten
+
+
+def show_event(event: Event) -> None:
+    """Print an event, and after the last one the answer."""
+    click.echo(line_of(event))
+    if event.type == "done":
+        answer(event.output)
 
 
 def line_of(event: Event) -> str:

@@ -6,6 +6,8 @@ stdout carries the answer and nothing else; what a command says about its work g
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -14,6 +16,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from agentspan.cli._text import cut, flat, plain
+
 if TYPE_CHECKING:
     from agentspan.result import AgentStatus, MissingWorker
 
@@ -21,6 +25,10 @@ Output = Literal["text", "json", "jsonl"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _WIDTH = 100
+"""Columns of what is printed into a pipe."""
+
+# What a terminal could take for a command, or no encoding can carry; JSON has another spelling for it.
+_UNPRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def output_option(command: F) -> F:
@@ -50,17 +58,27 @@ def say(text: str) -> None:
 
 def emit(value: Mapping[str, Any], output: Output, file: IO[str] | None = None) -> None:
     """Print one object as JSON."""
-    text = _compact(value) if output == "jsonl" else json.dumps(value, indent=2, ensure_ascii=False)
-    click.echo(text, file=file)
+    click.echo(_json(value) if output == "jsonl" else _json(value, indent=2), file=file)
 
 
 def emit_all(values: Iterable[Mapping[str, Any]], output: Output) -> None:
     """Print objects: a line each as they come, or an array at the end."""
     if output == "jsonl":
         for value in values:
-            click.echo(_compact(value))
+            click.echo(_json(value))
     else:
-        click.echo(json.dumps(list(values), indent=2, ensure_ascii=False))
+        click.echo(_json(list(values), indent=2))
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def answer(text: str) -> None:
+    """Print a model's answer: as it is into a pipe or a file, without control characters on a terminal."""
+    click.echo(plain(text) if sys.stdout.isatty() else text, color=True)  # or click would take its colours out
 
 
 @contextmanager
@@ -71,14 +89,21 @@ def reserved_stdout() -> Iterator[IO[str]]:
         yield stdout
 
 
-def _compact(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def width() -> int:
+    """Columns to print in: the terminal's, or those of COLUMNS."""
+    return shutil.get_terminal_size((_WIDTH, 24)).columns
 
 
-def shorten(text: str, width: int = _WIDTH) -> str:
-    """A text on one line, cut where it gets too long."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+def shorten(text: str, columns: int = _WIDTH) -> str:
+    """A text of whatever origin on one line that a terminal takes as it is, cut where it gets too long."""
+    return cut(flat(text), columns)
+
+
+def brief(seconds: float) -> str:
+    """Seconds for people who compare: `0.31s`, `4.2s`, `4m32s`."""
+    if seconds < 1:
+        return f"{seconds:.2f}s"
+    return f"{seconds:.1f}s" if seconds < 60 else duration(seconds)
 
 
 def duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -55,17 +56,47 @@ def _beginning_with(client: Conductor, prefix: str) -> list[RunSummary]:
     return [run for run in found if run.workflow_id.startswith(prefix) and run.workflow_type in owned]
 
 
-def runs(client: Conductor, *, agent: str | None, status: str | None) -> Iterator[RunSummary]:
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which runs are wanted.
+
+    Attributes:
+        agent: Only those of this agent.
+        statuses: Only those in one of these states; empty for all.
+        since: Only those that began at this moment or later.
+        before: Only those that began earlier.
+    """
+
+    agent: str | None = None
+    statuses: tuple[str, ...] = ()
+    since: datetime | None = None
+    before: datetime | None = None
+
+    def query(self) -> str:
+        """The filter as the server's index reads it."""
+        parts = ['parentWorkflowId=""']
+        if self.agent:
+            parts.append(f'workflowType="{self.agent}"')
+        if self.statuses:
+            parts.append(f"status IN ({','.join(self.statuses)})")
+        if self.since:
+            parts.append(f"startTime>{_milliseconds(self.since) - 1}")
+        if self.before:
+            parts.append(f"startTime<{_milliseconds(self.before)}")
+        return " AND ".join(parts)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def runs(client: Conductor, wanted: Filter) -> Iterator[RunSummary]:
     """Runs of agents, newest first: neither their segments, nor what other programs run on the server."""
-    query = ['parentWorkflowId=""']
-    if agent:
-        query.append(f'workflowType="{agent}"')
-    if status:
-        query.append(f'status="{status}"')
+    query = wanted.query()
     owned = _Owned(client)
     start = 0
     while True:
-        page = client.search(" AND ".join(query), start=start, size=_PAGE)
+        page = client.search(query, start=start, size=_PAGE)
         yield from (run for run in page if run.workflow_type in owned)
         start += len(page)
         if len(page) < _PAGE:

@@ -12,12 +12,15 @@ import click
 
 from agentspan.agents import Agent, ExecutionError, compile_agent
 from agentspan.cli import _runs
-from agentspan.cli._app import INTERRUPTED, Session
-from agentspan.cli._events import line_of
+from agentspan.cli._agent import agent_id, agent_name, handle_of
+from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Lazy, Session
+from agentspan.cli._events import line_of, show_event
 from agentspan.cli._load import load_agent
 from agentspan.cli._logs import show_logs
+from agentspan.cli._moment import Moment
 from agentspan.cli._output import (
     Output,
+    answer,
     duration,
     emit,
     emit_all,
@@ -36,17 +39,27 @@ if TYPE_CHECKING:
     from agentspan.records import RunSummary
     from agentspan.runtime import AgentRuntime
 
-RUN_FAILED = 3
 SOMEBODY_MUST_ACT = 8
 HAND_BACK_AFTER = 3.0
 """Seconds that running tool calls get after Ctrl-C; what is not done then goes back into the queue."""
 
 _target = click.argument("target", metavar="MODULE:AGENT")
 _prompt = click.argument("prompt")
-_id = click.argument("execution_id", metavar="ID")
 
 
-@click.group("agent")
+VERBS = {
+    "inspect": (
+        "agentspan.cli.inspect:inspect",
+        "Show a run's timeline: every step with its model call, tools, attempts, workers, durations and tokens.",
+    ),
+    "watch": ("agentspan.cli.watch:watch", "Watch a run live, until its end."),
+    "open": ("agentspan.cli.open:open_", "Print the address of a run in Conductor's user interface."),
+    "prune": ("agentspan.cli.prune:prune", "Delete runs that ended long ago, with their segments."),
+    "why": ("agentspan.cli.why:why", "Say what a run waits for, since when, and what to do."),
+}
+
+
+@click.group("agent", cls=Lazy, lazy=VERBS)
 def agent_group() -> None:
     """Start runs of agents, watch them, read what they gave.
 
@@ -112,7 +125,7 @@ def start(session: Session, target: str, prompt: str, output: Output) -> None:
 
 
 @agent_group.command("status", epilog=example("agentspan agent status 7744cf11"))
-@_id
+@agent_id
 @click.option(
     "--exit-status",
     is_flag=True,
@@ -123,7 +136,7 @@ def start(session: Session, target: str, prompt: str, output: Output) -> None:
 @click.pass_context
 def status(context: click.Context, execution_id: str, exit_status: bool, output: Output) -> None:
     """Say what a run is doing, and what it waits for."""
-    found = _handle(context, execution_id).get_status()
+    found = handle_of(context, execution_id).get_status()
     if output == "text":
         click.echo("\n".join(status_lines(found, _now())))
     else:
@@ -133,7 +146,7 @@ def status(context: click.Context, execution_id: str, exit_status: bool, output:
 
 
 @agent_group.command("stream", epilog=example("agentspan agent stream 7744cf11 -o jsonl --from 12"))
-@_id
+@agent_id
 @click.option("--from", "from_", type=click.IntRange(0), default=0, metavar="SEQ", help="Begin after this event.")
 @output_option
 @click.pass_context
@@ -143,30 +156,53 @@ def stream(context: click.Context, execution_id: str, from_: int, output: Output
     It can be stopped and started at any time, from any machine; the events are the same. The exit code is 3 when
     the run ends without an answer.
     """
-    handle = _handle(context, execution_id)
+    handle = handle_of(context, execution_id)
     failures: list[Event] = []
     events = _noting_failure(handle.stream(from_), failures)
     if output == "text":
         for event in events:
-            click.echo(line_of(event))
-            if event.type == "done":
-                click.echo(event.output)
+            show_event(event)
     else:
         emit_all((event.to_json() for event in events), output)
     if failures:
-        context.exit(RUN_FAILED)
+        context.exit(RUN_ENDED_BADLY)
 
 
-@agent_group.command("list", epilog=example("agentspan agent list --status RUNNING"))
-@click.option("--agent", metavar="NAME", help="Only runs of this agent.")
-@click.option("--status", type=click.Choice(get_args(RunStatus), case_sensitive=False), help="Only runs in this state.")
+@agent_group.command("list", epilog=example("agentspan agent list --status RUNNING --since 1h"))
+@agent_name
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice(get_args(RunStatus), case_sensitive=False),
+    multiple=True,
+    help="Only runs in this state; may be given several times.",
+)
+@click.option("--since", type=Moment(), help="Only runs that began within this time, or after this moment.")
+@click.option("--before", type=Moment(), help="Only runs that began longer ago than this, or before this moment.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which ones, --limit on a page.")
 @output_option
 @click.pass_obj
-def list_runs(session: Session, agent: str | None, status: str | None, limit: int, output: Output) -> None:
-    """List runs of agents, the newest first."""
+def list_runs(
+    session: Session,
+    agent: str | None,
+    statuses: tuple[str, ...],
+    since: datetime | None,
+    before: datetime | None,
+    limit: int,
+    page: int,
+    output: Output,
+) -> None:
+    """List runs of agents, the newest first.
+
+    TIME is an age such as 30m, 12h, 7d or 2w, or a moment such as 2026-11-01 or 2026-11-01T08:30 (UTC unless it names
+    an offset).
+    """
     now = _now()
-    found = list(islice(_runs.runs(session.runtime().client, agent=agent, status=status), limit))
+    wanted = _runs.Filter(agent=agent, statuses=statuses, since=since, before=before)
+    first = (page - 1) * limit
+    found = list(islice(_runs.runs(session.runtime().client, wanted), first, first + limit + 1))
+    more, found = len(found) > limit, found[:limit]
     if output != "text":
         emit_all((_runs.as_json(run, now) for run in found), output)
     elif not found:
@@ -177,10 +213,12 @@ def list_runs(session: Session, agent: str | None, status: str | None, limit: in
             for run in found
         ]
         click.echo("\n".join(table(("ID", "AGENT", "STATUS", "STARTED", "DURATION"), rows)))
+    if more:
+        say(f"There are more: --page {page + 1}")
 
 
 @agent_group.command("result", epilog=example("agentspan agent result 7744cf11 --wait"))
-@_id
+@agent_id
 @click.option("--wait", is_flag=True, help="Wait for the end of the run.")
 @click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Wait for it, but no longer than this.")
 @output_option
@@ -191,50 +229,50 @@ def result(context: click.Context, execution_id: str, wait: bool, timeout: float
     The exit code is 3 when the run ended without one, and 1 when it is not over.
     """
     patience = timeout if timeout is not None or wait else 0.0
-    _show_result(_handle(context, execution_id), output, patience)
+    _show_result(handle_of(context, execution_id), output, patience)
 
 
 @agent_group.command("pause", epilog=example("agentspan agent pause 7744cf11"))
-@_id
+@agent_id
 @output_option
 @click.pass_context
 def pause(context: click.Context, execution_id: str, output: Output) -> None:
     """Let a run stand still; what runs now finishes."""
-    handle = _handle(context, execution_id)
+    handle = handle_of(context, execution_id)
     handle.pause()
     _confirm("PAUSED", handle.execution_id, output)
 
 
 @agent_group.command("resume", epilog=example("agentspan agent resume 7744cf11"))
-@_id
+@agent_id
 @output_option
 @click.pass_context
 def resume(context: click.Context, execution_id: str, output: Output) -> None:
     """Let a paused run go on."""
-    handle = _handle(context, execution_id)
+    handle = handle_of(context, execution_id)
     handle.resume()
     _confirm("RESUMED", handle.execution_id, output)
 
 
 @agent_group.command("cancel", epilog=example('agentspan agent cancel 7744cf11 --reason "ordered twice"'))
-@_id
+@agent_id
 @click.option("--reason", default="cancelled on the command line", show_default=True, help="Kept with the run.")
 @output_option
 @click.pass_context
 def cancel(context: click.Context, execution_id: str, reason: str, output: Output) -> None:
     """End a run; tools that run now are told."""
-    handle = _handle(context, execution_id)
+    handle = handle_of(context, execution_id)
     handle.cancel(reason)
     _confirm("CANCELLED", handle.execution_id, output)
 
 
 @agent_group.command("retry", epilog=example("agentspan agent retry 7744cf11"))
-@_id
+@agent_id
 @output_option
 @click.pass_context
 def retry(context: click.Context, execution_id: str, output: Output) -> None:
     """Let a failed run go on at the very call that failed; nothing that finished is done again."""
-    handle = _handle(context, execution_id)
+    handle = handle_of(context, execution_id)
     handle.retry()
     _confirm("RETRIED", handle.execution_id, output)
 
@@ -249,13 +287,6 @@ def compile_(target: str, output: Output) -> None:
         emit_all((*definition.at_version(1), *definition.tasks), output)
     else:
         click.echo(definition.to_json(), nl=False)
-
-
-def _handle(context: click.Context, given: str) -> AgentHandle:
-    from agentspan.handle import AgentHandle  # noqa: PLC0415 - loads Conductor's client, which `compile` does not need
-
-    runtime = context.ensure_object(Session).runtime()
-    return AgentHandle(_runs.find_id(runtime, given), runtime)
 
 
 def _read(prompt: str) -> str:
@@ -283,7 +314,7 @@ def _show_result(handle: AgentHandle, output: Output, timeout: float | None = No
             emit(handle.get_status().to_json(), output)
         raise
     if output == "text":
-        click.echo(found.output)
+        answer(found.output)
     else:
         emit(found.to_json(), output)
 
@@ -299,7 +330,7 @@ def _noting_failure(events: Any, failures: list[Event]) -> Iterator[Event]:
 
 def _exit_code(status: AgentStatus) -> int:
     if status.status in ENDED:
-        return 0 if status.status == "COMPLETED" else RUN_FAILED
+        return 0 if status.status == "COMPLETED" else RUN_ENDED_BADLY
     return SOMEBODY_MUST_ACT if status.is_waiting else 0
 
 

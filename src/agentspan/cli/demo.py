@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the demo's server.  [default: one in your data folder]",
+    help="Folder for the demo's server.  [default: `demo` in $AGENTSPAN_DATA_DIR, or in your data folder]",
 )
 @output_option
 @click.pass_obj
@@ -57,13 +57,18 @@ def demo(session: Session, asked: str | None, keep: bool, data_dir: Path | None,
     show_logs(debug=session.debug)
     model = choose_model(asked, os.environ)
     narrator = Terminal(err=output != "text")
-    folder = data_dir or platformdirs.user_data_path("agentspan") / "demo"
+    folder = data_dir or _data_folder() / "demo"  # never the folder of the user's own server, which would be replaced
     narrator.tell(_introduction(model))
     summary = play(folder.absolute(), model, narrator, keep=keep)
     if output == "text":
         _conclude(summary, narrator)
     else:
         emit(summary.to_json(), output)
+
+
+def _data_folder() -> Path:
+    given = os.environ.get("AGENTSPAN_DATA_DIR")
+    return Path(given) if given else platformdirs.user_data_path("agentspan")
 
 
 class Terminal:

@@ -58,7 +58,8 @@ def doctor(context: click.Context, output: Output) -> None:
     Each line says what was found and, where something is missing, what to do. The exit code is 1 when agents cannot
     run like this.
     """
-    settings = load_settings(server_url=context.ensure_object(Session).server_url)
+    session = context.ensure_object(Session)
+    settings = load_settings(profile=session.profile, server_url=session.server_url)
     checks = list(examine(settings))
     blocked = any(check.level == "fail" for check in checks)
     if output == "text":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from agentspan.cli._app import Session
+from agentspan.cli._app import Lazy, Session
 from agentspan.cli._load import load_agents
 from agentspan.cli._logs import show_logs
 from agentspan.cli._output import Output, emit, example, output_option, reserved_stdout, say
@@ -22,8 +22,10 @@ from agentspan.telemetry.metrics import serve_metrics
 
 log = logging.getLogger("agentspan.worker")
 
+VERBS = {"list": ("agentspan.cli.worker_list:list_workers", "Say who serves which tool, and what waits for it.")}
 
-@click.group("worker")
+
+@click.group("worker", cls=Lazy, lazy=VERBS)
 def worker_group() -> None:
     """Serve the tools of agents."""
 
@@ -39,6 +41,14 @@ def worker_group() -> None:
     show_default=True,
     help="json: an object a line, with execution_id, step and call_id; the tools' own lines too.",
 )
+@click.option(
+    "--drain",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long running calls may take to finish at the end; what is not done then is handed back.",
+)
 @output_option
 @click.pass_obj
 def start(
@@ -47,12 +57,13 @@ def start(
     metrics_port: int | None,
     metrics_host: str,
     log_format: str,
+    drain: float,
     output: Output,
 ) -> None:
     """Serve the tools of these agents until SIGTERM or Ctrl-C.
 
-    Then it takes no more calls, lets those that run finish, and hands back what is not done after 30 s. Start as
-    many workers as you like, on as many machines; when one dies, another goes on.
+    Then it takes no more calls, lets those that run finish, and hands back what is not done in time. Start as many
+    workers as you like, on as many machines; when one dies, another goes on.
     """
     agents = load_agents(targets)
     if log_format == "json":
@@ -69,7 +80,7 @@ def start(
         tell(f"Serving {', '.join(names)} on {runtime.settings.address}; Ctrl-C stops.")
         if output != "text":
             emit({"serving": names, "server_url": ",".join(runtime.settings.base_urls)}, output, stdout)
-        runtime.serve(*agents)
+        runtime.serve(*agents, drain=drain)
     tell("Stopped.")
 
 

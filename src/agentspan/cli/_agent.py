@@ -1,0 +1,34 @@
+"""What the verbs of `agentspan agent` share: a run's id, and the run."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from agentspan.cli import _runs
+from agentspan.cli._app import Session
+
+if TYPE_CHECKING:
+    from agentspan.handle import AgentHandle
+
+_NAME = re.compile(r"[A-Za-z_][\w-]*")
+
+
+def _check_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _NAME.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is not an agent's name.", context, parameter)
+    return value
+
+
+agent_name = click.option("--agent", metavar="NAME", callback=_check_name, help="Only runs of this agent.")
+agent_id = click.argument("execution_id", metavar="ID")
+
+
+def handle_of(context: click.Context, given: str) -> AgentHandle:
+    """The run that `given` names, by its id or a beginning of it."""
+    from agentspan.handle import AgentHandle  # noqa: PLC0415 - loads Conductor's client, which `compile` does not need
+
+    runtime = context.ensure_object(Session).runtime()
+    return AgentHandle(_runs.find_id(runtime, given), runtime)

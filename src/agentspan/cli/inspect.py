@@ -1,0 +1,100 @@
+"""`agentspan agent inspect`: what happened in each step of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agentspan.cli._agent import agent_id, handle_of
+from agentspan.cli._output import Output, brief, emit, emit_all, example, output_option, status_lines, width
+from agentspan.cli._text import cut, flat
+
+if TYPE_CHECKING:
+    from agentspan.timeline import Attempt, Step, ToolCall
+
+
+@click.command("inspect", epilog=example("agentspan agent inspect 7744cf11 --last 5"))
+@agent_id
+@click.option("--last", type=click.IntRange(1), metavar="N", help="Only the newest N steps: quicker for a long run.")
+@output_option
+@click.pass_context
+def inspect(context: click.Context, execution_id: str, last: int | None, output: Output) -> None:
+    """Show a run's timeline: every step with its model call, tools, attempts, workers, durations and tokens.
+
+    Arguments and results are cut to the width of the terminal; -o json has them whole.
+    """
+    handle = handle_of(context, execution_id)
+    status, steps = handle.get_status(), handle.steps(last)
+    if output == "text":
+        now = datetime.now(UTC)
+        for line in (*status_lines(status, now), *timeline_lines(steps, now, width())):
+            click.echo(line)
+    elif output == "json":
+        emit({**status.to_json(), "steps": [step.to_json() for step in steps]}, output)
+    else:
+        emit_all((step.to_json() for step in steps), output)
+
+
+def timeline_lines(steps: list[Step], now: datetime, columns: int) -> Iterator[str]:
+    """Steps for people; each line fits into `columns`."""
+    for step in steps:
+        yield ""
+        yield from (cut(line, columns) for line in _step_lines(step, now))
+
+
+def _step_lines(step: Step, now: datetime) -> Iterator[str]:
+    model = step.model
+    tokens = f"  {model.prompt_tokens:,} tokens in, {model.completion_tokens:,} out" if model.prompt_tokens else ""
+    begun = model.attempts[0].scheduled.strftime("%H:%M:%S")
+    yield f"step {step.number}  {begun} UTC  {flat(model.model)}  {_state(model.attempts[-1], now)}{tokens}"
+    yield from _failures(model.attempts)
+    if model.answer is not None:
+        yield f"    {flat(model.answer)}"
+    for call in step.calls:
+        yield from _call_lines(call, now)
+
+
+def _call_lines(call: ToolCall, now: datetime) -> Iterator[str]:
+    state = f"  {_state(call.attempts[-1], now)}" if call.attempts else ""
+    # How it went stands before the arguments, which may be long.
+    yield f"  → {flat(call.tool)}{state}  {_arguments(call.args)}".rstrip()
+    final = call.error is not None and bool(call.attempts) and call.attempts[-1].error == call.error
+    yield from _failures(call.attempts[:-1] if final else call.attempts)
+    if call.error is not None:
+        yield f"    ← error: {flat(call.error)}"
+    elif call.attempts and call.attempts[-1].status == "done":
+        yield f"    ← {_value(call.result)}"
+
+
+def _state(attempt: Attempt, now: datetime) -> str:
+    by = f" on {flat(attempt.worker)}" if attempt.worker else ""
+    match attempt.status:
+        case "waiting":
+            return f"waiting for {brief((now - attempt.scheduled).total_seconds())}"
+        case "running":
+            begun = attempt.started or attempt.scheduled
+            return f"running for {brief((now - begun).total_seconds())}{by}"
+        case _:
+            took = brief(attempt.seconds) if attempt.seconds is not None else "done"
+            tries = f", attempt {attempt.number}" if attempt.number > 1 else ""
+            return f"{took}{by}{tries}"
+
+
+def _failures(attempts: tuple[Attempt, ...]) -> Iterator[str]:
+    for attempt in attempts:
+        if attempt.status == "failed" and attempt.error:
+            took = f" after {brief(attempt.seconds)}" if attempt.seconds is not None else ""
+            by = f" on {flat(attempt.worker)}" if attempt.worker else ""
+            yield f"    ↻ attempt {attempt.number} failed{took}{by}: {flat(attempt.error)}"
+
+
+def _arguments(args: dict[str, Any]) -> str:
+    return ", ".join(f"{flat(name)}={_value(value)}" for name, value in args.items())
+
+
+def _value(value: Any) -> str:
+    return flat(json.dumps(value, ensure_ascii=False))

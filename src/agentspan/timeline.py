@@ -1,0 +1,137 @@
+"""What happened in each step of a run: values for a reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+AttemptStatus = Literal["waiting", "running", "done", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try of a model call or of a tool call.
+
+    Attributes:
+        number: Which one, from 1.
+        status: `waiting` until a worker, or the server's pool of model calls, takes it.
+        scheduled: When it was to be made.
+        started: When it was taken; None when it was not, or when the server keeps no record of it.
+        ended: When it was over.
+        worker: The worker that ran it; None for the model's calls, which the server makes, and where it is not known.
+        error: Why it failed.
+    """
+
+    number: int
+    status: AttemptStatus
+    scheduled: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    worker: str | None = None
+    error: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran; None until it is over, or where its start is not known."""
+        return (self.ended - self.started).total_seconds() if self.started and self.ended else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The attempt as JSON-able values."""
+        return {
+            "number": self.number,
+            "status": self.status,
+            "scheduled": self.scheduled.isoformat(),
+            "started": self.started.isoformat() if self.started else None,
+            "ended": self.ended.isoformat() if self.ended else None,
+            "seconds": self.seconds,
+            "worker": self.worker,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCall:
+    """The model call of a step.
+
+    Attributes:
+        model: `provider/name`.
+        attempts: Its tries, oldest first.
+        prompt_tokens: Tokens it was sent.
+        completion_tokens: Tokens it answered.
+        answer: Its text, in the step that ends the run.
+    """
+
+    model: str
+    attempts: tuple[Attempt, ...]
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    answer: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The call as JSON-able values."""
+        return {
+            "model": self.model,
+            "attempts": [attempt.to_json() for attempt in self.attempts],
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "answer": self.answer,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCall:
+    """A tool call of a step.
+
+    Attributes:
+        call_id: The model's id of it.
+        tool: The tool.
+        args: Its arguments.
+        attempts: Its tries, oldest first; none of a tool that does not exist.
+        result: What it returned.
+        error: What the model was told instead of a result.
+    """
+
+    call_id: str
+    tool: str
+    args: dict[str, Any]
+    attempts: tuple[Attempt, ...] = ()
+    result: Any = None
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The call as JSON-able values."""
+        return {
+            "call_id": self.call_id,
+            "tool": self.tool,
+            "args": self.args,
+            "attempts": [attempt.to_json() for attempt in self.attempts],
+            "result": self.result,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a run: a model call, and the tool calls it asked for.
+
+    Attributes:
+        number: Which one, from 1.
+        segment_id: The execution that holds it on the server: a segment, or the run itself.
+        model: The model call.
+        calls: The tool calls, in the order the model asked for them.
+    """
+
+    number: int
+    segment_id: str
+    model: ModelCall
+    calls: tuple[ToolCall, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The step as JSON-able values."""
+        return {
+            "step": self.number,
+            "segment_id": self.segment_id,
+            "model": self.model.to_json(),
+            "calls": [call.to_json() for call in self.calls],
+        }
