@@ -256,10 +256,6 @@ class Conductor:
         """Report on a task that was polled."""
         self.call("POST", "/tasks", body=result)
 
-    def requeue(self, task_name: str) -> None:
-        """Push the messages of all pending tasks of a definition again."""
-        self.call("POST", f"/tasks/queue/requeue/{_segment(task_name)}")
-
     def queue_sizes(self, task_names: Sequence[str]) -> dict[str, int]:
         """How many messages wait in, or are taken from, each queue."""
         sizes: dict[str, int] = {}

@@ -129,7 +129,7 @@ class History:
         run = self._client.workflow(self.execution_id)
         segments = [task for task in run.tasks if _is_segment(task)]
         # The newest one may not have started yet, when the one before it is gone already.
-        ids = [task.sub_workflow_id or task.input_data.get("previous") for task in segments]
+        ids = [task.sub_workflow_id or task.input_data.get("workflowInput", {}).get("previous") for task in segments]
         return next((segment_id for segment_id in reversed(ids) if segment_id), None)
 
     def open_segment(self) -> TaskRecord | None:

@@ -7,6 +7,7 @@ Whoever waits for a run looks at it now and then and, when it stands still, asks
 
 - a tool call whose lease is over: decide its workflow, so that the engine gives it to another worker;
 - a tool call, or a model call of a server that died, whose message is lost: push it again;
+- a segment that a server which died was about to start: make it known to the run, or have the loop start another;
 - a model call that its provider has refused for good: do not let the retries run through;
 - anything else that has been pending for a while: decide its workflow and the one above.
 
@@ -18,7 +19,9 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from hashlib import md5
 from typing import Any
+from uuid import UUID
 
 from agentspan.client import Conductor
 from agentspan.compiler import RESPONSE_TIMEOUT, turn_of
@@ -111,13 +114,29 @@ class Watchdog:
             elif task.sub_workflow_id:
                 self.watch(task.sub_workflow_id)
             elif task.task_type == "SUB_WORKFLOW" and self._is_cut_off(task):
-                # Its start was lost with the server. Nothing but a requeue by definition name reaches it; for a
-                # segment that does run that changes nothing.
-                self._client.requeue(task.task_def_name)
+                self._begin_again(task)
             elif self._is_lost(task):
                 self._push_again(task)
         if not pending or any(_is_stale(task) for task in pending):
             self._decide(workflow.workflow_id)
+
+    def _begin_again(self, task: TaskRecord) -> None:
+        """Bring back a segment whose start was lost with the server.
+
+        The engine by itself waits for an hour and then fails the run, and no request makes it start the segment again.
+        So a segment that has begun all the same is made known to the run. One that has not is passed over: its task is
+        completed with the values it was to begin with, and the loop begins the next one with those.
+        """
+        segment_id = _begun_as(task)
+        log.info("Bringing back %s of %s.", task.reference_task_name, task.workflow_instance_id)
+        try:
+            self._client.status(segment_id)
+        except NotFound:
+            values = task.input_data["workflowInput"]
+            output = {name: values.get(name) for name in ("transcript", "usage", "steps")}
+            self._update(task, status="COMPLETED", subWorkflowId=values.get("previous"), outputData=output)
+        else:
+            self._update(task, status="IN_PROGRESS", subWorkflowId=segment_id, outputData={})
 
     def _is_lost(self, task: TaskRecord) -> bool:
         if _age(task) < UNTAKEN + task.callback_after_seconds:
@@ -160,6 +179,12 @@ class Watchdog:
 def _kind(task: TaskRecord) -> str | None:
     place = turn_of(task.reference_task_name)
     return None if place is None else place[0]
+
+
+def _begun_as(task: TaskRecord) -> str:
+    """The id that Conductor gives the sub-workflow of a task: the same, however often it starts it."""
+    source = f"subworkflow:{task.workflow_instance_id}:{task.task_id}:{task.retry_count}"
+    return str(UUID(bytes=md5(source.encode(), usedforsecurity=False).digest(), version=3))
 
 
 def _refusal(workflow: WorkflowRecord, task: TaskRecord) -> str | None:
