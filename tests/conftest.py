@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
+
+from agentspan.server._providers import model_settings
+from agentspan.testing.plugin import Stage
+
+from .cluster.cluster import Cluster, NoPostgres
+from .cluster.cluster import cluster as started_cluster
 
 
 def pytest_configure() -> None:
@@ -24,3 +32,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(skip)
+
+
+def _cluster_scope(fixture_name: str, config: pytest.Config) -> str:
+    """Two more servers slow everything else down, so they end with their module, unless all tests are for them."""
+    return "session" if config.getoption("--conductor") == "cluster" else "module"
+
+
+@pytest.fixture(scope=_cluster_scope)
+def cluster(model_stage: Stage) -> Iterator[Cluster]:
+    """Two nodes of the real server on one PostgreSQL."""
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(started_cluster(model_settings({}, model_stage.server.model_urls)))
+        except NoPostgres as error:
+            pytest.skip(f"No cluster: {error}")
+        yield started
+
+
+@pytest.fixture(scope="session")
+def conductor_url(conductor_url: str, request: pytest.FixtureRequest) -> str:
+    """The session's server; `--conductor=cluster` runs any test of this suite on a cluster."""
+    if conductor_url == "cluster":
+        url: str = request.getfixturevalue("cluster").url
+        return url
+    return conductor_url

@@ -5,7 +5,8 @@ The host runs this file with its own Python; nothing but the standard library is
 
 It reads lines of JSON:
 
-    {"url": …, "ca_file": …, "parent": …}  first of all: the REST API, whom to trust, and the host's process id
+    {"urls": […], "ca_file": …, "parent": …}  first of all: the REST API of each node, whom to trust, and the host's
+                                       process id
     {"headers": {…}}                   what to send with every request from now on
     {"hold": id, "update": {…}, "in": s}   beat for this task: in `s` seconds, then every 1.5
     {"beat": id}                       do so now
@@ -71,7 +72,7 @@ class LeaseProcess:
     """What it holds, and the server it speaks to."""
 
     def __init__(self) -> None:
-        self._url = ""
+        self._urls: list[str] = []  # the one in use first
         self._parent = os.getppid()
         self._headers: dict[str, str] = {}
         self._held: dict[str, Held] = {}
@@ -82,9 +83,9 @@ class LeaseProcess:
     def obey(self, order: Json) -> None:
         """Do what one line asks for."""
         with self._lock:
-            if "url" in order:
-                self._url, self._parent = order["url"], order["parent"]
-                self._opener = _opener(self._url, order["ca_file"])
+            if "urls" in order:
+                self._urls, self._parent = order["urls"], order["parent"]
+                self._opener = _opener(self._urls, order["ca_file"])
             elif "headers" in order:
                 self._headers = order["headers"]
             elif "hold" in order:
@@ -162,14 +163,31 @@ class LeaseProcess:
         return task["status"] not in PENDING
 
     def _request(self, path: str, body: Json | None = None) -> bytes:
+        """Ask the node in use, and the others in turn when it does not answer: a heartbeat does no harm twice."""
+        for _ in self._urls[1:]:
+            url = self._urls[0]
+            try:
+                return self._ask(url + path, body)
+            except HTTPError:
+                raise
+            except (OSError, HTTPException):
+                self._leave(url)
+        return self._ask(self._urls[0] + path, body)
+
+    def _ask(self, address: str, body: Json | None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/plain", **self._headers}
-        with self._opener.open(Request(self._url + path, data, headers), timeout=TIMEOUT) as answer:
+        with self._opener.open(Request(address, data, headers), timeout=TIMEOUT) as answer:
             return bytes(answer.read())
 
+    def _leave(self, url: str) -> None:
+        with self._lock:
+            if self._urls[0] == url:
+                self._urls = [*self._urls[1:], url]
 
-def _opener(url: str, ca_file: str | None) -> OpenerDirector:
-    if not url.startswith("https:"):
+
+def _opener(urls: list[str], ca_file: str | None) -> OpenerDirector:
+    if not any(url.startswith("https:") for url in urls):
         return build_opener()
     trust = ssl.create_default_context()
     if ca_file is not None:

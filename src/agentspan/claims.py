@@ -17,7 +17,7 @@ import time
 
 from agentspan.client import Conductor, Json
 from agentspan.compiler import OWNER
-from agentspan.errors import Conflict, NotFound
+from agentspan.errors import Conflict, NotFound, ServerUnreachable
 
 PATIENCE = 10.0
 """Seconds a claim may stand without a run before its process counts as dead and another takes over."""
@@ -38,26 +38,31 @@ def start_once(client: Conductor, name: str, version: int, inputs: Json, key: st
         found = client.correlated(name, digest)
         if found:
             return found[0]
-        if not client.create_workflow_definition(claim):
+        if client.create_workflow_definition(claim):
+            run = _start_claimed(client, claim, name, version, {**inputs, "idempotency_key": key}, digest)
+        else:
             run = _await_run(client, name, digest)
-            if run is not None:
-                return run
-            continue
-        return _start_claimed(client, claim, name, version, {**inputs, "idempotency_key": key}, digest)
+        if run is not None:
+            return run
     raise Conflict(f"No process that claimed the key {key!r} of the agent {name} has started its run.")
 
 
-def _start_claimed(client: Conductor, claim: Json, name: str, version: int, inputs: Json, digest: str) -> str:
+def _start_claimed(client: Conductor, claim: Json, name: str, version: int, inputs: Json, digest: str) -> str | None:
     # Between our look and our claim another process may have started the run and removed its claim.
     found = client.correlated(name, digest)
-    run = found[0] if found else client.start_workflow(name, version, inputs, correlation_id=digest)
-    with contextlib.suppress(NotFound):  # somebody tidied up
-        client.delete_workflow_definition(claim["name"], claim["version"])
+    run: str | None
+    try:
+        run = found[0] if found else client.start_workflow(name, version, inputs, correlation_id=digest)
+    except ServerUnreachable:  # a node of a cluster has died: what is lost may be the run, or only the answer
+        run = _await_run(client, name, digest)
+    if run is not None:
+        with contextlib.suppress(NotFound):  # somebody tidied up
+            client.delete_workflow_definition(claim["name"], claim["version"])
     return run
 
 
 def _await_run(client: Conductor, name: str, digest: str) -> str | None:
-    """The run that the process with the claim starts; None when that takes too long."""
+    """The run that whoever has the claim starts; None when that takes too long."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = client.correlated(name, digest)

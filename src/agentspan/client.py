@@ -30,6 +30,7 @@ from agentspan.errors import (
     ServerUnreachable,
     Unauthorized,
 )
+from agentspan.nodes import UNSENT, Nodes
 from agentspan.records import PollRecord, RunSummary, TaskRecord, WorkflowRecord
 from agentspan.result import RunStatus
 from agentspan.tokens import TokenAuth
@@ -155,7 +156,11 @@ class Conductor:
     # ---- executions ---------------------------------------------------------------------------------
 
     def start_workflow(self, name: str, version: int, inputs: Json, correlation_id: str | None = None) -> str:
-        """Start an execution of one exact version; its id."""
+        """Start an execution of one exact version; its id.
+
+        Raises:
+            ServerUnreachable: Also when the answer was lost, and the execution may have been started.
+        """
         request: Json = {"name": name, "version": version, "input": inputs}
         if correlation_id is not None:
             request["correlationId"] = correlation_id
@@ -173,7 +178,7 @@ class Conductor:
         )
         if found is None:
             raise NotFound(
-                f"The server at {self.settings.base_url} has no execution {execution_id!r}.",
+                f"The server at {self.settings.address} has no execution {execution_id!r}.",
                 hint="`agentspan agent list` shows the executions it has.",
                 status=404,
             )
@@ -274,13 +279,11 @@ class Conductor:
     # ---- health ---------------------------------------------------------------------------------------
 
     def started_at(self) -> int:
-        """When the server's process started, in milliseconds since 1970; 0 where it does not tell."""
-        try:
-            answer = self._http.get(f"{self.settings.base_url}/actuator/prometheus")
-        except httpx.TransportError as error:
-            raise _unreachable(self.settings.base_url, error) from error
-        found = re.search(r"^process_start_time_seconds(?:\{[^}]*\})? (\S+)", answer.text, re.MULTILINE)
-        return int(float(found[1]) * 1000) if found else 0
+        """When the server may last have lost what it had begun, in milliseconds since 1970; 0 where it does not tell.
+
+        That is when its process started; of several nodes, when one of them last started or was found away.
+        """
+        return self._http.interrupted_at()
 
     def check(self) -> None:
         """Raise `ServerUnreachable` unless a Conductor answers and is healthy."""
@@ -291,14 +294,14 @@ class Conductor:
                 raise _refused(self.settings, answer.status_code, "GET /health", answer.reason_phrase)
             healthy = answer.status_code == 200 and bool(answer.json().get("healthy"))
         except httpx.TransportError as error:
-            raise _unreachable(self.settings.base_url, error) from error
+            raise _unreachable(self.settings.address, error) from error
         except json.JSONDecodeError as error:
             raise ServerUnreachable(
-                f"What answers at {self.settings.base_url} is not a Conductor server.",
+                f"What answers at {self.settings.address} is not a Conductor server.",
                 hint="Check server_url.",
             ) from error
         if not healthy:
-            raise ServerUnreachable(f"The server at {self.settings.base_url} says that it is not healthy.")
+            raise ServerUnreachable(f"The server at {self.settings.address} says that it is not healthy.")
 
     def _find(self, path: str, query: Iterable[tuple[str, Any]] = ()) -> Json | None:
         try:
@@ -308,7 +311,7 @@ class Conductor:
         return found
 
 
-def _http_client(settings: Settings) -> httpx.Client:
+def _http_client(settings: Settings) -> Nodes:
     trust = ssl.create_default_context()
     if settings.ca_file is not None:
         try:
@@ -322,7 +325,8 @@ def _http_client(settings: Settings) -> httpx.Client:
     if settings.auth_key is not None and settings.auth_secret is not None:
         auth = TokenAuth(settings.auth_key, settings.auth_secret, f"{urlsplit(settings.api_url).path}/token")
     try:
-        return httpx.Client(
+        return Nodes(
+            settings.base_urls,
             timeout=httpx.Timeout(settings.request_timeout, connect=5.0),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0),
             verify=trust,
@@ -360,7 +364,7 @@ def _unreachable(url: str, cause: object) -> ServerUnreachable:
 
 
 def _refused(settings: Settings, status: int, doing: str, words: str) -> Unauthorized:
-    message = f"The server at {settings.base_url} answered {status} to {doing}: {words}"
+    message = f"The server at {settings.address} answered {status} to {doing}: {words}"
     if settings.auth_key is None:
         hint = "It asks for a key: set AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET."
     elif status == 401:
@@ -370,15 +374,28 @@ def _refused(settings: Settings, status: int, doing: str, words: str) -> Unautho
     return Unauthorized(message, hint=hint, status=status)
 
 
+def _may_be_done(error: ApiException, doing: str) -> bool:
+    cause = error.__context__
+    return not doing.startswith("GET ") and isinstance(cause, httpx.TransportError) and not isinstance(cause, UNSENT)
+
+
+def _answer_lost(url: str, doing: str, cause: str) -> ServerUnreachable:
+    return ServerUnreachable(
+        f"The answer of the server at {url} to {doing} was lost ({cause}); it may have been carried out.",
+        hint="Look before you repeat it; a start with an idempotency_key can be repeated safely.",
+    )
+
+
 _BY_STATUS: dict[int, type[ServerError]] = {404: NotFound, 409: Conflict}
 
 _AWAY = (502, 503, 504)  # what a proxy says while the server behind it restarts
 
 
 def _translated(error: ApiException, settings: Settings, doing: str) -> ServerError:
-    status, url = error.status or 0, settings.base_url
+    status, url = error.status or 0, settings.address
     if status == 0:
-        return _unreachable(url, str(error.reason).strip().splitlines()[-1] if error.reason else "no answer")
+        cause = str(error.reason).strip().splitlines()[-1] if error.reason else "no answer"
+        return _answer_lost(url, doing, cause) if _may_be_done(error, doing) else _unreachable(url, cause)
     if status in _AWAY:
         return _unreachable(url, f"a proxy answered {status}")
     if status in (401, 403):

@@ -39,7 +39,8 @@ class Settings:
     """How to reach a Conductor server.
 
     Attributes:
-        server_url: The server's address; a trailing `/api` may be there or not.
+        server_url: The server's address, or those of a cluster's nodes, separated by commas; each with or without
+            a trailing `/api`. The first is asked first, the next one when a node does not answer.
         auth_key: Key id for servers that ask for one; never shown.
         auth_secret: The key's secret; never shown.
         ca_file: PEM file of a certificate authority to trust, besides those that the system trusts.
@@ -58,17 +59,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         self._check_types()
-        parts = urlsplit(self.server_url)
-        if parts.username or parts.password:
-            raise ConfigError(
-                f"The server's address holds a user or a password for {parts.hostname}; it is shown and logged.",
-                hint="Set AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET instead.",
-            )
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(
-                f"server_url {self.server_url!r} is not an address of a server.",
-                hint="Write it as http://host:port or https://host.",
-            )
+        for url in self.base_urls:
+            _check_address(url)
         if (self.auth_key is None) != (self.auth_secret is None):
             raise ConfigError(
                 "auth_key and auth_secret go together; one of them is missing.",
@@ -92,9 +84,38 @@ class Settings:
         return f"{self.base_url}/api"
 
     @property
+    def api_urls(self) -> tuple[str, ...]:
+        """The address of the REST API of each node."""
+        return tuple(f"{url}/api" for url in self.base_urls)
+
+    @property
     def base_url(self) -> str:
-        """The server's address without `/api`: health and the user interface are there."""
-        return self.server_url.rstrip("/").removesuffix("/api")
+        """The server's address without `/api`: health and the user interface are there; of several nodes the first."""
+        return self.base_urls[0]
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """The address of each node, without `/api`; one where there is no cluster."""
+        return tuple(url.strip().rstrip("/").removesuffix("/api") for url in self.server_url.split(","))
+
+    @property
+    def address(self) -> str:
+        """What messages call the server: its address, or those of its nodes."""
+        return " or ".join(self.base_urls)
+
+
+def _check_address(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise ConfigError(
+            f"The server's address holds a user or a password for {parts.hostname}; it is shown and logged.",
+            hint="Set AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET instead.",
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            f"server_url {url!r} is not an address of a server.",
+            hint="Write it as http://host:port or https://host; several nodes are separated by commas.",
+        )
 
 
 @cache

@@ -171,7 +171,7 @@ class Leases:
         with self._lock:
             self._process = process
             settings = self._client.settings
-            setup: Json = {"url": settings.api_url, "ca_file": settings.ca_file, "parent": os.getpid()}
+            setup: Json = {"urls": settings.api_urls, "ca_file": settings.ca_file, "parent": os.getpid()}
             self._send(setup, {"headers": self._headers}, *(held.order for held in self._held.values()))
             if self._closed.is_set():
                 _close(process)

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from agentspan.errors import LocalServerError
 from agentspan.server import LocalServer
 from agentspan.server._launch import settings_file
-from agentspan.server._process import end, free_port, port_is_free
+from agentspan.server._process import becomes_free, end, free_port, port_is_free
 from agentspan.server._providers import enabled, model_settings, scrubbed
 from agentspan.server._record import Record
 
@@ -168,3 +169,11 @@ def test_logs(tmp_path: Path) -> None:
 
 def test_a_free_port_is_none_that_outgoing_connections_are_given() -> None:
     assert all(20_000 <= free_port() < 32_768 for _ in range(20))
+
+
+def test_a_port_that_is_about_to_be_left_is_waited_for() -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)) as leaving:
+        assert not becomes_free(port, seconds=0)
+        threading.Timer(0.3, leaving.close).start()
+        assert becomes_free(port, seconds=30)

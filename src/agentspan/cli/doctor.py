@@ -148,12 +148,12 @@ def _server(settings: Settings) -> Check:
         client.check()
         version = client.call("GET", "/version")
     except ServerUnreachable as error:
-        if settings.base_url == DEFAULT_SERVER_URL:
-            return Check("server", "warn", f"none is running at {settings.base_url}", "agentspan server start")
+        if settings.address == DEFAULT_SERVER_URL:
+            return Check("server", "warn", f"none is running at {settings.address}", "agentspan server start")
         return Check("server", "fail", error.message, error.hint or "start it, or see its log")
     except ServerError as error:
         return Check("server", "fail", error.message, error.hint or "see its log")
-    return Check("server", "ok", f"Conductor {version} at {settings.base_url}")
+    return Check("server", "ok", f"Conductor {version} at {settings.address}")
 
 
 def _keys(environ: dict[str, str]) -> Check:

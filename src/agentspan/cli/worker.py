@@ -77,9 +77,9 @@ def start(
     with session.runtime() as runtime, reserved_stdout() as stdout:
         runtime.serve(*agents, blocking=False)
         names = [agent.name for agent in agents]
-        tell(f"Serving {', '.join(names)} on {runtime.settings.base_url}; Ctrl-C stops.")
+        tell(f"Serving {', '.join(names)} on {runtime.settings.address}; Ctrl-C stops.")
         if output != "text":
-            emit({"serving": names, "server_url": runtime.settings.base_url}, output, stdout)
+            emit({"serving": names, "server_url": ",".join(runtime.settings.base_urls)}, output, stdout)
         runtime.serve(*agents, drain=drain)
     tell("Stopped.")
 

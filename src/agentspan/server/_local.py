@@ -18,7 +18,7 @@ from agentspan.server._engine import Engine
 from agentspan.server._java import find_java
 from agentspan.server._launch import LOG
 from agentspan.server._lock import locked
-from agentspan.server._process import await_health, boot, end, free_port, last_lines, port_is_free
+from agentspan.server._process import await_health, becomes_free, boot, end, free_port, last_lines
 from agentspan.server._progress import Progress, silent
 from agentspan.server._providers import enabled, model_settings
 from agentspan.server._record import Record, ServerState
@@ -181,7 +181,7 @@ class LocalServer:
             raise
 
     def _refuse_taken_port(self) -> None:
-        if port_is_free(self._port):
+        if becomes_free(self._port):
             return
         conductor = _health.read_health(self.url) is not None
         owner = "another Conductor server" if conductor else "another program"

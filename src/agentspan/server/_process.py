@@ -22,6 +22,7 @@ from agentspan.server._record import Record
 
 _POLL = 0.1
 _KILL_SECONDS = 10.0
+_LEAVING = 5.0
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Servers that this process started; kept because they may outlive every `LocalServer`, and must be reaped."""
@@ -122,6 +123,16 @@ def port_is_free(port: int) -> bool:
             probe.bind(("127.0.0.1", port))
         except OSError:
             return False
+    return True
+
+
+def becomes_free(port: int, seconds: float = _LEAVING) -> bool:
+    """Whether the port is free, or will be in a moment: a killed process may be gone before its sockets are."""
+    deadline = time.monotonic() + seconds
+    while not port_is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
     return True
 
 
