@@ -106,7 +106,7 @@ def test_a_completion_script_for_each_shell(shell: str) -> None:
         ("agentspan agent in", {"inspect"}),
         ("agentspan agent list --st", {"--status"}),
         ("agentspan agent list --status pa", {"paused"}),
-        ("agentspan worker ", {"list", "serve", "start"}),
+        ("agentspan worker ", {"check", "list", "serve", "start"}),
     ],
 )
 def test_what_a_shell_gets_to_complete(typed: str, completed: set[str]) -> None:

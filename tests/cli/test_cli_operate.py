@@ -133,7 +133,8 @@ def stored(runtime: AgentRuntime, execution_id: str) -> bool:
 def test_prune_deletes_ended_runs_with_their_segments(
     runtime: AgentRuntime, model: Stage, name: str, long_run: AgentHandle
 ) -> None:
-    alive = runtime.start(Agent(name, model=model.play([call("double", number=1)]), tools=[double]), "Go.", serve=False)
+    unserved = Agent(name, model=model.play([call("idle"), say("late")]), tools=[tool(lambda: None, name="idle")])
+    alive = runtime.start(unserved, "Go.", serve=False)
     history = History(runtime.client, long_run.execution_id)
     segments = history.segment_ids(history.run())
     everything = [*segments, long_run.execution_id]
