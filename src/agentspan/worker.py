@@ -264,19 +264,20 @@ class WorkerHost:
     # ---- running a call -------------------------------------------------------------------------------
 
     def _look_back(self, call: Call) -> None:
-        """Count what a dead worker's attempts have failed: the engine does not hand its notes on."""
+        """Count what dead workers' attempts have failed: the engine does not hand their notes on."""
         before = call.task.retried_task_id
         trouble = 0
         while before is not None:
             try:
-                call.earlier_failures = len(self._client.task(before).output_data.get("failures", []))
+                attempt = self._client.task(before)
             except NotFound:
-                pass
+                return
             except ServerError as error:
                 log.debug("The earlier attempt of %s cannot be read yet: %s", call, error)
                 trouble = self._pause_after(trouble)
                 continue
-            return
+            call.earlier_failures += len(attempt.output_data.get("failures", []))
+            before = attempt.retried_task_id
 
     def _run_sync(self, call: Call) -> None:
         self._look_back(call)
