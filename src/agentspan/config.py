@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "progress": ("AGENTSPAN_PROGRESS",),
     "ca_file": ("AGENTSPAN_CA_FILE",),
     "health_file": ("AGENTSPAN_HEALTH_FILE",),
+    "ui_url": ("AGENTSPAN_UI_URL",),
 }
 PROFILE_VARIABLE = "AGENTSPAN_PROFILE"
 
@@ -47,6 +48,7 @@ class Settings:
         request_timeout: Seconds to wait for one answer of the server.
         progress: Whether `run()` shows on stderr, when that is a terminal, what it waits for.
         health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
+        ui_url: Where Conductor's user interface is, when not at the server's own address.
     """
 
     server_url: str = DEFAULT_SERVER_URL
@@ -56,11 +58,14 @@ class Settings:
     request_timeout: float = 30.0
     progress: bool = True
     health_file: str | None = None
+    ui_url: str | None = None
 
     def __post_init__(self) -> None:
         self._check_types()
         for url in self.base_urls:
             _check_address(url)
+        if self.ui_url is not None:
+            _check_address(self.ui_url, "ui_url")
         if (self.auth_key is None) != (self.auth_secret is None):
             raise ConfigError(
                 "auth_key and auth_secret go together; one of them is missing.",
@@ -68,7 +73,7 @@ class Settings:
             )
 
     def _check_types(self) -> None:
-        for name in ("server_url", "auth_key", "auth_secret", "ca_file", "health_file"):
+        for name in ("server_url", "auth_key", "auth_secret", "ca_file", "health_file", "ui_url"):
             value = getattr(self, name)
             if not isinstance(value, str) and not (value is None and name != "server_url"):
                 raise ConfigError(f"{name} must be a text, not a {type(value).__name__}.")
@@ -104,7 +109,7 @@ class Settings:
         return " or ".join(self.base_urls)
 
 
-def _check_address(url: str) -> None:
+def _check_address(url: str, name: str = "server_url") -> None:
     parts = urlsplit(url)
     if parts.username or parts.password:
         raise ConfigError(
@@ -113,8 +118,8 @@ def _check_address(url: str) -> None:
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(
-            f"server_url {url!r} is not an address of a server.",
-            hint="Write it as http://host:port or https://host; several nodes are separated by commas.",
+            f"{name} {url!r} is not an address of a server.",
+            hint="Write it as http://host:port or https://host; several nodes in server_url are separated by commas.",
         )
 
 

@@ -182,16 +182,25 @@ def test_a_prune_that_was_interrupted_is_finished_by_the_next(
 # ---- open -----------------------------------------------------------------------------------------------
 
 
-def test_open_prints_an_address_that_answers(runtime: AgentRuntime, model: Stage, name: str) -> None:
+def test_open_prints_an_address_that_answers(
+    runtime: AgentRuntime, model: Stage, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     handle = runtime.start(Agent(name, model=model.play([say("8")])), "Go.")
     handle.result(timeout=60)
 
-    url = invoke(runtime, "agent", "open", handle.execution_id).stdout.strip()
+    told = invoke(runtime, "agent", "open", handle.execution_id)
+    assert "AGENTSPAN_UI_URL" in told.stderr, "Conductor's jar has no user interface"
+    url = told.stdout.strip()
     assert url == f"{runtime.settings.base_url}/execution/{handle.execution_id}"
     page = httpx.get(url)
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert data(runtime, "agent", "open", handle.execution_id) == {"execution_id": handle.execution_id, "url": url}
+
+    monkeypatch.setenv("AGENTSPAN_UI_URL", "https://conductor.example/ui/")
+    told = invoke(runtime, "agent", "open", handle.execution_id)
+    assert told.stdout.strip() == f"https://conductor.example/ui/execution/{handle.execution_id}"
+    assert told.stderr == ""
 
 
 # ---- workers --------------------------------------------------------------------------------------------

@@ -163,4 +163,5 @@ def _further(summary: Summary) -> Iterator[str]:
     yield "Then:" if not summary.kept else "Until then:"
     yield f"  agentspan{server} agent status {summary.execution_id}"
     yield f"  agentspan{server} agent stream {summary.execution_id}"
-    yield f"  {address}/execution/{summary.execution_id}"
+    yield f"  agentspan{server} agent inspect {summary.execution_id}"
+    yield f"  {address}/execution/{summary.execution_id} in Conductor's UI, where the server has one"
