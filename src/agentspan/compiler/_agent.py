@@ -23,7 +23,7 @@ def single(agent: Agent) -> Json:
         agent,
         agent.name,
         agent.description or f"Agent {agent.name}: one call of {agent.model}.",
-        [open_task(agent, "The conversation so far and the prompt."), call],
+        [open_task(agent, "The conversation so far and the prompt.", literal(t.program("open"))), call],
         inputParameters=["prompt", "messages", "context"],
         outputParameters={
             "result": ref("llm_1.output.result"),
@@ -61,7 +61,7 @@ def _agent_workflow(agent: Agent) -> Json:
             "tool_tasks": {tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
             # The limits stand in the tool's own definition, which only a fork looks at.
             "limited": [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit],
-            "programs": {name: literal(t.program(name)) for name in ("plan", "exchange")},
+            "programs": {name: literal(t.program(name)) for name in ("open", "plan", "exchange")},
             "transcript_path": transcript_path(),
         },
     )
@@ -85,7 +85,13 @@ def _agent_workflow(agent: Agent) -> Json:
                 [one_segment],
                 keep_last=1,
             ),
-            t.switch("ended_by", "ended_by", ref(f"{SEGMENT}.output.finish_reason"), {"max_turns": [out_of_turns]}),
+            t.switch(
+                "ended_by",
+                "ended_by",
+                "Whether the model answered, or ran out of turns.",
+                ref(f"{SEGMENT}.output.finish_reason"),
+                {"max_turns": [out_of_turns]},
+            ),
         ],
         inputParameters=["prompt", "messages", "context"],
         outputParameters=output,

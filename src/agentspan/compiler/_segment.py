@@ -19,7 +19,7 @@ _TRANSCRIPT = "$[{}].output.result.messages[*]"
 
 
 def segment(agent: Agent) -> Json:
-    tasks = [open_task(agent, "The transcript this segment begins with.")]
+    tasks = [open_task(agent, "The transcript this segment begins with.", ref("workflow.input.programs.open"))]
     for turn in range(1, TURNS_PER_SEGMENT + 1):
         tasks += _turn(agent, turn)
     last = TURNS_PER_SEGMENT
@@ -131,7 +131,13 @@ def _route(turn: int) -> Json:
         "usage": ref(f"{plan}.usage"),
     }
     finish = t.terminate("finish", f"finish_{turn}", "COMPLETED", end)
-    return t.switch("route", f"route_{turn}", ref(f"{plan}.mode"), {"done": [finish], "one": [one], "many": many})
+    return t.switch(
+        "route",
+        f"route_{turn}",
+        "The end, one tool, several tools, or none that exists.",
+        ref(f"{plan}.mode"),
+        {"done": [finish], "one": [one], "many": many},
+    )
 
 
 def _exchange(agent: Agent, turn: int) -> Json:
@@ -158,4 +164,5 @@ def _exchange(agent: Agent, turn: int) -> Json:
 def _room(turn: int) -> Json:
     """End the segment when its transcript is over budget: the next one begins with trimming it."""
     trim = t.terminate("trim", f"trim_{turn}", "COMPLETED", _passed_on(turn))
-    return t.switch("full", f"full_{turn}", ref(f"exchange_{turn}.output.result.full"), {"true": [trim]})
+    full = ref(f"exchange_{turn}.output.result.full")
+    return t.switch("full", f"full_{turn}", "Whether the transcript has to be trimmed.", full, {"true": [trim]})

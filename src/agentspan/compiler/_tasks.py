@@ -52,13 +52,14 @@ def jq(name: str, reference: str, description: str, query: str, **inputs: Any) -
     return task("JSON_JQ_TRANSFORM", name, reference, inputs, description=description)
 
 
-def switch(name: str, reference: str, on: str, cases: dict[str, list[Json]]) -> Json:
+def switch(name: str, reference: str, description: str, on: str, cases: dict[str, list[Json]]) -> Json:
     """SWITCH on a plain value: no script is evaluated."""
     return task(
         "SWITCH",
         name,
         reference,
         {"on": on},
+        description=description,
         evaluatorType="value-param",
         expression="on",
         decisionCases=cases,

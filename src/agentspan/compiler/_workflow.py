@@ -7,7 +7,7 @@ from typing import Any
 from agentspan.agent import Agent
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._names import OWNER
-from agentspan.compiler._tasks import Json, literal, ref
+from agentspan.compiler._tasks import Json, ref
 
 MAX_TRANSCRIPT = 5_200_000
 """Bytes a segment may begin with: the task that opens it stores them twice, and no task may exceed 10 MiB."""
@@ -36,12 +36,12 @@ def time_limit(agent: Agent) -> Json:
     return {"timeoutSeconds": max(1, round(agent.timeout)), "timeoutPolicy": "TIME_OUT_WF"}
 
 
-def open_task(agent: Agent, description: str) -> Json:
+def open_task(agent: Agent, description: str, program: str) -> Json:
     return t.jq(
         "open",
         "open",
         description,
-        literal(t.program("open")),
+        program,
         transcript=ref("workflow.input.transcript"),
         history=ref("workflow.input.messages"),
         prompt=ref("workflow.input.prompt"),
