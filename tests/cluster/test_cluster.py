@@ -24,7 +24,6 @@ from tests.contract.test_contract import (
 from tests.crash.conftest import Ledger
 from tests.crash.ledger_agent import agent as ledger_agent
 from tests.crash.test_killed_worker import (
-    test_a_call_whose_worker_dies_runs_again_in_another_with_the_same_key,
     test_a_run_goes_on_wherever_its_workers_are_killed,
 )
 
@@ -32,7 +31,6 @@ from .cluster import Cluster
 
 # Those of the other suites that show whether the server is what they know.
 __all__ = [
-    "test_a_call_whose_worker_dies_runs_again_in_another_with_the_same_key",
     "test_a_run_goes_on_wherever_its_workers_are_killed",
     "test_an_agent_with_tools_goes_on_in_a_new_process",
     "test_an_agent_without_tools_is_rejoined_by_its_id_alone",
