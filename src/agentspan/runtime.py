@@ -30,6 +30,10 @@ DRAIN = 30.0
 """Seconds that running tool calls get to finish when a process ends."""
 
 
+WAKES = 0.5
+"""Seconds between two looks of a serving process for a signal."""
+
+
 class AgentRuntime:
     """A connection to a Conductor server, and the worker host of this process for it.
 
@@ -147,7 +151,9 @@ class AgentRuntime:
                 self._worker_host().serve(agent, version)
         if blocking:
             with _until_signalled() as signalled:
-                signalled.wait()
+                # The kernel may give the signal to another thread; Python handles it once this one wakes up.
+                while not signalled.wait(WAKES):
+                    pass
             self.shutdown(drain)
 
     def shutdown(self, timeout: float = DRAIN) -> None:
