@@ -117,8 +117,8 @@ def test_no_secret_is_stored_logged_or_shown(
             execution_id = started(shown, MARKER)
             runtime = AgentRuntime()
             handle = AgentHandle(execution_id, runtime)
-            shown["events"] = repr(list(handle.stream(timeout=120)))
-            shown["result"] = repr(handle.result(timeout=60))
+            shown["events"] = repr([(event, vars(event)) for event in handle.stream(timeout=120)])
+            shown["result"] = repr(vars(handle.result(timeout=60)))
             failed = started(shown, "fail")
             with pytest.raises(ExecutionFailed) as caught:
                 AgentHandle(failed, runtime).result(timeout=60)
