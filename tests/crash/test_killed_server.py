@@ -94,5 +94,7 @@ def test_a_result_waits_for_a_server_that_is_away_and_so_do_readers(
             waiter.join(120)
 
         assert results == ["done"], "a waiter whose server died before its first read"
-        assert [event.type for event in seen] == ["step", "tool_call", "tool_result", "step", "done"]
+        # The server may take the call for lost before it hears of the result; it is not run again for that.
+        types = [event.type for event in seen if event.type != "tool_retry"]
+        assert types == ["step", "tool_call", "tool_result", "step", "done"]
         assert ledger.begun() == ledger.ended() == {0: 1}
