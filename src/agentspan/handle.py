@@ -37,7 +37,7 @@ T = TypeVar("T")
 FIRST_LOOK = 0.01
 """Seconds between the first looks at a run; each later pause is a quarter longer, up to `LAST_LOOK`."""
 LAST_LOOK = 0.5
-REST = 4
+REST = 2
 """How much longer than a look took is the pause after it: readers leave most of a busy server to the runs."""
 STANDS_STILL = 1.0
 """Seconds without an event after which the watchdog of a reader looks at the run."""

@@ -29,6 +29,8 @@ JVM_FLAGS = (
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
     "-Dpolyglot.engine.WarnInterpreterOnly=false",
+    # Without it each query of the database walks the stack to find its logger: 3 % of what a turn costs (JFR, 3.32.3).
+    "-Dlog4j2.contextSelector=org.apache.logging.log4j.core.selector.BasicContextSelector",
 )
 
 
