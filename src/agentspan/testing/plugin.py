@@ -18,7 +18,9 @@ import pytest
 
 from agentspan.agents import AgentRuntime
 from agentspan.server import LocalServer
+from agentspan.server._providers import model_settings
 from agentspan.testing._conversation import ModelRequest
+from agentspan.testing._docker import docker_server
 from agentspan.testing._replies import Reply
 from agentspan.testing._scripted import Script, ScriptedModel, as_function
 
@@ -31,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--conductor",
         default="jar",
-        help="The Conductor server to test on: jar (an embedded one, the default) or the URL of one whose "
+        help="The Conductor server to test on: jar (an embedded one, the default), docker, or the URL of one whose "
         "OpenAI and Anthropic base URLs point at --model-port.",
     )
     group.addoption("--model-port", type=int, default=0, help="Port of the scripted model; 0 takes a free one.")
@@ -97,10 +99,14 @@ def conductor_url(
 ) -> Iterator[str]:
     """The address of a real Conductor server, started for the session unless one was given."""
     given = str(pytestconfig.getoption("--conductor"))
+    folder = tmp_path_factory.mktemp("conductor")
+    if given == "docker":
+        with docker_server(folder, model_settings({}, model_stage.server.model_urls)) as url:
+            yield url
+        return
     if given != "jar":
         yield given
         return
-    folder = tmp_path_factory.mktemp("conductor")
     server = LocalServer(folder, port=0, model_urls=model_stage.server.model_urls)
     server.prepare()  # once per machine: half a minute or more, repaid by the quick restarts of crash tests
     with server:
