@@ -76,6 +76,7 @@ def test_without_anything_all_is_default() -> None:
         "request_timeout": (30.0, "default", ""),
         "progress": (True, "default", ""),
         "health_file": (None, "default", ""),
+        "ui_url": (None, "default", ""),
     }
 
 
