@@ -133,10 +133,13 @@ class Watchdog:
             self._client.status(segment_id)
         except NotFound:
             values = task.input_data["workflowInput"]
-            output = {name: values.get(name) for name in ("transcript", "usage", "steps")}
-            self._update(task, status="COMPLETED", subWorkflowId=values.get("previous"), outputData=output)
+            segment_id = values.get("previous")
+            status, output = "COMPLETED", {name: values.get(name) for name in ("transcript", "usage", "steps")}
         else:
-            self._update(task, status="IN_PROGRESS", subWorkflowId=segment_id, outputData={})
+            status, output = "IN_PROGRESS", {}
+        # The next segment learns from the output which one was before it; Conductor puts the id there in a start only.
+        output["subWorkflowId"] = segment_id
+        self._update(task, status=status, subWorkflowId=segment_id, outputData=output)
 
     def _is_lost(self, task: TaskRecord) -> bool:
         if _age(task) < UNTAKEN + task.callback_after_seconds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -17,17 +18,12 @@ from agentspan.testing.plugin import Stage
 from .conftest import explained, kill, restart
 
 
-@tool
-def answer(number: int) -> int:
-    """Give the number."""
-    return number
-
-
 def lose_the_start(database: Path, run: str, *, begun: bool) -> None:
     """Store what a kill in that moment leaves, as it was seen after a random one: no random kill can be waited for."""
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         rows = connection.execute("SELECT json_data FROM task WHERE json_data LIKE ?", (f'%"{run}"%',)).fetchall()
-        task = next(t for t in (json.loads(row[0]) for row in rows) if t["taskType"] == "SUB_WORKFLOW")
+        tasks = (json.loads(row[0]) for row in rows)
+        task = next(t for t in tasks if t["taskType"] == "SUB_WORKFLOW" and t["status"] == "IN_PROGRESS")
         segment = task.pop("subWorkflowId")
         lost = {**task, "status": "SCHEDULED", "outputData": {}}
         connection.execute("UPDATE task SET json_data = ? WHERE task_id = ?", (json.dumps(lost), task["taskId"]))
@@ -54,19 +50,30 @@ def lose_the_start(database: Path, run: str, *, begun: bool) -> None:
 def test_a_segment_whose_start_was_lost_with_the_server_is_brought_back(
     server: LocalServer, model: Stage, begun: bool
 ) -> None:
-    name = model.play([call("answer", number=1), call("answer", number=2), say("done")])
+    """The second of three segments, so that readers have to find the one before it and the one after."""
+    numbers = list(range(1, 20))
+    entered, go_on = threading.Event(), threading.Event()
+
+    @tool
+    def answer(number: int) -> int:
+        """Give the number."""
+        if number == 10:
+            entered.set()
+            assert go_on.wait(120)
+        return number
+
+    name = model.play([*(call("answer", number=number) for number in numbers), say("done")])
     agent = Agent("lost", model=name, tools=[answer])
     with AgentRuntime(server.url) as runtime:
-        handle = runtime.start(agent, "Go.", serve=False)
-        wait_until(lambda: handle.get_status().current_task == "answer", "the first call")
+        handle = runtime.start(agent, "Go.")
+        wait_until(entered.is_set, "the tenth call")
         kill(server)
         lose_the_start(server.data_dir / "conductor.db", handle.execution_id, begun=begun)
         restart(server)
-        runtime.serve(agent, blocking=False)
+        go_on.set()
         with explained(runtime, handle.execution_id):
             assert handle.result(timeout=120).output == "done"
 
         events = list(AgentHandle(handle.execution_id, runtime).stream())
-        results = [event.result for event in events if event.type == "tool_result"]
-        assert results == [1, 2]
-        assert [event.step for event in events if event.type == "step"] == [1, 2, 3]
+        assert [event.result for event in events if event.type == "tool_result"] == numbers
+        assert [event.step for event in events if event.type == "step"] == [*numbers, len(numbers) + 1]
