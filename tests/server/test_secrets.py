@@ -61,7 +61,7 @@ def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[
 
 def words(command: click.Command, execution_id: str) -> list[str]:
     """Arguments for a command, by their names."""
-    known = {"target": "shop.py:agent", "targets": "shop.py:agent", "prompt": MARKER}
+    known = {"target": "secrets_shop.py:agent", "targets": "secrets_shop.py:agent", "prompt": MARKER}
     required = [item for item in command.params if isinstance(item, click.Argument) and item.required]
     return [known.get(str(item.name), execution_id) for item in required]
 
@@ -101,7 +101,7 @@ def test_no_secret_is_stored_logged_or_shown(
     secrets = {"key": canary("key"), "secret": canary("secret"), "shop": canary("shop"), "provider": provider_key}
     shown: dict[str, str] = {}
     monkeypatch.chdir(tmp_path)
-    Path("shop.py").write_text(SHOP)
+    Path("secrets_shop.py").write_text(SHOP)
     with Gateway(server.url, key=secrets["key"], secret=secrets["secret"]) as front:
         for name, value in {
             "AGENTSPAN_SERVER_URL": front.url,
@@ -113,7 +113,9 @@ def test_no_secret_is_stored_logged_or_shown(
             "SHOP_TOKEN": secrets["shop"],
         }.items():
             monkeypatch.setenv(name, value)
-        with WorkerProcess("shop.py:agent", front.url, environment={"AGENTSPAN_DEBUG": "1"}, cwd=tmp_path) as worker:
+        with WorkerProcess(
+            "secrets_shop.py:agent", front.url, environment={"AGENTSPAN_DEBUG": "1"}, cwd=tmp_path
+        ) as worker:
             execution_id = started(shown, MARKER)
             runtime = AgentRuntime()
             handle = AgentHandle(execution_id, runtime)
@@ -149,7 +151,7 @@ def cli(shown: dict[str, str], *arguments: str) -> str:
 
 
 def started(shown: dict[str, str], prompt: str) -> str:
-    return str(json.loads(cli(shown, "agent", "start", "shop.py:agent", prompt, "-o", "json"))["execution_id"])
+    return str(json.loads(cli(shown, "agent", "start", "secrets_shop.py:agent", prompt, "-o", "json"))["execution_id"])
 
 
 def told(error: BaseException) -> str:
