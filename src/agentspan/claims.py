@@ -14,13 +14,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
+from uuid import uuid4
 
 from agentspan.client import Conductor, Json
 from agentspan.compiler import OWNER
 from agentspan.errors import Conflict, NotFound, ServerUnreachable
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds a claim may stand without a run before its process counts as dead and another takes over."""
+
+SETTLED = 0.15
+"""Seconds after which a claim is looked at again: on PostgreSQL two processes that create one definition in the same
+moment may both be told that they did, because Conductor (3.32.1, read) checks twice and then updates. The last counts."""
 
 _LOOK = 0.05
 _GENERATIONS = 100
@@ -38,13 +43,20 @@ def start_once(client: Conductor, name: str, version: int, inputs: Json, key: st
         found = client.correlated(name, digest)
         if found:
             return found[0]
-        if client.create_workflow_definition(claim):
+        if client.create_workflow_definition(claim) and _is_stored(client, claim):
             run = _start_claimed(client, claim, name, version, {**inputs, "idempotency_key": key}, digest)
         else:
             run = _await_run(client, name, digest)
         if run is not None:
             return run
     raise Conflict(f"No process that claimed the key {key!r} of the agent {name} has started its run.")
+
+
+def _is_stored(client: Conductor, claim: Json) -> bool:
+    """Whether the claim is still the one that was made, after those of the same moment."""
+    time.sleep(SETTLED)
+    stored = client.workflow_definition(claim["name"], claim["version"])
+    return stored is not None and stored.get("metadata") == claim["metadata"]
 
 
 def _start_claimed(client: Conductor, claim: Json, name: str, version: int, inputs: Json, digest: str) -> str | None:
@@ -81,6 +93,7 @@ def _claim(name: str, digest: str, generation: int) -> Json:
         "ownerApp": OWNER,
         "ownerEmail": f"{OWNER}@localhost.localdomain",
         "timeoutSeconds": 0,
+        "metadata": {"claimed_by": uuid4().hex},
         "tasks": [
             {
                 "name": "claimed",

@@ -102,7 +102,7 @@ class AgentRuntime:
             context: Values kept with the run for its readers; the model does not see them.
             idempotency_key: Start one run for this key and agent, however often and from however many processes
                 it is asked for; later calls get the handle of that run, whatever has become of it. Two runs are
-                possible only when a process stands still for ten seconds in the middle of its start.
+                possible only when a process stands still for a minute in the middle of its start.
             serve: Serve the agent's tools from this process, in the background.
 
         Raises:
