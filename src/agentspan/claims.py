@@ -25,7 +25,8 @@ PATIENCE = 60.0
 
 SETTLED = 0.15
 """Seconds after which a claim is looked at again: on PostgreSQL two processes that create one definition in the same
-moment may both be told that they did, because Conductor (3.32.1, read) checks twice and then updates. The last counts."""
+moment may both be told that they did, because Conductor (3.32.1, read) checks twice and then updates.
+The last one counts."""
 
 _LOOK = 0.05
 _GENERATIONS = 100
