@@ -244,27 +244,12 @@ class _Reader:
         tool = tool_of_task(task.task_def_name)
         mismatch = mismatch_of(task)
         if mismatch is not None and mismatch.open:
-            return Reason(
-                kind="missing_worker",
-                text=f"It needs a worker with another version of {tool}, since {self._ago(mismatch.at)}: "
-                f"{mismatch.why}",
-                since=_moment(mismatch.at),
-                tool=tool,
-                worker=task.worker_id,
-                next=(self._serve(),),
-            )
+            return self._missing(tool, f"with another version of {tool}", mismatch.at, mismatch.why, task.worker_id)
         polls = sorted(self._client.polls(task.task_def_name), key=lambda poll: poll.last_poll_time)
         last = polls[-1] if polls else None
         if last is None or self._now - last.last_poll_time / 1000 > POLLED_LATELY:
             asked = f"the last one asked {self._ago(last.last_poll_time)} ago" if last else "none has ever asked for it"
-            return Reason(
-                kind="missing_worker",
-                text=f"It needs a worker that serves {tool}, since {self._ago(due)}: {asked}.",
-                since=_moment(due),
-                tool=tool,
-                worker=last.worker_id if last else None,
-                next=(self._serve(),),
-            )
+            return self._missing(tool, f"that serves {tool}", due, f"{asked}.", last.worker_id if last else None)
         waiting = self._client.queue_sizes([task.task_def_name]).get(task.task_def_name, 0)
         return Reason(
             kind="tool_queued",
@@ -274,6 +259,16 @@ class _Reader:
             tool=tool,
             worker=last.worker_id,
             next=(f"{self._program} worker list    shows who serves it",),
+        )
+
+    def _missing(self, tool: str, wanted: str, since: int, why: str, worker: str | None) -> Reason:
+        return Reason(
+            kind="missing_worker",
+            text=f"It needs a worker {wanted}, since {self._ago(since)}: {why}",
+            since=_moment(since),
+            tool=tool,
+            worker=worker,
+            next=(self._serve(),),
         )
 
     def _serve(self) -> str:
