@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import click
 
 from agentspan.cli import _runs
 from agentspan.cli._app import Session
+from agentspan.cli._output import F
 
 if TYPE_CHECKING:
     from agentspan.handle import AgentHandle
@@ -24,6 +26,17 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str |
 
 agent_name = click.option("--agent", metavar="NAME", callback=_check_name, help="Only runs of this agent.")
 agent_id = click.argument("execution_id", metavar="ID")
+
+
+def run_status(states: Collection[str], which: str) -> Callable[[F], F]:
+    """Give a command `--status`, for runs in any of some states."""
+    return click.option(
+        "--status",
+        "statuses",
+        type=click.Choice(tuple(states), case_sensitive=False),
+        multiple=True,
+        help=f"Only runs {which}; may be given several times.",
+    )
 
 
 def handle_of(context: click.Context, given: str) -> AgentHandle:

@@ -12,7 +12,7 @@ import click
 
 from agentspan.agents import Agent, ExecutionError, compile_agent
 from agentspan.cli import _runs
-from agentspan.cli._agent import agent_id, agent_name, handle_of
+from agentspan.cli._agent import agent_id, agent_name, handle_of, run_status
 from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Lazy, Session
 from agentspan.cli._events import line_of, show_event
 from agentspan.cli._load import load_agent
@@ -170,13 +170,7 @@ def stream(context: click.Context, execution_id: str, from_: int, output: Output
 
 @agent_group.command("list", epilog=example("agentspan agent list --status RUNNING --since 1h"))
 @agent_name
-@click.option(
-    "--status",
-    "statuses",
-    type=click.Choice(get_args(RunStatus), case_sensitive=False),
-    multiple=True,
-    help="Only runs in this state; may be given several times.",
-)
+@run_status(get_args(RunStatus), "in this state")
 @click.option("--since", type=Moment(), help="Only runs that began within this time, or after this moment.")
 @click.option("--before", type=Moment(), help="Only runs that began longer ago than this, or before this moment.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from agentspan.cli import _runs
-from agentspan.cli._agent import agent_name
+from agentspan.cli._agent import agent_name, run_status
 from agentspan.cli._app import Session
 from agentspan.cli._moment import Moment
 from agentspan.cli._output import Output, duration, emit, emit_all, example, output_option, say, table
@@ -38,13 +38,7 @@ class _Pruned:
     "--older-than", type=Moment(), required=True, help="Only runs that ended longer ago than this, or before it."
 )
 @agent_name
-@click.option(
-    "--status",
-    "statuses",
-    type=click.Choice(sorted(ENDED), case_sensitive=False),
-    multiple=True,
-    help="Only runs that ended so; may be given several times.",
-)
+@run_status(sorted(ENDED), "that ended so")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
