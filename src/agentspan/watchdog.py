@@ -62,6 +62,10 @@ class Watchdog:
         if workflow_id not in self._watched:
             self._watched[workflow_id] = Watched(workflow_id)
 
+    def forget(self, workflow_id: str) -> None:
+        """Look at an execution no more: it is over, or the next search for running ones finds it."""
+        self._watched.pop(workflow_id, None)
+
     def hurry(self) -> None:
         """Look at everything soon: the server was away."""
         for watched in self._watched.values():

@@ -22,7 +22,7 @@ from typing import Any
 from agentspan.agent import Agent
 from agentspan.call import Call, Json, Served, completed, failed, is_another, mismatched, raised, timed_out
 from agentspan.client import Conductor
-from agentspan.compiler import segment_name, tool_task_name
+from agentspan.compiler import TURNS_PER_SEGMENT, is_forked, segment_name, tool_reference, tool_task_name
 from agentspan.errors import NotFound, ServerError, ServerRejected, WorkerError
 from agentspan.health import HealthFile
 from agentspan.leases import Leases
@@ -41,7 +41,7 @@ LATE = 2.0
 AGAIN = 1
 """Seconds until a call that could not be begun here is handed out again."""
 
-QUICK, IDLE = 0.005, 0.08
+QUICK, IDLE = 0.008, 0.08
 """Seconds between polls right after work, and when nothing has happened for a while."""
 
 SHOW_UP = 5.0
@@ -126,7 +126,7 @@ class WorkerHost:
         trouble = 0
         while not self._stopping.is_set():
             try:
-                found = self._poll_once()
+                more = self._poll_once()
                 trouble = 0
             except ServerError as error:
                 if self._stopping.is_set():  # the process ends, and its connections with it
@@ -144,7 +144,7 @@ class WorkerHost:
                 self._stopping.wait(1.0)
                 continue
             self._say_health(answered=True)
-            if not found:
+            if not more:
                 self._changed.wait(self._pause())
                 self._changed.clear()
 
@@ -154,22 +154,23 @@ class WorkerHost:
 
     def _pause(self) -> float:
         quiet = time.monotonic() - self._active
-        return min(IDLE, max(QUICK, quiet / 20))
+        return min(IDLE, max(QUICK, quiet / 10))
 
-    def _poll_once(self) -> int:
-        found = 0
+    def _poll_once(self) -> bool:
+        """Take what there is; whether a queue may hold more."""
+        more = False
         for name in self._queues():
             free = self._concurrency - len(self._running)
             if free <= 0:
-                break
+                return False
             self._telemetry.polled(self._served[name])
             asked = time.monotonic()
             tasks = self._client.poll(name, self.worker_id, free)
             late = time.monotonic() - asked > LATE
             calls = [Call(task, self._served[name], self._progress_of(task), self._leases.beat) for task in tasks]
             self._begin([call for call in calls if self._is_ours(call.task)] if late else calls)
-            found += len(tasks)
-        return found
+            more = more or len(tasks) == free
+        return more
 
     def _is_ours(self, task: TaskRecord) -> bool:
         """Whether a call that came late is ours still: a tool may have held the interpreter meanwhile."""
@@ -203,11 +204,7 @@ class WorkerHost:
             self._shown = now
             return names
         sizes = self._client.queue_sizes(names)
-        return [name for name in names if sizes.get(name, 0) > self._running_of(name)]
-
-    def _running_of(self, name: str) -> int:
-        with self._lock:
-            return sum(call.task.task_def_name == name for call in self._running.values())
+        return [name for name in names if sizes.get(name, 0)]
 
     def _progress_of(self, task: TaskRecord) -> Callable[[str], None]:
         def say(message: str) -> None:
@@ -350,11 +347,35 @@ class WorkerHost:
             unstored = "The result could not be stored; the worker's log says why."
             self._deliver(call, failed(call, unstored, final=True))
         with self._lock:
+            full = len(self._running) >= self._concurrency
             # A try that is to be repeated may have been handed out again already.
             if self._running.get(call.task.task_id) is call:
                 del self._running[call.task.task_id]
         self._active = time.monotonic()
-        self._changed.set()
+        if full:
+            self._changed.set()
+        self._hasten(call)
+
+    def _hasten(self, call: Call) -> None:
+        """Have the engine look at once at what it would notice a little later by itself.
+
+        That is the end of a segment, after its last turn, and a fork whose calls were reported at the same time: the
+        embedded server passes over what it cannot look at at once.
+        """
+        reference, segment = call.task.reference_task_name, call.task.workflow_instance_id
+        try:
+            if is_forked(reference):
+                if not self._runs_in(segment):
+                    self._client.decide(segment)
+            elif reference == tool_reference(TURNS_PER_SEGMENT):
+                self._client.decide(str(call.task.input_data["execution_id"]))
+                self._watchdog.forget(segment)
+        except ServerError as error:
+            log.debug("The engine looks at %s when it does: %s", call, error)
+
+    def _runs_in(self, segment: str) -> bool:
+        with self._lock:
+            return any(call.task.workflow_instance_id == segment for call in self._running.values())
 
     def _deliver(self, call: Call, outcome: Json) -> bool:
         """Whether the server took it, or has forgotten the call; False when it never will."""

@@ -19,9 +19,11 @@ from agentspan.compiler._names import (
     OWNER,
     SEGMENT,
     TURNS_PER_SEGMENT,
+    is_forked,
     model_task_name,
     segment_name,
     tool_of_task,
+    tool_reference,
     tool_task_name,
     turn_of,
 )
@@ -38,9 +40,11 @@ __all__ = [
     "TURNS_PER_SEGMENT",
     "Definition",
     "compile_agent",
+    "is_forked",
     "model_task_name",
     "segment_name",
     "tool_of_task",
+    "tool_reference",
     "tool_task_name",
     "turn_of",
 ]

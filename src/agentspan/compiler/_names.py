@@ -46,3 +46,14 @@ def turn_of(reference: str) -> tuple[str, int, int] | None:
         return None
     kind, turn, call = match.groups()
     return kind, int(turn), int(call or 1)
+
+
+def tool_reference(turn: int) -> str:
+    """Reference name of a turn's only call; those of several have their number behind it."""
+    return f"tool_{turn}"
+
+
+def is_forked(reference: str) -> bool:
+    """Whether a tool's call runs beside other calls of its turn."""
+    match = _TURN_REF.match(reference)
+    return match is not None and match[1] == "tool" and match[3] is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentspan.agent import Agent
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
-from agentspan.compiler._names import OWNER, TURNS_PER_SEGMENT, segment_name
+from agentspan.compiler._names import OWNER, TURNS_PER_SEGMENT, segment_name, tool_reference
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import LEASE
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
@@ -108,7 +108,7 @@ def _route(turn: int) -> Json:
     plan = f"plan_{turn}.output.result"
     one = t.dynamic(
         "tool",
-        f"tool_{turn}",
+        tool_reference(turn),
         ref(f"{plan}.calls[0].task"),
         {
             "args": ref(f"{plan}.calls[0].args"),
@@ -148,7 +148,7 @@ def _exchange(agent: Agent, turn: int) -> Json:
         "What this turn adds to the transcript: the calls and their results.",
         ref("workflow.input.programs.exchange"),
         calls=ref(f"plan_{turn}.output.result.calls"),
-        ref=f"tool_{turn}",
+        ref=tool_reference(turn),
         mode=ref(f"plan_{turn}.output.result.mode"),
         one=ref(f"tool_{turn}.output"),
         reason=ref(f"tool_{turn}.reasonForIncompletion"),
