@@ -354,7 +354,8 @@ class WorkerHost:
         self._active = time.monotonic()
         if full:
             self._changed.set()
-        self._hasten(call)
+        if not self._stopping.is_set():
+            self._hasten(call)
 
     def _hasten(self, call: Call) -> None:
         """Have the engine look at once at what it would notice a little later by itself.
