@@ -18,6 +18,7 @@ from agentspan.compiler import tool_task_name
 from agentspan.runtime import DRAIN
 
 DOCKER = Path(__file__).parents[2] / "docker"
+DOCS = DOCKER.parent / "docs" / "deploy.md"
 
 
 def compose_command() -> list[str]:
@@ -60,6 +61,30 @@ def test_workers_get_the_time_that_they_need_to_drain() -> None:
     assert int(compose()["services"]["worker"]["stop_grace_period"].removesuffix("s")) > DRAIN + 5
 
 
+def test_a_rolling_update_is_the_one_of_the_docs() -> None:
+    worker = manifests()["Deployment worker"]["spec"]
+    update = worker["strategy"]["rollingUpdate"]
+    told = re.findall(r"\b(maxSurge|maxUnavailable|terminationGracePeriodSeconds): (\d+)", DOCS.read_text())
+
+    assert update == {"maxSurge": 1, "maxUnavailable": 0}, "a new worker serves before an old one is told to go"
+    grace = worker["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert {name: int(number) for name, number in told} == {**update, "terminationGracePeriodSeconds": grace}
+
+
+def test_workers_name_the_nodes_and_no_balancer() -> None:
+    nodes = manifests()["StatefulSet conductor"]
+    name, service = nodes["metadata"]["name"], nodes["spec"]["serviceName"]
+    environment = manifests()["Deployment worker"]["spec"]["template"]["spec"]["containers"][0]["env"]
+    (given,) = [variable["value"] for variable in environment if variable["name"] == "AGENTSPAN_SERVER_URL"]
+    addresses = [f"http://{name}-{number}.{service}:8080" for number in range(nodes["spec"]["replicas"])]
+
+    assert len(addresses) > 1
+    assert given.split(",") == addresses
+    assert manifests()[f"Service {service}"]["spec"]["clusterIP"] == "None", "it is headless"
+    composed = compose()["services"]["worker"]["environment"]["AGENTSPAN_SERVER_URL"]
+    assert composed == "http://conductor-1:8080,http://conductor-2:8080"
+
+
 def test_probes_are_commands_that_exist() -> None:
     container = manifests()["Deployment worker"]["spec"]["template"]["spec"]["containers"][0]
     dockerfile = (DOCKER / "worker.Dockerfile").read_text()
@@ -89,7 +114,7 @@ def test_workers_do_not_run_as_root() -> None:
 
 def test_no_secret_stands_in_a_file_or_in_the_server_s_environment() -> None:
     services = compose()["services"]
-    pod = manifests()["Deployment conductor"]["spec"]["template"]["spec"]
+    pod = manifests()["StatefulSet conductor"]["spec"]["template"]["spec"]
 
     assert all("environment" not in services[name] for name in ("conductor-1", "conductor-2"))
     assert "env" not in pod["containers"][0]
