@@ -257,7 +257,7 @@ class Conductor:
         self.call("POST", "/tasks", body=result)
 
     def queue_sizes(self, task_names: Sequence[str]) -> dict[str, int]:
-        """How many messages wait in, or are taken from, each queue."""
+        """How many messages wait in each queue; a poll takes them out."""
         sizes: dict[str, int] = {}
         for first in range(0, len(task_names), _NAMES_IN_URL):
             names = task_names[first : first + _NAMES_IN_URL]

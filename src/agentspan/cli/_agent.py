@@ -24,8 +24,12 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str |
     return value
 
 
-agent_name = click.option("--agent", metavar="NAME", callback=_check_name, help="Only runs of this agent.")
 agent_id = click.argument("execution_id", metavar="ID")
+
+
+def agent_name(what: str) -> Callable[[F], F]:
+    """Give a command `--agent`, for what belongs to one agent."""
+    return click.option("--agent", metavar="NAME", callback=_check_name, help=f"Only {what} of this agent.")
 
 
 def run_status(states: Collection[str], which: str) -> Callable[[F], F]:

@@ -169,7 +169,7 @@ def stream(context: click.Context, execution_id: str, from_: int, output: Output
 
 
 @agent_group.command("list", epilog=example("agentspan agent list --status RUNNING --since 1h"))
-@agent_name
+@agent_name("runs")
 @run_status(get_args(RunStatus), "in this state")
 @click.option("--since", type=Moment(), help="Only runs that began within this time, or after this moment.")
 @click.option("--before", type=Moment(), help="Only runs that began longer ago than this, or before this moment.")

@@ -37,7 +37,7 @@ class _Pruned:
 @click.option(
     "--older-than", type=Moment(), required=True, help="Only runs that ended longer ago than this, or before it."
 )
-@agent_name
+@agent_name("runs")
 @run_status(sorted(ENDED), "that ended so")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

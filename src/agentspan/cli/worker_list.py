@@ -28,7 +28,7 @@ class _Queue:
 
     Attributes:
         task_name: Its queue.
-        queued: Calls that wait, or that a worker has taken and not finished.
+        queued: Calls that wait; those that a worker is at are in no queue any more.
         worker: The worker that asked last; the server remembers no other.
         last_poll: When it did; None when nobody ever has.
         served: Whether that was lately enough for the tool to count as served.
@@ -61,15 +61,15 @@ class _Queue:
 
 
 @click.command("list", epilog=example("agentspan worker list --agent support"))
-@agent_name
+@agent_name("tools")
 @click.option("--all", "everything", is_flag=True, help="Also tools that nobody has served for a day.")
 @output_option
 @click.pass_obj
 def list_workers(session: Session, agent: str | None, everything: bool, output: Output) -> None:
     """Say who serves which tool, and what waits for it.
 
-    WORKER is the one that asked for calls last; the server remembers one for each tool. QUEUED counts calls that wait
-    and calls that a worker is at.
+    WORKER is the one that asked for calls last; the server remembers one for each tool. QUEUED counts calls that wait,
+    not those that a worker is at.
     """
     now = time.time()
     queues = [
