@@ -268,6 +268,36 @@ def test_what_a_tool_knows_about_its_call(setting: Setting) -> None:
     assert not known[0].cancelled
 
 
+def test_a_call_begins_while_another_call_of_its_tool_is_at_work(
+    runtime: AgentRuntime, model: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the host serves several tools, and polls only the queues that hold something."""
+    monkeypatch.setattr("agentspan.worker.SHOW_UP", 3600)  # the poll of all queues would find the call, too
+    begun, go_on = [], threading.Event()
+
+    @tool
+    def hold(number: int) -> int:
+        """Wait for the other one."""
+        begun.append(number)
+        assert go_on.wait(60)
+        return number
+
+    @tool
+    def other() -> None:
+        """Is never called."""
+
+    name = model.play(lambda request: say("done") if request.turn > 1 else call("hold", number=int(request.prompt)))
+    agent = Agent("holder", model=name, tools=[hold, other])
+    handles = []
+    for number in (1, 2):
+        handles.append(runtime.start(agent, str(number)))
+        wait_until(lambda number=number: number in begun, f"call {number} to begin")
+    go_on.set()
+
+    assert [handle.result(timeout=60).output for handle in handles] == ["done", "done"]
+    assert begun == [1, 2]
+
+
 @pytest.mark.parametrize("meanwhile", ["given up", "handed out again"])
 def test_a_call_that_is_still_at_work_does_not_run_twice(runtime: AgentRuntime, model: Stage, meanwhile: str) -> None:
     """Whatever the server thinks of it: it takes a call for lost after a cut in the network, or repeats a delivery."""
