@@ -209,11 +209,12 @@ QUEUE = {"agent": str, "tool": str, "task_name": str, "served": bool, "worker": 
 
 
 def test_workers_and_what_waits_for_them(runtime: AgentRuntime, model: Stage, name: str) -> None:
-    go_on = threading.Event()
+    began, go_on = threading.Semaphore(0), threading.Event()
 
     @tool
     def gate(number: int) -> int:
         """Wait."""
+        began.release()
         go_on.wait(90)
         return number
 
@@ -233,13 +234,15 @@ def test_workers_and_what_waits_for_them(runtime: AgentRuntime, model: Stage, na
 
     runtime.serve(agent, blocking=False)
     wait_until(lambda: all(queue["served"] for queue in listed("--all").values()), "both to be served")
+    for _ in range(3):
+        assert began.acquire(timeout=60)
     served = listed()["gate"]
     assert {key: type(value) for key, value in served.items()} == QUEUE
+    assert served["queued"] == 0, "what runs is not counted"
     assert served["worker"] == runtime._worker_host().worker_id
     assert served["task_name"] == f"{name}.gate"
     text = invoke(runtime, "worker", "list", "--agent", name).stdout
     assert text.splitlines()[0].split() == ["AGENT", "TOOL", "SERVED", "WORKER", "LAST", "POLL", "QUEUED"]
     go_on.set()
     handle.result(timeout=90)
-    wait_until(lambda: listed()["gate"]["queued"] == 0, "an empty queue")
     assert "No tool is served" in invoke(runtime, "worker", "list", "--agent", "nobody").stderr
