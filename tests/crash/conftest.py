@@ -57,9 +57,9 @@ class Ledger:
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         return [line for line in lines if json.loads(line)["number"] in numbers]
 
-    def worker(self, **environment: str) -> WorkerProcess:
+    def worker(self, *options: str, **environment: str) -> WorkerProcess:
         environment["LEDGER"] = str(self.path)
-        return WorkerProcess(self.target, self.url, environment=environment, cwd=HERE)
+        return WorkerProcess(self.target, self.url, environment=environment, cwd=HERE, options=options)
 
 
 def kill(server: LocalServer) -> None:

@@ -87,11 +87,21 @@ def outlive(number: int, deaths: int, context: ToolContext) -> int:
     return number
 
 
+@tool(retry=Retry(1))
+def wait(number: int, context: ToolContext) -> int:
+    """Wait until there is a file `go-on` beside the ledger."""
+    note("begin", number, context)
+    while not Path(os.environ["LEDGER"]).with_name("go-on").exists():
+        time.sleep(0.05)
+    note("end", number, context)
+    return number
+
+
 def archivist(model: str) -> Agent:
     return Agent("archivist", model=model, tools=[fetch], max_turns=5000)
 
 
 long_agent = archivist("openai/none")
 agent = Agent(
-    "ledger", model=os.environ.get("LEDGER_MODEL", "openai/none"), tools=[work, hold, outlive], max_turns=5000
+    "ledger", model=os.environ.get("LEDGER_MODEL", "openai/none"), tools=[work, hold, outlive, wait], max_turns=5000
 )

@@ -25,6 +25,22 @@ def test_sigterm_lets_the_running_call_finish(runtime: AgentRuntime, model: Stag
     assert ledger.begun() == ledger.ended() == {1: 1}
 
 
+def test_drain_says_how_long_running_calls_may_take(runtime: AgentRuntime, model: Stage, ledger: Ledger) -> None:
+    agent = dataclasses.replace(ledger_agent, model=model.play([call("wait", number=1), say("done")]))
+    with ledger.worker("--drain", "0") as impatient:
+        handle = runtime.start(agent, "Go.", serve=False)
+        wait_until(lambda: ledger.begun()[1] == 1, "the call to begin")
+        assert impatient.terminate() == 0
+    assert ledger.ended() == {}, "it was not waited for"
+
+    ledger.path.with_name("go-on").touch()
+    with ledger.worker():
+        assert handle.result(timeout=60).output == "done"
+    assert (ledger.begun(), ledger.ended()) == ({1: 2}, {1: 1})
+    assert len({entry["key"] for entry in ledger.entries("begin")}) == 1
+    assert [event.type for event in handle.stream()].count("tool_retry") == 0
+
+
 def test_what_is_not_done_in_time_is_handed_back_and_taken_at_once(model: Stage, conductor_url: str) -> None:
     began: list[float] = []
     release = threading.Event()
