@@ -79,6 +79,9 @@ def test_no_worker_and_paused(runtime: AgentRuntime, model: Stage) -> None:
     url = runtime.settings.server_url
     assert reason["next"] == [f"agentspan --server {url} worker start MODULE:AGENT    with the agent unserved"]
     assert f"  next     {reason['next'][0]}\n" in text_of(handle)
+    wait_until(lambda: handle.get_status().is_waiting, "the status to say that it waits")
+    words = ["--server", url, "agent", "status", handle.execution_id, "--exit-status"]
+    assert CliRunner().invoke(main, words).exit_code == 8, "a worker is missing"
 
     handle.pause()
     first, second = reasons_of(handle)
