@@ -40,8 +40,12 @@ agent = Agent("shop", model=os.environ["MODEL"], tools=[charge], instructions="C
 MARKER = f"no-secret-{uuid.uuid4().hex}"
 """What is found wherever a run's text is; it shows that looking works."""
 
-ENDLESS = {"demo", "dev", "worker start", "worker serve", "server start", "server stop", "agent open"}
+ENDLESS = {"demo", "dev", "worker start", "worker serve", "server start", "server stop"}
 """Commands that go on until they are stopped, or would stop the server."""
+
+
+PRUNE = ["--older-than", "0s", "--dry-run"]
+"""All runs that ended, with their segments; none is deleted."""
 
 
 def canary(what: str) -> str:
@@ -60,10 +64,11 @@ def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[
 
 
 def words(command: click.Command, execution_id: str) -> list[str]:
-    """Arguments for a command, by their names."""
+    """Arguments and options that a command has to be given, by their names."""
     known = {"target": "secrets_shop.py:agent", "targets": "secrets_shop.py:agent", "prompt": MARKER}
     required = [item for item in command.params if isinstance(item, click.Argument) and item.required]
-    return [known.get(str(item.name), execution_id) for item in required]
+    options = PRUNE if command.name == "prune" else []
+    return [*options, *(known.get(str(item.name), execution_id) for item in required)]
 
 
 @pytest.fixture
@@ -139,6 +144,8 @@ def test_no_secret_is_stored_logged_or_shown(
 
     for what in ("conductor.db", "events", "result", f"agentspan agent result {execution_id}"):
         assert MARKER in shown[what], what
+    assert f"/execution/{execution_id}" in shown[f"agentspan agent open {execution_id}"]
+    assert "would be deleted" in shown[f"agentspan agent prune {' '.join(PRUNE)}"]
     assert "the shop refused" in shown["worker"]
     assert len(front.given) >= 3
     assert [(what, name) for what, text in shown.items() for name, secret in secrets.items() if secret in text] == []
