@@ -180,6 +180,16 @@ def test_start_status_worker_stream_result(app: Callable[..., Cli]) -> None:
     assert cli("agent", "stream", execution_id)[0].endswith("done\nwaited long\n")
 
 
+def test_the_schema_of_a_start(app: Callable[..., Cli]) -> None:
+    cli = app(say("8"))
+
+    for form in ("json", "jsonl"):
+        started = json.loads(cli("agent", "start", "app", "Do it.", "-o", form)[0])
+        assert list(started) == ["execution_id", "agent", "status"]
+        assert (started["agent"], started["status"]) == (cli.name, "RUNNING")
+        assert cli.json("agent", "result", started["execution_id"], "--wait")["output"] == "8"
+
+
 def test_ctrl_c_detaches_and_never_cancels(app: Callable[..., Cli]) -> None:
     cli = app(call("wait"), say("waited long"))
     process = cli.popen("agent", "run", "app:agent", "Wait.")
