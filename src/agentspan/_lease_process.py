@@ -5,8 +5,8 @@ The host runs this file with its own Python; nothing but the standard library is
 
 It reads lines of JSON:
 
-    {"urls": […], "ca_file": …, "parent": …}  first of all: the REST API of each node, whom to trust, and the host's
-                                       process id
+    {"nodes": […], "ca_file": …, "parent": …}  first of all: {"url": …, "proxy": …} of each node's REST API, whom to
+                                       trust, and the host's process id
     {"headers": {…}}                   what to send with every request from now on
     {"hold": id, "update": {…}, "in": s}   beat for this task: in `s` seconds, then every 1.5
     {"beat": id}                       do so now
@@ -34,9 +34,10 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import HTTPSHandler, OpenerDirector, Request, build_opener
+from urllib.request import HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 Json = dict[str, Any]
+Node = dict[str, Any]
 
 EVERY = 1.5
 """Seconds between two heartbeats."""
@@ -72,20 +73,20 @@ class LeaseProcess:
     """What it holds, and the server it speaks to."""
 
     def __init__(self) -> None:
-        self._urls: list[str] = []  # the one in use first
+        self._nodes: list[Node] = []  # the one in use first
         self._parent = os.getppid()
         self._headers: dict[str, str] = {}
         self._held: dict[str, Held] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(AT_ONCE)
-        self._opener = build_opener()
+        self._opener = OpenerDirector()
 
     def obey(self, order: Json) -> None:
         """Do what one line asks for."""
         with self._lock:
-            if "urls" in order:
-                self._urls, self._parent = order["urls"], order["parent"]
-                self._opener = _opener(self._urls, order["ca_file"])
+            if "nodes" in order:
+                self._nodes, self._parent = order["nodes"], order["parent"]
+                self._opener = _opener(self._nodes, order["ca_file"])
             elif "headers" in order:
                 self._headers = order["headers"]
             elif "hold" in order:
@@ -164,35 +165,49 @@ class LeaseProcess:
 
     def _request(self, path: str, body: Json | None = None) -> bytes:
         """Ask the node in use, and the others in turn when it does not answer: a heartbeat does no harm twice."""
-        for _ in self._urls[1:]:
-            url = self._urls[0]
+        for _ in self._nodes[1:]:
+            node = self._nodes[0]
             try:
-                return self._ask(url + path, body)
+                return self._ask(node, path, body)
             except HTTPError:
                 raise
             except (OSError, HTTPException):
-                self._leave(url)
-        return self._ask(self._urls[0] + path, body)
+                self._leave(node)
+        return self._ask(self._nodes[0], path, body)
 
-    def _ask(self, address: str, body: Json | None) -> bytes:
+    def _ask(self, node: Node, path: str, body: Json | None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/plain", **self._headers}
-        with self._opener.open(Request(address, data, headers), timeout=TIMEOUT) as answer:
+        request = Request(node["url"] + path, data, headers)
+        _send_through(node["proxy"], request)
+        with self._opener.open(request, timeout=TIMEOUT) as answer:
             return bytes(answer.read())
 
-    def _leave(self, url: str) -> None:
+    def _leave(self, node: Node) -> None:
         with self._lock:
-            if self._urls[0] == url:
-                self._urls = [*self._urls[1:], url]
+            if self._nodes[0] is node:
+                self._nodes = [*self._nodes[1:], node]
 
 
-def _opener(urls: list[str], ca_file: str | None) -> OpenerDirector:
-    if not any(url.startswith("https:") for url in urls):
-        return build_opener()
+def _opener(nodes: list[Node], ca_file: str | None) -> OpenerDirector:
+    # The host has decided about proxies: those that the system names are not asked for.
+    direct = ProxyHandler({})
+    places = [node["url"] for node in nodes] + [node["proxy"]["scheme"] for node in nodes if node["proxy"]]
+    if not any(place.startswith("https") for place in places):
+        return build_opener(direct)
     trust = ssl.create_default_context()
     if ca_file is not None:
         trust.load_verify_locations(ca_file)
-    return build_opener(HTTPSHandler(context=trust))
+    return build_opener(direct, HTTPSHandler(context=trust))
+
+
+def _send_through(proxy: Json | None, request: Request) -> None:
+    """Let a request pass a proxy; one to an https address is a tunnel, and only its opening shows the password."""
+    if proxy is None:
+        return
+    request.set_proxy(proxy["address"], proxy["scheme"])
+    if proxy["authorization"] is not None:
+        request.add_header("Proxy-Authorization", proxy["authorization"])
 
 
 def _say(**words: str) -> None:

@@ -31,6 +31,7 @@ from agentspan.errors import (
     Unauthorized,
 )
 from agentspan.nodes import UNSENT, Nodes
+from agentspan.proxies import HERE, Proxy, proxy_for
 from agentspan.records import PollRecord, RunSummary, TaskRecord, WorkflowRecord
 from agentspan.result import RunStatus
 from agentspan.tokens import TokenAuth
@@ -48,9 +49,7 @@ _NAMES_IN_URL = 32  # of 165 characters at most; Tomcat takes 8 KB for a request
 
 # What runs on this machine is reached without the proxy that HTTP_PROXY and HTTPS_PROXY name.
 _DIRECTLY: dict[str, httpx.BaseTransport | None] = {
-    "all://127.0.0.1": None,
-    "all://localhost": None,
-    "all://[::1]": None,
+    f"all://[{host}]" if ":" in host else f"all://{host}": None for host in HERE
 }
 
 
@@ -74,6 +73,7 @@ class Conductor:
         self.settings = settings
         self.reached = False  # whether the server has ever answered
         self._http = _http_client(settings)
+        self.proxies: tuple[Proxy | None, ...] = tuple(proxy_for(url) for url in settings.api_urls)  # for each node
         # Handles outlive the runtime that made them, so the connections end with the last of them.
         weakref.finalize(self, self._http.close)
         configuration = Configuration(server_api_url=settings.api_url)

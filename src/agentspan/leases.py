@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +149,16 @@ class Leases:
 
     def _supervise(self) -> None:
         """Start it, listen to it, and start it again when it ends, until all leases end."""
+        _warn_of_proxies(self._client)
         while not self._closed.is_set():
             started = time.monotonic()
             try:
                 self._headers = self._client.headers()
                 # By its path and without site-packages: it needs nothing of them, and starts in half the time.
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-S", str(_PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                    [sys.executable, "-P", "-S", str(_PROGRAM)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
                 )
             except OSError as error:
                 log.warning("The lease process cannot be started; calls of more than 5 s may run twice: %s", error)
@@ -170,8 +173,7 @@ class Leases:
     def _begin(self, process: subprocess.Popen[bytes]) -> None:
         with self._lock:
             self._process = process
-            settings = self._client.settings
-            setup: Json = {"urls": settings.api_urls, "ca_file": settings.ca_file, "parent": os.getpid()}
+            setup = {"nodes": _nodes(self._client), "ca_file": self._client.settings.ca_file, "parent": os.getpid()}
             self._send(setup, {"headers": self._headers}, *(held.order for held in self._held.values()))
             if self._closed.is_set():
                 _close(process)
@@ -213,6 +215,26 @@ class Leases:
             self._on_lost(word["lost"])
         else:
             log.debug("No heartbeat: %s", word["trouble"])
+
+
+def _nodes(client: Conductor) -> list[Json]:
+    """How the lease process reaches each node: as the client does."""
+    return [
+        {"url": url, "proxy": None if proxy is None else asdict(proxy)}
+        for url, proxy in zip(client.settings.api_urls, client.proxies, strict=True)
+    ]
+
+
+def _warn_of_proxies(client: Conductor) -> None:
+    for url, proxy in zip(client.settings.api_urls, client.proxies, strict=True):
+        # The standard library speaks no SOCKS, and opens no tunnel over TLS.
+        if proxy is not None and proxy.scheme != "http" and (proxy.scheme != "https" or url.startswith("https:")):
+            log.warning(
+                "Heartbeats cannot pass the %s proxy on the way to %s; calls of more than 5 s may run twice. "
+                "Name an http proxy.",
+                proxy.scheme,
+                url,
+            )
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

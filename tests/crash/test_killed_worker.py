@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+import socket
 import threading
 import time
 from contextlib import ExitStack
@@ -201,6 +202,24 @@ def test_the_death_of_the_lease_process_is_survived(runtime: AgentRuntime, model
 
     assert ledger.begun() == ledger.ended() == {0: 1}
     wait_until(lambda: is_dead(another), "the lease process to end with its worker")
+
+
+def test_a_proxy_that_is_away_does_not_keep_heartbeats_from_this_machine(
+    runtime: AgentRuntime, model: Stage, ledger: Ledger
+) -> None:
+    replies = [call("work", number=0, seconds=7), say("done")]
+    agent = dataclasses.replace(ledger_agent, model=model.play(replies))
+    with socket.socket() as nobody:  # it has the port, and does not listen
+        nobody.bind(("127.0.0.1", 0))
+        away = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        with ledger.worker(HTTP_PROXY=away, HTTPS_PROXY=away, ALL_PROXY=away, NO_PROXY="", http_proxy=away):
+            handle = runtime.start(agent, "Go.", serve=False)
+            wait_until(lambda: ledger.begun()[0] == 1, "the call to begin")
+            wait_until(lambda: was_beaten(runtime, handle), "a heartbeat")
+            assert ledger.ended() == {}, "that was no heartbeat, but the report"
+            assert handle.result(timeout=60).output == "done"
+
+    assert ledger.begun() == ledger.ended() == {0: 1}
 
 
 def is_dead(process: psutil.Process) -> bool:

@@ -214,6 +214,10 @@ class _Handler(BaseHTTPRequestHandler):
 class Tunnel(socketserver.ThreadingTCPServer):
     """A forward proxy as offices have them: it alone knows the way to `conductor.example`.
 
+    Args:
+        port: Where that is on this machine.
+        login: `user:password` that it wants to be shown, if any.
+
     Attributes:
         asked: Where it was asked to connect to, in order.
     """
@@ -221,14 +225,15 @@ class Tunnel(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, login: str = "") -> None:
         self.target = ("127.0.0.1", port)
+        self.login = login
         self.asked: list[str] = []
         super().__init__(("127.0.0.1", 0), _Tunnelled)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http://{self.login}{'@' if self.login else ''}127.0.0.1:{self.server_address[1]}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, args=(0.05,), name="tunnel", daemon=True).start()
@@ -244,9 +249,12 @@ class _Tunnelled(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         verb, where, _ = self.rfile.readline().decode().split()
-        while self.rfile.readline().strip():
-            pass
+        headers = http.client.parse_headers(self.rfile)
         self.server.asked.append(f"{verb} {where}")
+        shown = base64.b64encode(self.server.login.encode()).decode()
+        if self.server.login and headers["Proxy-Authorization"] != f"Basic {shown}":
+            self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            return
         with socket.create_connection(self.server.target) as target:
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             threading.Thread(target=_pump, args=(target, self.connection), daemon=True).start()

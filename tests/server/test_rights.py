@@ -229,3 +229,36 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(
     with pytest.raises(ConfigError, match="carrier-pigeon") as caught:
         AgentRuntime(conductor_url)
     assert "canary" not in str(caught.value) + str(caught.value.hint)
+
+
+def test_a_long_call_keeps_its_lease_through_a_proxy_that_wants_a_password(
+    gateway: Callable[..., Gateway], model: Stage, tmp_path: Path
+) -> None:
+    front = gateway(prefix="/behind")
+    (tmp_path / "behind.py").write_text(AGENTS)
+    name = model.play([call("work", number=5), say("done")])
+    with Tunnel(front.port, login="me:canary") as tunnel:
+        environment = {
+            "MODEL": name,
+            "WORKED": str(tmp_path / "worked"),
+            "HTTPS_PROXY": tunnel.url,
+            **as_environment(front, tmp_path),
+        }
+        address = "https://conductor.example:8443/behind"
+        worker = WorkerProcess("behind.py:agent", address, environment=environment, cwd=tmp_path)
+        with worker, AgentRuntime(front.url, **allowed(front, tmp_path)) as runtime:
+            handle = start_only(runtime, name)
+            wait_until(lambda: was_beaten(runtime, handle), "a heartbeat")
+            assert not (tmp_path / "worked").exists(), "that was no heartbeat, but the report"
+            assert handle.result(timeout=60).output == "done"
+            assert "canary" not in worker.log
+
+    assert (tmp_path / "worked").read_text().split() == ["5"]
+    assert set(tunnel.asked) == {"CONNECT conductor.example:8443"}
+    assert front.answers[401] == front.answers[502] == 0
+
+
+def was_beaten(runtime: AgentRuntime, handle: AgentHandle) -> bool:
+    segments = [task.sub_workflow_id for task in runtime.client.workflow(handle.execution_id).tasks]
+    calls = [task for segment in segments if segment for task in runtime.client.workflow(segment).tasks]
+    return any("work" in task.task_def_name and task.update_time > task.start_time + 1000 > 1000 for task in calls)
