@@ -33,6 +33,13 @@ CONFIRMED = 15.0
 SHORT_LIFE = 1.0
 """Seconds; a lease process that ended sooner is not started again at once."""
 
+_PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TMP", "TEMP", "SYSTEMROOT", "PYTHONHOME"),
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_CONF", "OPENSSL_MODULES"),
+)
+"""The variables that Python and TLS need; what else is in the worker's environment may be a tool's secret."""
+
 _PROGRAM = Path(__file__).with_name("_lease_process.py")
 
 
@@ -157,6 +164,7 @@ class Leases:
                 # By its path and without site-packages: it needs nothing of them, and starts in half the time.
                 process = subprocess.Popen(
                     [sys.executable, "-P", "-S", str(_PROGRAM)],
+                    env=_environment(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                 )
@@ -235,6 +243,10 @@ def _warn_of_proxies(client: Conductor) -> None:
                 proxy.scheme,
                 url,
             )
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("LC_")}
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

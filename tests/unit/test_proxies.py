@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from agentspan.client import Conductor
@@ -139,3 +143,32 @@ def test_a_heartbeat_to_an_http_address_shows_the_proxy_its_password(
         ("POST http://conductor.example:8080/api/tasks", shown),
         ("GET http://conductor.example:8080/api/tasks/t-1", shown),
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_lease_process_is_not_given_the_secrets_of_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        "SHOP_TOKEN": "canary-1",
+        "AGENTSPAN_AUTH_SECRET": "canary-2",
+        "OPENAI_API_KEY": "canary-3",
+        "HTTPS_PROXY": "http://me:canary-4@proxy.example:3128",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SSL_CERT_DIR", "/etc/ssl/certs")
+    before = set(psutil.Process().children())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = Conductor(Settings(server_url=f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        leases = Leases(client, lambda _: None)
+        try:
+            leases.hold([UPDATE])
+            (child,) = set(psutil.Process().children()) - before
+            place = Path(f"/proc/{child.pid}")
+            environment, arguments = (place / "environ").read_bytes(), (place / "cmdline").read_bytes()
+        finally:
+            leases.close()
+
+    assert b"_lease_process.py" in arguments
+    assert b"SSL_CERT_DIR=/etc/ssl/certs" in environment.split(b"\0")
+    assert b"canary" not in environment + arguments
+    assert not any(f"{name}=".encode() in environment for name in secrets)
