@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_cli_agent import app
+from tests.cli.test_cli_operate import long_run, name
 from tests.contract.conftest import processes, snippets
+from tests.contract.test_contract import gpt
 from tests.crash.conftest import Ledger
 
 from .cluster import Cluster
 
-__all__ = ["conductor_url", "ledger", "processes", "snippets"]
+__all__ = ["app", "conductor_url", "gpt", "ledger", "long_run", "name", "processes", "snippets"]
 
 
 @pytest.fixture(scope="module")

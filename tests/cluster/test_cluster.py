@@ -16,14 +16,35 @@ import pytest
 from agentspan.agents import Agent, AgentHandle, AgentRuntime, Event
 from agentspan.testing import ModelRequest, Reply, call, say, wait_until
 from agentspan.testing.plugin import Stage
+from tests.cli.test_cli_agent import (
+    test_the_beginning_of_an_id_is_enough,
+)
+from tests.cli.test_cli_operate import (
+    test_a_prune_that_was_interrupted_is_finished_by_the_next,
+    test_pages_of_a_list,
+    test_prune_deletes_ended_runs_with_their_segments,
+    test_runs_by_status_and_age,
+)
 from tests.contract.test_contract import (
     test_an_agent_with_tools_goes_on_in_a_new_process,
     test_an_agent_without_tools_is_rejoined_by_its_id_alone,
     test_ensure_running_starts_no_duplicate,
+    test_ensure_running_starts_no_duplicate_of_a_run_in_any_state,
+    test_fire_and_forget,
+    test_status_on_the_command_line,
+    test_the_event_loop,
+    test_worker_and_invoker_are_two_processes,
 )
 from tests.crash.conftest import Ledger
 from tests.crash.ledger_agent import agent as ledger_agent
+from tests.crash.test_graceful import (
+    test_drain_says_how_long_running_calls_may_take,
+    test_sigterm_lets_the_running_call_finish,
+    test_what_is_not_done_in_time_is_handed_back_and_taken_at_once,
+)
 from tests.crash.test_killed_worker import (
+    test_a_call_that_cannot_be_begun_costs_the_others_nothing,
+    test_a_call_whose_worker_dies_runs_again_in_another_with_the_same_key,
     test_a_run_goes_on_wherever_its_workers_are_killed,
 )
 
@@ -31,10 +52,25 @@ from .cluster import Cluster
 
 # Those of the other suites that show whether the server is what they know.
 __all__ = [
+    "test_a_call_that_cannot_be_begun_costs_the_others_nothing",
+    "test_a_call_whose_worker_dies_runs_again_in_another_with_the_same_key",
+    "test_a_prune_that_was_interrupted_is_finished_by_the_next",
     "test_a_run_goes_on_wherever_its_workers_are_killed",
     "test_an_agent_with_tools_goes_on_in_a_new_process",
     "test_an_agent_without_tools_is_rejoined_by_its_id_alone",
+    "test_drain_says_how_long_running_calls_may_take",
     "test_ensure_running_starts_no_duplicate",
+    "test_ensure_running_starts_no_duplicate_of_a_run_in_any_state",
+    "test_fire_and_forget",
+    "test_pages_of_a_list",
+    "test_prune_deletes_ended_runs_with_their_segments",
+    "test_runs_by_status_and_age",
+    "test_sigterm_lets_the_running_call_finish",
+    "test_status_on_the_command_line",
+    "test_the_beginning_of_an_id_is_enough",
+    "test_the_event_loop",
+    "test_what_is_not_done_in_time_is_handed_back_and_taken_at_once",
+    "test_worker_and_invoker_are_two_processes",
 ]
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
