@@ -286,7 +286,7 @@ def test_a_call_begins_while_another_call_of_its_tool_is_at_work(
     def other() -> None:
         """Is never called."""
 
-    name = model.play(lambda request: say("done") if request.turn > 1 else call("hold", number=int(request.prompt)))
+    name = model.play(lambda request: say("done") if request.turn else call("hold", number=int(request.prompt)))
     agent = Agent("holder", model=name, tools=[hold, other])
     handles = []
     for number in (1, 2):
