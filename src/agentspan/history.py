@@ -104,26 +104,26 @@ class History:
         newest = self._newest_id() if _loops(run) else self.execution_id
         if newest is None or (self._newest is not None and newest == self._newest.record.workflow_id):
             return
-        unread = [Segment(self._client, newest)]
+        segment = Segment(self._client, newest)
         known = {*self._past, *([self._newest.record.workflow_id] if self._newest else [])}
-        while (previous := unread[-1].previous) is not None and previous not in known:
-            unread.append(Segment(self._client, previous))
+        unread: dict[str, list[Draft]] = {}
+        previous = segment.previous
+        while previous is not None and previous not in known:
+            record = self._client.workflow(previous)
+            unread[previous] = _drafts(record)  # of the record nothing is kept: a long run has hundreds of megabytes
+            previous = record.input.get("previous")
         self._forget_after(previous)
-        for segment in reversed(unread[1:]):
-            self._keep(segment)
-        self._newest = unread[0]
+        self._past |= dict(reversed(unread.items()))
+        self._newest = segment
 
     def _forget_after(self, segment_id: str | None) -> None:
         """Drop what is not before the new segments: somebody restarted the run in Conductor itself."""
         if self._newest is not None and self._newest.record.workflow_id == segment_id:
-            self._keep(self._newest)
+            self._past[self._newest.record.workflow_id] = _drafts(self._newest.record)
             return
         past = list(self._past)
         for forgotten in past[past.index(segment_id) + 1 if segment_id is not None else 0 :]:
             del self._past[forgotten]
-
-    def _keep(self, segment: Segment) -> None:
-        self._past[segment.record.workflow_id] = list(segment_drafts(segment.record, _now()))
 
     def _newest_id(self) -> str | None:
         run = self._client.workflow(self.execution_id)
@@ -144,7 +144,7 @@ class History:
             run: What the look gave.
             after: How many of the first ones to leave out.
         """
-        newest = [] if self._newest is None else segment_drafts(self._newest.record, _now())
+        newest = [] if self._newest is None else _drafts(self._newest.record)
         drafts = [*chain.from_iterable(self._past.values()), *newest]
         end = _end_draft(run, drafts)
         if end is not None:
@@ -232,6 +232,10 @@ def _is_segment(task: TaskRecord) -> bool:
 
 def _is_settled(task: TaskRecord) -> bool:
     return task.retried or task.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
+
+
+def _drafts(segment: WorkflowRecord) -> list[Draft]:
+    return list(segment_drafts(segment, _now()))
 
 
 def _now() -> int:
