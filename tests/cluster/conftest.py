@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.cli.test_cli_agent import app
 from tests.cli.test_cli_operate import long_run, name
 from tests.contract.conftest import processes, snippets
 from tests.contract.test_contract import gpt
-from tests.crash.conftest import Ledger
+from tests.crash.conftest import ledger
 
 from .cluster import Cluster
 
@@ -21,8 +19,3 @@ __all__ = ["app", "conductor_url", "gpt", "ledger", "long_run", "name", "process
 def conductor_url(cluster: Cluster) -> str:
     """Both nodes, the first one first."""
     return cluster.url
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, conductor_url: str) -> Ledger:
-    return Ledger(tmp_path / "ledger.jsonl", conductor_url)

@@ -21,6 +21,8 @@ from agentspan.server import LocalServer
 from agentspan.testing import WorkerProcess, wait_until
 from agentspan.testing.plugin import Stage
 
+from .ledger_agent import agent, long_agent
+
 HERE = Path(__file__).parent
 
 PATIENCE = 300.0
@@ -36,10 +38,7 @@ class Ledger:
     target: str = "ledger_agent:agent"
 
     def entries(self, what: str) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            return []
-        entries = [json.loads(line) for line in self.path.read_text().splitlines()]
-        return [entry for entry in entries if entry["what"] == what]
+        return [entry for entry in self._all() if entry["what"] == what]
 
     def ended(self) -> Counter[int]:
         return Counter(entry["number"] for entry in self.entries("end"))
@@ -54,8 +53,14 @@ class Ledger:
         assert not wrong, "\n".join(["calls that did not end exactly once:", *self._lines_of(wrong)])
 
     def _lines_of(self, numbers: set[int]) -> list[str]:
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        return [line for line in lines if json.loads(line)["number"] in numbers]
+        return [json.dumps(entry) for entry in self._all() if entry["number"] in numbers]
+
+    def _all(self) -> list[dict[str, Any]]:
+        """The entries so far. A worker may be in the middle of a line, or have died there."""
+        if not self.path.exists():
+            return []
+        whole, _, _ = self.path.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def worker(self, *options: str, **environment: str) -> WorkerProcess:
         environment["LEDGER"] = str(self.path)
@@ -118,8 +123,17 @@ def _tasks_of(runtime: AgentRuntime, execution_id: str | None) -> Iterator[str]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, conductor_url: str) -> Ledger:
-    return Ledger(tmp_path / "ledger.jsonl", conductor_url)
+def ledger(tmp_path: Path, conductor_url: str) -> Iterator[Ledger]:
+    yield Ledger(tmp_path / "ledger.jsonl", conductor_url)
+    end_runs(conductor_url)
+
+
+def end_runs(url: str) -> None:
+    """End what a failed test left behind: its calls would go to the workers of the next one."""
+    with AgentRuntime(url) as runtime:
+        names = ",".join((agent.name, long_agent.name))
+        for run in runtime.client.search(f"workflowType IN ({names}) AND status IN (RUNNING,PAUSED)", size=100):
+            runtime.client.terminate(run.workflow_id, "its test is over")
 
 
 @pytest.fixture
