@@ -329,11 +329,17 @@ def _http_client(settings: Settings) -> Nodes:
             auth=auth,
             mounts=_DIRECTLY,
         )
+    except httpx.InvalidURL:  # its text may hold what follows the first colon of `me:password@host`
+        raise _bad_proxy("it is not a URL") from None
     except (ImportError, ValueError) as error:
-        raise ConfigError(
-            f"The proxy that the environment names cannot be used: {error}",
-            hint="Look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; NO_PROXY names hosts that need none.",
-        ) from error
+        raise _bad_proxy(str(error)) from error
+
+
+def _bad_proxy(why: str) -> ConfigError:
+    return ConfigError(
+        f"The proxy that the environment names cannot be used: {why}",
+        hint="Look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; NO_PROXY names hosts that need none.",
+    )
 
 
 def _segment(value: str) -> str:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import platformdirs
-
 from agentspan.errors import ConfigError
 
 DEFAULT_SERVER_URL = "http://127.0.0.1:6767"
@@ -193,8 +191,9 @@ def resolve(*, profile: str | None = None, **overrides: Any) -> list[Setting]:
 
 
 def user_file() -> Path:
-    """The user's own file, which holds the profiles."""
-    return platformdirs.user_config_path("agentspan") / "config.toml"
+    """The user's own file, which holds the profiles: in `$XDG_CONFIG_HOME`, `%APPDATA%` or `~/.config`."""
+    folder = os.environ.get("XDG_CONFIG_HOME") or os.environ.get("APPDATA") or "~/.config"
+    return Path(folder).expanduser() / "agentspan" / "config.toml"
 
 
 def _from_environment() -> Iterator[Setting]:

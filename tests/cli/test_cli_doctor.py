@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from agentspan.cli import main
 
-NAMES = ["python", "server", "java", "jar", "port", "keys", "data", "disk"]
+NAMES = ["python", "server", "java", "jar", "port", "data", "disk", "keys"]
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ def test_help_and_version_load_nothing_heavy(argument: str) -> None:
         "import sys\n"
         "from agentspan.cli import main\n"
         f"main([{argument!r}], standalone_mode=False)\n"
-        "print(*{'conductor', 'rich', 'pydantic', 'httpx', 'requests'} & set(sys.modules), sep=',')"
+        "print(*{'conductor', 'pydantic', 'httpx', 'requests'} & set(sys.modules), sep=',')"
     )
     assert loaded.splitlines()[-1] == ""
 

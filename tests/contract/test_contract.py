@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agentspan.agents import Agent, AgentHandle, AgentRuntime, tool
+from agentspan.agents import Agent, AgentHandle, AgentRuntime, Retry, tool
 from agentspan.testing import ModelRequest, Reply, call, calls, fail, say
 from agentspan.testing.plugin import Stage
 
@@ -181,7 +181,13 @@ def test_ensure_running_starts_no_duplicate_of_a_run_in_any_state(
     exec(snippets["ensure running"], names)
     reply = fail(400, "no") if state == "FAILED" else call("unserved")
     timeout = 2 if state == "TIMED_OUT" else None
-    agent = Agent("once_in_" + state, model=model.play(lambda _: reply), tools=[unserved], timeout=timeout)
+    agent = Agent(
+        "once_in_" + state,
+        model=model.play(lambda _: reply),
+        model_retry=Retry(1),
+        tools=[unserved],
+        timeout=timeout,
+    )
     handle = runtime.start(agent, "Go.", serve=False)
     if state in ("PAUSED", "TERMINATED", "retried"):
         until(lambda: handle.get_status().current_task == "unserved", "the call")

@@ -225,10 +225,14 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(
             AgentRuntime("https://conductor.example:8443", **allowed(front, tmp_path)).client.check()
         assert tunnel.asked == before
 
-    monkeypatch.setenv("ALL_PROXY", "carrier-pigeon://me:canary@nowhere.example")
-    with pytest.raises(ConfigError, match="carrier-pigeon") as caught:
-        AgentRuntime(conductor_url)
-    assert "canary" not in str(caught.value) + str(caught.value.hint)
+    for wrong, why in (
+        ("carrier-pigeon://me:canary@there", "carrier-pigeon"),
+        ("http://me:canary/@there", "not a URL"),
+    ):
+        monkeypatch.setenv("ALL_PROXY", wrong)
+        with pytest.raises(ConfigError, match=why) as caught:
+            AgentRuntime(conductor_url)
+        assert "canary" not in str(caught.value) + str(caught.value.hint)
 
 
 def test_a_long_call_keeps_its_lease_through_a_proxy_that_wants_a_password(

@@ -43,7 +43,7 @@ def test_logs(tmp_path: Path, output: str) -> None:
 
 
 def test_the_command_is_cheap_to_import() -> None:
-    heavy = {"rich", "requests", "conductor", "psutil", "pooch", "jgo"}
+    heavy = {"requests", "conductor", "psutil", "pooch", "jgo"}
     script = f"import sys, agentspan.cli.server; print(*({heavy} & set(sys.modules)))"
 
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

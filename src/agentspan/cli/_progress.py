@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentspan.cli._output import say
+from agentspan.cli._picture import Picture
 
 if TYPE_CHECKING:
     from agentspan.server import Progress
@@ -15,28 +16,21 @@ if TYPE_CHECKING:
 
 @contextmanager
 def show_progress() -> Iterator[Progress]:
-    """Show what a start is doing: on a terminal with a bar and a spinner, else a line for each stage."""
-    if sys.stderr.isatty():
-        with _bar() as show:
-            yield show
-    else:
+    """Show what a start is doing: on a terminal in one line that changes, else in a line for each stage."""
+    if not sys.stderr.isatty():
         yield _lines()
+        return
+    picture = Picture(err=True)
+    try:
+        yield lambda stage, done=None, total=None, /: picture.show([_line(stage, done, total)])
+    finally:
+        picture.show([])
 
 
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    from rich.console import Console  # noqa: PLC0415 - costs every command time, and only this one needs it
-    from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn  # noqa: PLC0415
-    from rich.progress import Progress as Bar  # noqa: PLC0415
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def show(stage: str, done: int | None = None, total: int | None = None, /) -> None:
-            bar.update(task, description=stage, completed=done or 0, total=total)
-
-        yield show
+def _line(stage: str, done: int | None, total: int | None) -> str:
+    if not done or not total:
+        return f"{stage} …"
+    return f"{stage}: {done / 1e6:.0f} of {total / 1e6:.0f} MB"
 
 
 def _lines() -> Progress:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import platformdirs
 
 from agentspan.agents import AgentspanError, AgentStatus, Event
 from agentspan.cli._app import Session
@@ -50,6 +49,7 @@ def demo(session: Session, asked: str | None, keep: bool, data_dir: Path | None,
     try:
         from agentspan.demo.play import play  # noqa: PLC0415 - needs an extra
         from agentspan.demo.stage import choose_model  # noqa: PLC0415
+        from agentspan.server import LocalServer  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise AgentspanError(
             f"the demo needs the package {error.name}", hint="pip install 'agentspan[server]'"
@@ -57,18 +57,15 @@ def demo(session: Session, asked: str | None, keep: bool, data_dir: Path | None,
     show_logs(debug=session.debug)
     model = choose_model(asked, os.environ)
     narrator = Terminal(err=output != "text")
-    folder = data_dir or _data_folder() / "demo"  # never the folder of the user's own server, which would be replaced
+    given = os.environ.get("AGENTSPAN_DATA_DIR")
+    # Never the folder of the user's own server, which would be replaced.
+    folder = data_dir or (Path(given) / "demo" if given else LocalServer().data_dir.with_name("demo"))
     narrator.tell(_introduction(model))
     summary = play(folder.absolute(), model, narrator, keep=keep)
     if output == "text":
         _conclude(summary, narrator)
     else:
         emit(summary.to_json(), output)
-
-
-def _data_folder() -> Path:
-    given = os.environ.get("AGENTSPAN_DATA_DIR")
-    return Path(given) if given else platformdirs.user_data_path("agentspan")
 
 
 class Terminal:

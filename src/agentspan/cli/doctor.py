@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 import click
-import platformdirs
 
 from agentspan.agents import AgentspanError, ServerError, ServerUnreachable
 from agentspan.cli._app import Session
@@ -86,17 +85,15 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield server
     # Without a server, this machine must be able to start one; with one, it may.
     trouble: Level = "fail" if server.level == "warn" else "warn"
-    cached = False
     try:
         yield _java(trouble)
         engine = _engine()
-        cached = engine.level == "ok"
         yield engine
         yield _port(settings, server)
+        yield from _data_folder(cached=engine.level == "ok")
     except ModuleNotFoundError as error:
         yield Check("jar", trouble, f"the embedded server needs the package {error.name}", _WITHOUT_EXTRA)
     yield _keys(dict(os.environ))
-    yield from _data_folder(cached=cached)
 
 
 def _python() -> Check:
@@ -170,7 +167,9 @@ def _keys(environ: dict[str, str]) -> Check:
 
 
 def _data_folder(*, cached: bool) -> Iterator[Check]:
-    folder = platformdirs.user_data_path("agentspan")
+    from agentspan.server import LocalServer  # noqa: PLC0415 - part of an extra, which may be missing
+
+    folder = LocalServer().data_dir
     if not _writable(folder):
         yield Check("data", "fail", f"{folder} cannot be written to", "make it writable, or set XDG_DATA_HOME")
         return

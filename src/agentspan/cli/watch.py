@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import click
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from agentspan.cli._agent import agent_id, handle_of
 from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Session
 from agentspan.cli._events import show_event
 from agentspan.cli._output import Output, answer, duration, emit_all, example, output_option, say, status_lines
+from agentspan.cli._picture import Picture
 from agentspan.cli._text import cut
 from agentspan.cli.inspect import timeline_lines
 from agentspan.events import Event
@@ -95,21 +93,21 @@ class _Screen:
 
     def __init__(self, handle: AgentHandle) -> None:
         self._handle = handle
+        self._picture = Picture()
         self._reading: _Reading | None = None
         self._away_since: float | None = None
 
     def follow(self) -> None:
         """Draw until the run is over."""
         waiting = Waiting(self._handle, None, self._note_away)
-        with Live(get_renderable=self._draw, console=Console(highlight=False), refresh_per_second=4) as live:
-            while True:
-                reading = waiting.reading(self._read)
-                moved = self._reading is None or reading.steps != self._reading.steps
-                self._reading, self._away_since = reading, None
-                if reading.status.is_complete:
-                    live.refresh()
-                    break
-                waiting.pause(moved=moved)
+        while True:
+            reading = waiting.reading(self._read)
+            moved = self._reading is None or reading.steps != self._reading.steps
+            self._reading, self._away_since = reading, None
+            self._draw(reading)
+            if reading.status.is_complete:
+                break
+            waiting.pause(moved=moved)
         if reading.status.output is not None:
             answer(reading.status.output)
 
@@ -118,12 +116,12 @@ class _Screen:
 
     def _note_away(self) -> None:
         self._away_since = self._away_since or time.monotonic()
+        if self._reading is not None:
+            self._draw(self._reading)
 
-    def _draw(self) -> Text:
-        if self._reading is None:
-            return Text("reading the run …")
+    def _draw(self, reading: _Reading) -> None:
         columns, rows = shutil.get_terminal_size()
-        return Text("\n".join(cut(line, columns) for line in self._lines(self._reading, columns, rows)))
+        self._picture.show([cut(line, columns) for line in self._lines(reading, columns, rows)])
 
     def _lines(self, reading: _Reading, columns: int, rows: int) -> list[str]:
         now = time.monotonic()
