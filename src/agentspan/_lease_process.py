@@ -51,6 +51,9 @@ AT_ONCE = 32
 TIMEOUT = 5.0
 """Seconds to wait for an answer: what comes later than the lease is of no use."""
 
+FAIL_OVER = 1.5
+"""Seconds to wait where there is another node to ask: it must get the heartbeat before the lease of 5 s ends."""
+
 LOOK = 5.0
 """Seconds between looks at the host's process: children that it forked may keep the pipe open."""
 
@@ -168,19 +171,19 @@ class LeaseProcess:
         for _ in self._nodes[1:]:
             node = self._nodes[0]
             try:
-                return self._ask(node, path, body)
+                return self._ask(node, path, body, FAIL_OVER)
             except HTTPError:
                 raise
             except (OSError, HTTPException):
                 self._leave(node)
-        return self._ask(self._nodes[0], path, body)
+        return self._ask(self._nodes[0], path, body, TIMEOUT)
 
-    def _ask(self, node: Node, path: str, body: Json | None) -> bytes:
+    def _ask(self, node: Node, path: str, body: Json | None, timeout: float) -> bytes:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/plain", **self._headers}
         request = Request(node["url"] + path, data, headers)
         _send_through(node["proxy"], request)
-        with self._opener.open(request, timeout=TIMEOUT) as answer:
+        with self._opener.open(request, timeout=timeout) as answer:
             return bytes(answer.read())
 
     def _leave(self, node: Node) -> None:

@@ -43,6 +43,15 @@ _POLLS = TypeAdapter(list[PollRecord])
 _RUNS = TypeAdapter(list[RunSummary])
 _STATUS: TypeAdapter[RunStatus] = TypeAdapter(RunStatus)
 
+CONNECT = 2.0
+"""Seconds to wait for a connection, where there is another node."""
+
+HUNG = 10.0
+"""Seconds to wait for an answer that is small, where there is another node to ask."""
+
+REPORT = 2.5
+"""Seconds to wait until a report was taken, where there is another node: the call's lease of 5 s runs meanwhile."""
+
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _ALL_TASKS = 1_000_000  # the server wants a number
 _NAMES_IN_URL = 32  # of 165 characters at most; Tomcat takes 8 KB for a request and its headers
@@ -82,8 +91,23 @@ class Conductor:
         self._api = _Api(configuration)
         self._api.rest_client = _Rest(connection=self._http)
 
-    def call(self, method: str, path: str, query: Iterable[tuple[str, Any]] = (), body: Any = None) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Iterable[tuple[str, Any]] = (),
+        body: Any = None,
+        *,
+        fail_over: float | None = None,
+    ) -> Any:
         """One request to `path` below `/api`; the parsed answer, None when it is empty.
+
+        Args:
+            method: GET, POST, PUT or DELETE.
+            path: The rest of the address.
+            query: Names and values behind the question mark.
+            body: What is sent as JSON.
+            fail_over: Seconds to wait for a node when there is another one; as for all requests unless given.
 
         Raises:
             ServerError: One of its kinds, by what went wrong.
@@ -96,6 +120,7 @@ class Conductor:
                 header_params={"Accept": "application/json, text/plain", "Content-Type": "application/json"},
                 body=body,
                 response_type="object",
+                _request_timeout=self._timeout(fail_over),
                 _return_http_data_only=True,
             )
         except ApiException as error:
@@ -104,6 +129,11 @@ class Conductor:
             raise translated from error
         self.reached = True
         return answer
+
+    def _timeout(self, fail_over: float | None) -> tuple[float, float] | None:
+        if fail_over is None or len(self.settings.base_urls) == 1:
+            return None
+        return CONNECT, min(fail_over, self.settings.request_timeout)
 
     def headers(self) -> dict[str, str]:
         """What shows the server who asks, for requests that are made elsewhere: as of the newest request made here."""
@@ -222,7 +252,7 @@ class Conductor:
 
     def decide(self, execution_id: str) -> None:
         """Make the engine look at an execution now."""
-        self.call("PUT", f"/workflow/decide/{_segment(execution_id)}")
+        self.call("PUT", f"/workflow/decide/{_segment(execution_id)}", fail_over=HUNG)
 
     def terminate(self, execution_id: str, reason: str) -> None:
         """End an execution."""
@@ -237,11 +267,12 @@ class Conductor:
     def poll(self, task_name: str, worker_id: str, count: int) -> list[TaskRecord]:
         """Up to `count` tasks of a queue, without waiting."""
         query = [("workerid", worker_id), ("count", count), ("timeout", 0)]
-        return _TASKS.validate_python(self.call("GET", f"/tasks/poll/batch/{_segment(task_name)}", query) or [])
+        found = self.call("GET", f"/tasks/poll/batch/{_segment(task_name)}", query, fail_over=HUNG)
+        return _TASKS.validate_python(found or [])
 
     def task(self, task_id: str) -> TaskRecord:
         """One task as it is stored."""
-        return TaskRecord.model_validate(self.call("GET", f"/tasks/{_segment(task_id)}"))
+        return TaskRecord.model_validate(self.call("GET", f"/tasks/{_segment(task_id)}", fail_over=HUNG))
 
     def log_task(self, task_id: str, message: str) -> None:
         """Add a line to a task's log."""
@@ -254,14 +285,14 @@ class Conductor:
 
     def update_task(self, result: Json) -> None:
         """Report on a task that was polled."""
-        self.call("POST", "/tasks", body=result)
+        self.call("POST", "/tasks", body=result, fail_over=REPORT)
 
     def queue_sizes(self, task_names: Sequence[str]) -> dict[str, int]:
         """How many messages wait in each queue; a poll takes them out."""
         sizes: dict[str, int] = {}
         for first in range(0, len(task_names), _NAMES_IN_URL):
             names = task_names[first : first + _NAMES_IN_URL]
-            sizes |= self.call("GET", "/tasks/queue/sizes", [("taskType", name) for name in names])
+            sizes |= self.call("GET", "/tasks/queue/sizes", [("taskType", name) for name in names], fail_over=HUNG)
         return sizes
 
     def polls(self, task_name: str) -> list[PollRecord]:
@@ -323,7 +354,7 @@ def _http_client(settings: Settings) -> Nodes:
     try:
         return Nodes(
             settings.base_urls,
-            timeout=httpx.Timeout(settings.request_timeout, connect=5.0),
+            timeout=httpx.Timeout(settings.request_timeout, connect=CONNECT if len(settings.base_urls) > 1 else 5.0),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0),
             verify=trust,
             auth=auth,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import signal
 import subprocess
 import sys
 import threading
@@ -189,6 +190,25 @@ def test_a_call_keeps_its_lease_when_the_node_dies(cluster: Cluster, model: Stag
         assert handle.result(timeout=120).output == "done"
 
     assert ledger.begun() == ledger.ended() == {1: 1}, "the other worker was not given it, too"
+
+
+def test_a_call_runs_once_though_a_node_hangs(cluster: Cluster, model: Stage, ledger: Ledger) -> None:
+    """Its connections stay open, and nobody answers: the heartbeats and the report have to go to the other node."""
+    replies = [call("work", number=1, seconds=9.0), call("work", number=2, seconds=0.0), say("done")]
+    agent = dataclasses.replace(ledger_agent, model=model.play(replies))
+    first, second = cluster.nodes
+    with ledger.worker(), ledger.worker():
+        handle = AgentRuntime(second.url).start(agent, "Go.", serve=False)
+        wait_until(lambda: ledger.begun()[1] == 1, "the call to begin")
+        first.signal(signal.SIGSTOP)
+        stopped = time.time()
+        try:
+            assert handle.result(timeout=120).output == "done"
+        finally:
+            first.signal(signal.SIGCONT)
+        print("from the stop of the node to the end of the run", round(time.time() - stopped, 1))
+
+    assert ledger.begun() == ledger.ended() == {1: 1, 2: 1}, "the other worker was not given it, too"
 
 
 def test_model_calls_of_a_dead_node_are_made_again(cluster: Cluster, model: Stage, ledger: Ledger) -> None:
