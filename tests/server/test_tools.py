@@ -272,7 +272,7 @@ def test_a_call_begins_while_another_call_of_its_tool_is_at_work(
     runtime: AgentRuntime, model: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the host serves several tools, and polls only the queues that hold something."""
-    monkeypatch.setattr("agentspan.worker.SHOW_UP", 3600)  # the poll of all queues would find the call, too
+    monkeypatch.setattr("agentspan.worker.poller.SHOW_UP", 3600)  # the poll of all queues would find the call, too
     begun, go_on = [], threading.Event()
 
     @tool

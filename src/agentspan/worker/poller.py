@@ -1,0 +1,152 @@
+"""Asking the queues for calls: which ones, how often, and what came too late to be taken."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from agentspan.call import Served
+from agentspan.client import Conductor
+from agentspan.errors import ServerError
+from agentspan.health import HealthFile
+from agentspan.records import TaskRecord
+from agentspan.telemetry.calls import CallTelemetry
+from agentspan.worker.calls import Calls
+
+log = logging.getLogger("agentspan.worker")
+
+LATE = 2.0
+"""Seconds after which the answer to a poll may be too old: its calls may have been given to others."""
+
+QUICK, IDLE = 0.008, 0.08
+"""Seconds between polls right after work, and when nothing has happened for a while."""
+
+SHOW_UP = 5.0
+"""Seconds between polls of every queue: what others read as "somebody serves this tool"."""
+
+
+class Poller:
+    """Polls the queues of the served tools until it is stopped.
+
+    Args:
+        client: The server.
+        worker_id: What the server calls this host.
+        served: The tools by their queue; may grow.
+        calls: What runs here.
+        telemetry: Is told of polls.
+        health: Where each round is written down, if anywhere.
+        begin: Called with the tasks of one poll and what serves them.
+        on_trouble: Called when the server does not answer.
+    """
+
+    def __init__(
+        self,
+        client: Conductor,
+        worker_id: str,
+        served: Mapping[str, Served],
+        calls: Calls,
+        telemetry: CallTelemetry,
+        health: HealthFile | None,
+        begin: Callable[[list[TaskRecord], Served], None],
+        on_trouble: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._worker_id = worker_id
+        self._served = served
+        self._calls = calls
+        self._telemetry = telemetry
+        self._health = health
+        self._begin = begin
+        self._on_trouble = on_trouble
+        self._stopping = threading.Event()
+        self._changed = threading.Event()
+        self._active = time.monotonic()
+        self._shown = 0.0
+
+    def show_up(self) -> None:
+        """Poll every queue soon: there are new ones."""
+        self._shown = 0.0
+        self._changed.set()
+
+    def active(self) -> None:
+        """Poll quickly for a while: a call has begun or ended."""
+        self._active = time.monotonic()
+        if self._calls.free <= 1:  # there was no room, and now there is
+            self._changed.set()
+
+    def stop(self) -> None:
+        """Poll no more."""
+        self._stopping.set()
+        self._changed.set()
+
+    def forever(self) -> None:
+        """Poll until `stop`."""
+        trouble = 0
+        while not self._stopping.is_set():
+            try:
+                more = self._poll_once()
+                trouble = 0
+            except ServerError as error:
+                if self._stopping.is_set():  # the process ends, and its connections with it
+                    return
+                self._telemetry.poll_failed()
+                trouble += 1
+                self._on_trouble()
+                if trouble == 1:
+                    log.warning("Polling failed, will go on trying: %s", error)
+                self._say_health(answered=False)
+                self._stopping.wait(min(1.0, 0.1 * trouble))
+                continue
+            except Exception:  # a host that polls no more, and says nothing, is worse than one that errs
+                log.exception("Polling met a defect")
+                self._stopping.wait(1.0)
+                continue
+            self._say_health(answered=True)
+            if not more:
+                self._changed.wait(self._pause())
+                self._changed.clear()
+
+    def _say_health(self, *, answered: bool) -> None:
+        if self._health is not None:
+            self._health.turned(answered=answered)
+
+    def _pause(self) -> float:
+        quiet = time.monotonic() - self._active
+        return min(IDLE, max(QUICK, quiet / 10))
+
+    def _poll_once(self) -> bool:
+        """Take what there is; whether a queue may hold more."""
+        more = False
+        for name in self._queues():
+            free = self._calls.free
+            if free <= 0:
+                return False
+            served = self._served[name]
+            self._telemetry.polled(served)
+            asked = time.monotonic()
+            tasks = self._client.poll(name, self._worker_id, free)
+            late = time.monotonic() - asked > LATE
+            self._begin([task for task in tasks if self._is_ours(task)] if late else tasks, served)
+            more = more or len(tasks) == free
+        return more
+
+    def _is_ours(self, task: TaskRecord) -> bool:
+        """Whether a call that came late is ours still: a tool may have held the interpreter meanwhile."""
+        try:
+            now = self._client.task(task.task_id)
+        except ServerError as error:
+            log.info("%s came late and is left to others: %s", task.reference_task_name, error)
+            return False
+        return now.status == "IN_PROGRESS" and now.poll_count == task.poll_count
+
+    def _queues(self) -> list[str]:
+        """The queues worth a poll: all of them now and then, else those that hold something."""
+        names = list(self._served)
+        now = time.monotonic()
+        if len(names) <= 1 or now - self._shown > SHOW_UP:
+            self._shown = now
+            return names
+        sizes = self._client.queue_sizes(names)
+        return [name for name in names if sizes.get(name, 0)]

@@ -1,0 +1,90 @@
+"""What a worker host looks after beside its polls: time limits, leases, and runs that stand still."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+
+from agentspan.call import Served
+from agentspan.client import Conductor
+from agentspan.compiler import segment_name
+from agentspan.errors import ServerError
+from agentspan.leases import Leases
+from agentspan.telemetry.calls import CallTelemetry
+from agentspan.watchdog import Watchdog
+from agentspan.worker.calls import Calls
+from agentspan.worker.runner import Runner
+
+log = logging.getLogger("agentspan.worker")
+
+ROUND = 0.25
+"""Seconds between two rounds."""
+
+DISCOVER = 3.0
+"""Seconds between searches for runs of the served agents that may stand still."""
+
+SEARCHED = 32
+"""Agents in one search: their names stand in its URL."""
+
+
+class Watch:
+    """Goes round until the host stops."""
+
+    def __init__(
+        self,
+        client: Conductor,
+        served: Mapping[str, Served],
+        calls: Calls,
+        runner: Runner,
+        leases: Leases,
+        telemetry: CallTelemetry,
+        watchdog: Watchdog,
+        stopping: threading.Event,
+    ) -> None:
+        self._client = client
+        self._served = served
+        self._calls = calls
+        self._runner = runner
+        self._leases = leases
+        self._telemetry = telemetry
+        self._watchdog = watchdog
+        self._stopping = stopping
+        self._discovered = 0.0
+
+    def forever(self) -> None:
+        """Go round until the host stops."""
+        while not self._stopping.wait(ROUND):
+            self.end_overdue()
+            try:
+                self._leases.refresh()
+                self._discover()
+                self._watchdog.round()
+                self._telemetry.round()
+            except ServerError as error:
+                log.debug("The watchdog could not look: %s", error)
+                self._watchdog.hurry()
+            except Exception:  # a watch that ends unseen is worse than one that errs
+                log.exception("The watchdog met a defect")
+
+    def end_overdue(self) -> None:
+        """End the calls that have met their tool's time limit."""
+        for call in self._calls.all():
+            self._runner.end_overdue(call)
+
+    def discover_soon(self) -> None:
+        """Search for runs in the next round: the server was away."""
+        self._discovered = 0.0
+
+    def _discover(self) -> None:
+        """Watch what runs of our agents there are: a run whose worker has died is known to nobody else."""
+        if time.monotonic() - self._discovered < DISCOVER:
+            return
+        agents = sorted({served.agent for served in list(self._served.values())})
+        for first in range(0, len(agents), SEARCHED):
+            some = agents[first : first + SEARCHED]
+            names = ",".join([*some, *(segment_name(agent) for agent in some)])
+            for run in self._client.search(f"workflowType IN ({names}) AND status IN (RUNNING)", size=100):
+                self._watchdog.watch(run.workflow_id)
+        self._discovered = time.monotonic()
