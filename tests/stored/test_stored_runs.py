@@ -1,0 +1,75 @@
+"""Runs that an earlier version left on a server are read as that version read them; no server is needed for that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentspan.errors import ExecutionError
+from agentspan.handle import result_of
+from agentspan.history import History
+
+from .server import RUNS, RecordedRun
+
+ENDED = [path for path in RUNS if json.loads(path.read_text(encoding="utf-8"))["status"]["is_complete"]]
+OPEN = [path for path in RUNS if path not in ENDED]
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def as_json(values: Any) -> Any:
+    return json.loads(json.dumps([value.to_json() for value in values]))
+
+
+def test_each_kind_of_run_is_there() -> None:
+    assert {path.stem for path in OPEN} == {"paused", "waits_for_a_worker"}
+    assert len(ENDED) >= 17
+
+
+@pytest.mark.parametrize("path", ENDED, ids=name)
+def test_its_events_are_those_of_then(path: Path) -> None:
+    run = RecordedRun(path)
+    history = History(run, run.execution_id)  # type: ignore[arg-type]
+
+    assert as_json(history.events(history.look())) == run.recording["events"]
+
+
+@pytest.mark.parametrize("path", RUNS, ids=name)
+def test_its_steps_are_those_of_then(path: Path) -> None:
+    run = RecordedRun(path)
+
+    assert as_json(History(run, run.execution_id).steps()) == run.recording["steps"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ENDED, ids=name)
+def test_its_status_is_that_of_then(path: Path) -> None:
+    run = RecordedRun(path)
+    status = json.loads(json.dumps(History(run, run.execution_id).status().to_json()))  # type: ignore[arg-type]
+
+    assert status == run.recording["status"]
+
+
+@pytest.mark.parametrize("path", OPEN, ids=name)
+def test_an_open_run_is_where_it_was(path: Path) -> None:
+    run = RecordedRun(path)
+    status = History(run, run.execution_id).status().to_json()  # type: ignore[arg-type]
+
+    for what in ("status", "step", "max_steps", "agent", "current_task", "usage"):
+        assert status[what] == run.recording["status"][what]
+
+
+@pytest.mark.parametrize("path", ENDED, ids=name)
+def test_its_result_is_that_of_then(path: Path) -> None:
+    run = RecordedRun(path)
+    expected = run.recording["result"]
+    try:
+        found = result_of(run.workflow(run.execution_id)).to_json()
+    except ExecutionError as error:
+        found = {"error": type(error).__name__, "message": error.message}
+
+    assert json.loads(json.dumps(found)) == expected
