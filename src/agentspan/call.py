@@ -6,9 +6,10 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from agentspan.errors import RetryTool, ToolFailed
 from agentspan.records import TaskRecord, WorkflowRecord
@@ -19,6 +20,12 @@ from agentspan.values import MAX_BYTES, ResultError, shown, to_jsonable
 log = logging.getLogger("agentspan.worker")
 
 Json = dict[str, Any]
+
+FINAL = (ArgumentError, ResultError, ToolFailed)
+"""What is not tried again."""
+
+LONGEST = 10 * 366 * 86_400
+"""Seconds that a tool may ask to be tried again after; Conductor counts them as an int."""
 
 HANDED_ON = 2
 """Seconds until a call that does not fit one worker's version of the tool is handed to the next."""
@@ -33,18 +40,38 @@ class Served:
     tool: Tool[..., Any]
 
 
+class Host(Protocol):
+    """What a call may ask of the worker host that serves it."""
+
+    def say(self, task: TaskRecord, message: str) -> None:
+        """Store a line of progress."""
+
+    def now(self) -> float:
+        """Seconds since 1970 by the server's clock."""
+
+    def beat(self, task_id: str) -> None:
+        """Send a heartbeat now."""
+
+    def waiting(self, call: Call) -> AbstractContextManager[None]:
+        """While the call waits for another run, it takes no place."""
+
+    def run_context(self, execution_id: str) -> Mapping[str, Any]:
+        """The `context` that a run was started with."""
+
+
 @dataclass
 class Call:
     """One attempt of a tool call, from poll to report."""
 
     task: TaskRecord
     served: Served
-    say: Callable[[str], None]
-    beat: Callable[[str], None]
+    host: Host
     started: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
     finished: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+    outcome: Json | None = None
     earlier_failures: int = 0
 
     @property
@@ -76,7 +103,7 @@ class Call:
         """What a report keeps for whoever reads the events: tries that failed, and a version that did not fit."""
         mismatch = self.task.output_data.get("mismatch")
         if mismatch and mismatch["open"]:
-            taken = time.time() - (time.monotonic() - self.started)
+            taken = self.host.now() - (time.monotonic() - self.started)
             mismatch = {"until": int(taken * 1000), **mismatch, "open": False}
         found = {"failures": failures, "mismatch": mismatch}
         return {name: note for name, note in found.items() if note}
@@ -106,16 +133,18 @@ class Call:
             on_heartbeat=self._beat_now,
             on_progress=self._progress,
             check_cancelled=self.lost.is_set,
+            read_context=lambda: self.host.run_context(str(self._input("execution_id"))),
+            waiting=lambda: self.host.waiting(self),
         )
 
     def _input(self, name: str) -> Any:
         return self.task.input_data.get(name)
 
     def _beat_now(self) -> None:
-        self.beat(self.task.task_id)
+        self.host.beat(self.task.task_id)
 
     def _progress(self, message: str) -> None:
-        self.say(message)
+        self.host.say(self.task, message)
         self._beat_now()
 
     def __str__(self) -> str:
@@ -141,24 +170,31 @@ def timed_out(call: Call) -> TimeoutError:
 
 def raised(call: Call, error: BaseException) -> Json:
     """The report of a call that raised: another try by the tool's policy, or its final failure."""
-    if isinstance(error, ArgumentError | ResultError | ToolFailed):
-        log.info("%s failed for good: %s", call, error)
-        return failed(call, str(error), final=True)
-    log.warning("%s raised in attempt %d", call, call.attempt, exc_info=error)
+    if isinstance(error, FINAL):
+        return failed(call, text_of(error), final=True)
     retry = call.served.tool.retry
-    message = f"{type(error).__name__}: {error}"
+    message = f"{type(error).__name__}: {text_of(error)}"
     if call.failed + 1 >= retry.attempts:
         return failed(call, message, final=True)
-    after = error.after if isinstance(error, RetryTool) and error.after is not None else None
-    delay = retry.delay_before(call.failed + 2) if after is None else after
+    delay = retry.delay_before(call.failed + 2)
+    if isinstance(error, RetryTool) and isinstance(error.after, int | float) and 0 <= error.after <= LONGEST:
+        delay = error.after
     return failed(call, message, final=False, delay=delay)
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says, whatever its `__str__` does."""
+    try:
+        return str(error)
+    except BaseException as broken:  # noqa: BLE001 - a tool's own code, which may do anything
+        return f"(what it says cannot be read: its __str__ raised {type(broken).__name__})"
 
 
 def failed(call: Call, message: str, *, final: bool, delay: float = 0.0) -> Json:
     """The report of a try that failed; unless `final`, there is another one after `delay` seconds."""
     # Every attempt's message is kept, beside those of the turn's other calls.
     message = shown(message, min(10_000, call.max_bytes // 50))
-    failure = {"attempt": call.attempt, "error": message, "at": int(time.time() * 1000), "final": final}
+    failure = {"attempt": call.attempt, "error": message, "at": int(call.host.now() * 1000), "final": final}
     failures = [*call.failures, failure]
     if final:
         return {
@@ -173,6 +209,16 @@ def failed(call: Call, message: str, *, final: bool, delay: float = 0.0) -> Json
     }
 
 
+def not_ours(task: TaskRecord, served: Served, worker_id: str, now: float) -> Json:
+    """The note on a call that is handed back, because its run was not started here and the tool may hold values."""
+    why = (
+        f"The worker {worker_id} serves {served.tool.name} only for runs that it has started itself: the function was "
+        "made for them, and may hold values of theirs. A worker that calls runtime.serve(agent) serves every run."
+    )
+    first = task.output_data.get("mismatch") or {"at": int(now * 1000), "why": why}
+    return {"mismatch": {**first, "open": True}}
+
+
 def mismatched(call: Call, run_version: int, error: ArgumentError, worker_id: str) -> Json:
     """The report of a call that is handed back, because the tool served here is not the one its run knows."""
     ours = call.served.version
@@ -181,7 +227,7 @@ def mismatched(call: Call, run_version: int, error: ArgumentError, worker_id: st
         f"The worker {worker_id} serves {which} version of the tool: version {ours} of the agent, "
         f"the run has {run_version}. {error}"
     )
-    first = call.task.output_data.get("mismatch") or {"at": int(time.time() * 1000), "why": shown(why, 1000)}
+    first = call.task.output_data.get("mismatch") or {"at": int(call.host.now() * 1000), "why": shown(why, 1000)}
     return {
         "status": "IN_PROGRESS",
         "callbackAfterSeconds": HANDED_ON,

@@ -11,6 +11,7 @@ import re
 import ssl
 import weakref
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -51,6 +52,9 @@ HUNG = 10.0
 
 REPORT = 2.5
 """Seconds to wait until a report was taken, where there is another node: the call's lease of 5 s runs meanwhile."""
+
+BUSY = "busy"
+"""The domain of polls that only say that a worker has no place free."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _ALL_TASKS = 1_000_000  # the server wants a number
@@ -270,6 +274,17 @@ class Conductor:
         found = self.call("GET", f"/tasks/poll/batch/{_segment(task_name)}", query, fail_over=HUNG)
         return _TASKS.validate_python(found or [])
 
+    def show_busy(self, task_name: str, worker_id: str, seconds: float) -> None:
+        """Be seen as a worker of a queue without taking anything from it (3.32.3, tried: a poll for no tasks counts).
+
+        Args:
+            task_name: The queue.
+            worker_id: The worker.
+            seconds: How long all its places have been taken.
+        """
+        query = [("workerid", f"{worker_id} {seconds:.0f}"), ("count", 0), ("timeout", 0), ("domain", BUSY)]
+        self.call("GET", f"/tasks/poll/batch/{_segment(task_name)}", query, fail_over=HUNG)
+
     def task(self, task_id: str) -> TaskRecord:
         """One task as it is stored."""
         return TaskRecord.model_validate(self.call("GET", f"/tasks/{_segment(task_id)}", fail_over=HUNG))
@@ -304,6 +319,14 @@ class Conductor:
         return _POLLS.validate_python(self.call("GET", "/tasks/queue/polldata/all") or [])
 
     # ---- health ---------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds since 1970 by the server's clock."""
+        return self._http.clock.now()
+
+    def moment(self) -> datetime:
+        """Now, by the server's clock."""
+        return datetime.fromtimestamp(self.now(), UTC)
 
     def started_at(self) -> int:
         """When the server may last have lost what it had begun, in milliseconds since 1970; 0 where it does not tell.

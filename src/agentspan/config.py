@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ _ENVIRONMENT = {
     "auth_key": ("AGENTSPAN_AUTH_KEY", "CONDUCTOR_AUTH_KEY"),
     "auth_secret": ("AGENTSPAN_AUTH_SECRET", "CONDUCTOR_AUTH_SECRET"),
     "request_timeout": ("AGENTSPAN_REQUEST_TIMEOUT",),
+    "concurrency": ("AGENTSPAN_CONCURRENCY",),
     "progress": ("AGENTSPAN_PROGRESS",),
     "ca_file": ("AGENTSPAN_CA_FILE",),
     "health_file": ("AGENTSPAN_HEALTH_FILE",),
@@ -31,6 +32,14 @@ _ENVIRONMENT = {
 PROFILE_VARIABLE = "AGENTSPAN_PROFILE"
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "request_timeout": float,
+    "concurrency": int,
+    "progress": lambda text: _WORDS[text.lower()],
+}
+_WANTED = {"request_timeout": "a number of seconds", "concurrency": "a whole number", "progress": "1 or 0"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class Settings:
         auth_secret: The key's secret; never shown.
         ca_file: PEM file of a certificate authority to trust, besides those that the system trusts.
         request_timeout: Seconds to wait for one answer of the server.
+        concurrency: Tool calls that the worker host of this process runs at once.
         progress: Whether `run()` shows on stderr, when that is a terminal, what it waits for.
         health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
         ui_url: Where Conductor's user interface is, when not at the server's own address.
@@ -54,6 +64,7 @@ class Settings:
     auth_secret: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     request_timeout: float = 30.0
+    concurrency: int = 64
     progress: bool = True
     health_file: str | None = None
     ui_url: str | None = None
@@ -78,6 +89,8 @@ class Settings:
         timeout = self.request_timeout
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
             raise ConfigError(f"request_timeout must be a number of seconds above 0, not {timeout!r}.")
+        if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:
+            raise ConfigError(f"concurrency must be a whole number of calls above 0, not {self.concurrency!r}.")
         if not isinstance(self.progress, bool):
             raise ConfigError(f"progress must be true or false, not {self.progress!r}.")
 
@@ -205,11 +218,9 @@ def _from_environment() -> Iterator[Setting]:
 
 def _parsed(name: str, text: str, variable: str) -> Any:
     try:
-        if name == "request_timeout":
-            return float(text)
-        return _WORDS[text.lower()] if name == "progress" else text
+        return _READ.get(name, str)(text)
     except (KeyError, ValueError):
-        wanted = "a number of seconds" if name == "request_timeout" else "1 or 0"
+        wanted = _WANTED[name]
         raise ConfigError(f"{variable}={text!r}: {name} must be {wanted}.") from None
 
 

@@ -18,6 +18,7 @@
     │   └── OutputInvalid              3     the answer does not fit `output_type`
     ├── WaitTimeout (TimeoutError)     1   the run goes on; this caller stopped waiting
     ├── WorkerError                    1   a worker host cannot serve
+    ├── WouldBlock (RuntimeError)      1   a call that waits, on the event loop of asynchronous tools
     └── ToolError                          what a tool may raise
         ├── ToolFailed                       final: not retried, the model sees the message
         └── RetryTool                        try again, after a delay of its choice
@@ -157,6 +158,10 @@ class WaitTimeout(AgentspanError, TimeoutError):
 
 class WorkerError(AgentspanError):
     """A worker host cannot serve its tools."""
+
+
+class WouldBlock(AgentspanError, RuntimeError):
+    """A call that waits for a run was made on the event loop that asynchronous tools share."""
 
 
 class ToolError(AgentspanError):

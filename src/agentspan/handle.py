@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from agentspan import blocking
 from agentspan._html import timeline_html
 from agentspan.errors import (
     Conflict,
@@ -27,6 +28,7 @@ from agentspan.records import WorkflowRecord
 from agentspan.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, answer_text, finish_reason
 from agentspan.telemetry.traces import TRACES
 from agentspan.timeline import Step
+from agentspan.tool import current_tool_context
 from agentspan.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -236,6 +238,9 @@ class Waiting:
     """
 
     def __init__(self, handle: AgentHandle, timeout: float | None, on_away: Callable[[], None] = lambda: None) -> None:
+        blocking.check("This call")
+        call = current_tool_context()
+        self._rest = nullcontext if call is None else call.waiting
         self._execution_id = handle.execution_id
         self._timeout = timeout
         self._on_away = on_away
@@ -277,7 +282,8 @@ class Waiting:
         self._seconds = FIRST_LOOK if moved else min(LAST_LOOK, self._seconds * 1.25)
         if moved:
             self._moved = time.monotonic()
-        time.sleep(max(self._seconds, min(LAST_LOOK, REST * self._took)))
+        with self._rest():
+            time.sleep(max(self._seconds, min(LAST_LOOK, REST * self._took)))
         if time.monotonic() - self._moved < STANDS_STILL:
             return
         try:

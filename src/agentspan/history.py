@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain, islice
 
-from agentspan.client import Conductor
+from agentspan.client import BUSY, Conductor
 from agentspan.compiler import SEGMENT, tool_of_task, turn_of
 from agentspan.errors import NotFound
 from agentspan.events import Event
 from agentspan.failure import reason_text
 from agentspan.projection import WAITING_AFTER, Draft, mismatch_of, segment_drafts
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.result import ENDED, AgentStatus, MissingWorker, Usage, answer_text
+from agentspan.result import ENDED, AgentStatus, BusyWorker, MissingWorker, Usage, answer_text
 from agentspan.timeline import Step
 from agentspan.turns import steps_of
 
@@ -71,6 +70,7 @@ class History:
         self.execution_id = execution_id
         self._past: dict[str, list[Draft]] = {}
         self._newest: Segment | None = None
+        self._last: Segment | None = None  # the newest one too, of a reader that knows nothing of those before it
 
     @property
     def newest(self) -> WorkflowRecord | None:
@@ -110,7 +110,8 @@ class History:
         previous = segment.previous
         while previous is not None and previous not in known:
             record = self._client.workflow(previous)
-            unread[previous] = _drafts(record)  # of the record nothing is kept: a long run has hundreds of megabytes
+            # Keep the drafts and drop the record: a long run has hundreds of megabytes of them.
+            unread[previous] = self._drafts(record)
             previous = record.input.get("previous")
         self._forget_after(previous)
         self._past |= dict(reversed(unread.items()))
@@ -119,7 +120,7 @@ class History:
     def _forget_after(self, segment_id: str | None) -> None:
         """Drop what is not before the new segments: somebody restarted the run in Conductor itself."""
         if self._newest is not None and self._newest.record.workflow_id == segment_id:
-            self._past[self._newest.record.workflow_id] = _drafts(self._newest.record)
+            self._past[self._newest.record.workflow_id] = self._drafts(self._newest.record)
             return
         past = list(self._past)
         for forgotten in past[past.index(segment_id) + 1 if segment_id is not None else 0 :]:
@@ -144,13 +145,16 @@ class History:
             run: What the look gave.
             after: How many of the first ones to leave out.
         """
-        newest = [] if self._newest is None else _drafts(self._newest.record)
+        newest = [] if self._newest is None else self._drafts(self._newest.record)
         drafts = [*chain.from_iterable(self._past.values()), *newest]
         end = _end_draft(run, drafts)
         if end is not None:
             drafts.append(end)
         numbered = islice(enumerate(drafts, 1), after, None)
         return [draft.numbered(self.execution_id, seq) for seq, draft in numbered]
+
+    def _drafts(self, segment: WorkflowRecord) -> list[Draft]:
+        return list(segment_drafts(segment, int(self._client.now() * 1000)))
 
     def steps(self, last: int | None = None) -> list[Step]:
         """The run's steps, in order; no more segments are read than the `last` ones need."""
@@ -176,10 +180,10 @@ class History:
         return found[::-1]
 
     def status(self) -> AgentStatus:
-        """What the run is doing now."""
-        run = self.look()
-        segment = self.newest
-        pending = [] if run.ended or self._newest is None else self._newest.pending
+        """What the run is doing now; reads the run and its newest segment, however long the run is."""
+        run, newest = self.latest()
+        segment = None if newest is None else newest.record
+        pending = [] if run.ended or newest is None else newest.pending
         metadata = run.workflow_definition["metadata"]
         return AgentStatus(
             execution_id=self.execution_id,
@@ -188,24 +192,40 @@ class History:
             current_task=_current_task(pending),
             step=_step(segment),
             max_steps=metadata["max_turns"] if _loops(run) else 1,
-            elapsed=_elapsed(run),
+            elapsed=self._elapsed(run),
             output=answer_text(run.output.get("result")) if run.status == "COMPLETED" else None,
             error=_error(run),
             usage=_usage(run, segment),
             missing_workers=tuple(self._missing(pending)),
+            busy_workers=tuple(self._busy(pending)),
         )
 
+    def latest(self) -> tuple[WorkflowRecord, Segment | None]:
+        """The run, without its tasks, and its newest segment; of the segments before it nothing is read."""
+        run = self.run()
+        if self._newest is not None and not self._newest.is_over():
+            return run, self._newest
+        if self._last is None or self._last.is_over():
+            newest = self._newest_id() if _loops(run) else self.execution_id
+            if newest is not None and (self._last is None or newest != self._last.record.workflow_id):
+                self._last = Segment(self._client, newest)
+        return run, self._last
+
     def _missing(self, pending: list[TaskRecord]) -> Iterator[MissingWorker]:
-        for task in pending:
-            if not _is_tool(task) or task.status != "SCHEDULED":
-                continue
+        for task in self._untaken(pending):
             found = mismatch_of(task)
             if found is not None and found.open:
                 yield self._missing_worker(task, found.at, found.why)
-            elif _is_overdue(task):
+            elif self._is_overdue(task):
                 missing = self._missing_worker(task, task.scheduled_time)
-                if missing.last_poll is None or time.time() - missing.last_poll.timestamp() > POLLED_LATELY:
+                if missing.last_poll is None or self._client.now() - missing.last_poll.timestamp() > POLLED_LATELY:
                     yield missing
+
+    def _untaken(self, pending: list[TaskRecord]) -> Iterator[TaskRecord]:
+        return (task for task in pending if _is_tool(task) and task.status == "SCHEDULED")
+
+    def _is_overdue(self, task: TaskRecord) -> bool:
+        return self._client.now() - (task.scheduled_time / 1000 + task.callback_after_seconds) >= WAITING_AFTER
 
     def _missing_worker(self, task: TaskRecord, since: int, mismatch: str | None = None) -> MissingWorker:
         last = max((poll.last_poll_time for poll in self._client.polls(task.task_def_name)), default=0)
@@ -217,9 +237,38 @@ class History:
             mismatch=mismatch,
         )
 
+    def _busy(self, pending: list[TaskRecord]) -> Iterator[BusyWorker]:
+        overdue = [task for task in self._untaken(pending) if self._is_overdue(task)]
+        for queue in dict.fromkeys(task.task_def_name for task in overdue):
+            found = busy_worker(self._client, queue)
+            if found is not None:
+                yield found
 
-def _is_overdue(task: TaskRecord) -> bool:
-    return time.time() - (task.scheduled_time / 1000 + task.callback_after_seconds) >= WAITING_AFTER
+    def _elapsed(self, run: WorkflowRecord) -> float:
+        end = run.end_time if run.ended and run.end_time else int(self._client.now() * 1000)
+        return max(0.0, (end - (run.start_time or run.create_time)) / 1000)
+
+
+def busy_worker(client: Conductor, queue: str) -> BusyWorker | None:
+    """The worker that serves a queue, and takes nothing from it as all its places are taken; None when there is none.
+
+    Args:
+        client: The server.
+        queue: A tool's queue.
+    """
+    polls = sorted(client.polls(queue), key=lambda poll: poll.last_poll_time)
+    last = polls[-1] if polls else None
+    if last is None or last.domain != BUSY or client.now() - last.last_poll_time / 1000 > POLLED_LATELY:
+        return None
+    worker_id, _, seconds = (last.worker_id or "").partition(" ")
+    since = last.last_poll_time / 1000 - float(seconds or 0)
+    return BusyWorker(
+        tool=tool_of_task(queue),
+        task_name=queue,
+        worker_id=worker_id,
+        since=datetime.fromtimestamp(since, UTC),
+        waiting=client.queue_sizes([queue]).get(queue, 0),
+    )
 
 
 def _loops(run: WorkflowRecord) -> bool:
@@ -232,14 +281,6 @@ def _is_segment(task: TaskRecord) -> bool:
 
 def _is_settled(task: TaskRecord) -> bool:
     return task.retried or task.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
-
-
-def _drafts(segment: WorkflowRecord) -> list[Draft]:
-    return list(segment_drafts(segment, _now()))
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
 
 
 def _is_tool(task: TaskRecord) -> bool:
@@ -262,11 +303,6 @@ def _step(segment: WorkflowRecord | None) -> int:
     places = [turn_of(task.reference_task_name) for task in segment.tasks]
     turns = [place[1] for place in places if place is not None]
     return int(segment.input.get("steps") or 0) + max(turns, default=0)
-
-
-def _elapsed(run: WorkflowRecord) -> float:
-    end = run.end_time if run.ended and run.end_time else int(time.time() * 1000)
-    return max(0.0, (end - (run.start_time or run.create_time)) / 1000)
 
 
 def _error(run: WorkflowRecord) -> str | None:

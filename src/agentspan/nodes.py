@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from agentspan.clock import ServerClock
+
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout)
 """Failures before anything was sent."""
 
@@ -49,14 +51,14 @@ class _Node:
     away_since: int | None = None
     asked: float = float("-inf")
 
-    def found_away(self) -> None:
-        self.away_since = self.away_since or _now()
+    def found_away(self, now: int) -> None:
+        self.away_since = self.away_since or now
 
-    def interrupted_at(self) -> int:
+    def interrupted_at(self, now: int) -> int:
         if self.away_since is None:
             return self.started
         # One that never answered may have been away for days; what began meanwhile began elsewhere.
-        return self.away_since if self.answered else min(self.away_since, _now() - int(STRANGER * 1000))
+        return self.away_since if self.answered else min(self.away_since, now - int(STRANGER * 1000))
 
 
 class Nodes(httpx.Client):
@@ -73,6 +75,7 @@ class Nodes(httpx.Client):
         super().__init__(**options)
         self._nodes = [_Node(httpx.URL(url)) for url in urls]
         self._used = self._nodes[0]
+        self.clock = ServerClock()
         self._lock = threading.Lock()
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
@@ -98,26 +101,31 @@ class Nodes(httpx.Client):
 
         That is when its process started, or when it was found away. Each node is asked, also those not in use.
         """
-        return max(self._asked(node).interrupted_at() for node in self._nodes)
+        return max(self._asked(node).interrupted_at(self._now()) for node in self._nodes)
 
     def _send_to(self, node: _Node, request: httpx.Request, options: dict[str, Any]) -> httpx.Response:
         if len(self._nodes) > 1:
             request.url = self._moved(request.url, node)
             request.headers["Host"] = request.url.netloc.decode("ascii")
+        asked = time.monotonic()
         try:
             answer = super().send(request, **options)
         except httpx.PoolTimeout:  # nothing of the node's doing
             raise
         except httpx.TransportError as error:
             if isinstance(error, UNSENT):
-                node.found_away()
+                node.found_away(self._now())
             self._leave(node)
             raise
         if answer.status_code in _AWAY:
             self._leave(node)
         else:
             node.answered = True
+            self.clock.heard(answer.headers.get("Date"), asked, time.monotonic())
         return answer
+
+    def _now(self) -> int:
+        return int(self.clock.now() * 1000)
 
     def _moved(self, url: httpx.URL, node: _Node) -> httpx.URL:
         """The same place on another node, whichever node the address is of now."""
@@ -144,7 +152,7 @@ class Nodes(httpx.Client):
         try:
             answer = super().send(self.build_request("GET", address, timeout=_QUICK))
         except UNSENT:
-            node.found_away()
+            node.found_away(self._now())
             return
         except httpx.TransportError:  # slow, or about to end: that is not known yet
             return
@@ -155,7 +163,3 @@ class Nodes(httpx.Client):
 
 def _base(url: httpx.URL) -> bytes:
     return url.raw_path.rstrip(b"/")
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -59,6 +59,7 @@ class ProgressLine:
 def line_of(status: AgentStatus) -> str:
     """A status in a few words."""
     waits = [f"no worker serves {missing.tool}" for missing in status.missing_workers]
+    waits += [f"the worker of {busy.tool} is busy" for busy in status.busy_workers]
     doing = ", ".join(waits) or status.current_task or ""
     return f"{status.agent}  {status.status}  step {status.step} / {status.max_steps}  {int(status.elapsed)}s  {doing}"
 

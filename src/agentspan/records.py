@@ -88,6 +88,7 @@ class PollRecord(Record):
     """When a worker last asked for tasks of a queue."""
 
     queue_name: str = ""
+    domain: str | None = None
     worker_id: str | None = None
     last_poll_time: int = 0
 

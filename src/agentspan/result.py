@@ -64,6 +64,25 @@ class MissingWorker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BusyWorker:
+    """A worker that serves a tool, and begins no call of it as all its places are taken.
+
+    Attributes:
+        tool: The tool.
+        task_name: Its queue on the server.
+        worker_id: The worker that was seen so last.
+        since: Since when.
+        waiting: Calls in the queue.
+    """
+
+    tool: str
+    task_name: str
+    worker_id: str
+    since: datetime
+    waiting: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentStatus:
     """A run at one moment.
 
@@ -79,6 +98,7 @@ class AgentStatus:
         error: Why it ended without one.
         usage: Tokens used in finished turns.
         missing_workers: Tool calls that no worker has taken for seconds, or that none can take.
+        busy_workers: Workers whose places are all taken, and whose tools have calls that wait for one.
     """
 
     execution_id: str
@@ -92,6 +112,7 @@ class AgentStatus:
     error: str | None = None
     usage: Usage = field(default_factory=Usage)
     missing_workers: tuple[MissingWorker, ...] = ()
+    busy_workers: tuple[BusyWorker, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -119,7 +140,8 @@ class AgentStatus:
             {**asdict(item), "since": item.since.isoformat(), "last_poll": _iso(item.last_poll)}
             for item in self.missing_workers
         ]
-        return {**asdict(self), **flags, "missing_workers": missing}
+        busy = [{**asdict(item), "since": item.since.isoformat()} for item in self.busy_workers]
+        return {**asdict(self), **flags, "missing_workers": missing, "busy_workers": busy}
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -8,8 +8,10 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
+from agentspan import blocking
 from agentspan.agent import Agent
 from agentspan.claims import start_once
 from agentspan.client import Conductor
@@ -103,31 +105,37 @@ class AgentRuntime:
             idempotency_key: Start one run for this key and agent, however often and from however many processes
                 it is asked for; later calls get the handle of that run, whatever has become of it. Two runs are
                 possible only when a process stands still for a minute in the middle of its start.
-            serve: Serve the agent's tools from this process, in the background.
+            serve: Serve the run's calls with this agent's very tools from this process, in the background. Runs that
+                other processes started are left to `serve()`, unless the tools hold no values of this one.
 
         Raises:
             InputError: The prompt, the messages or the context cannot be carried intact; nothing was sent.
             ServerError: The server cannot be reached, or refuses.
         """
         inputs = _run_input(prompt, messages, context)
+        if idempotency_key is not None:
+            check_text(idempotency_key, "idempotency_key")
         with TRACES.starting(agent.name) as started:
             inputs |= started.inputs
             version = self.register(agent)
-            if idempotency_key is None:
-                execution_id = self.client.start_workflow(agent.name, version, inputs)
+            begin = partial(self._begin, agent.name, version, inputs, idempotency_key)
+            if serve and agent.tools:
+                started.execution_id = self._worker_host().serve_run(agent, version, begin)
             else:
-                key = check_text(idempotency_key, "idempotency_key")
-                execution_id = start_once(self.client, agent.name, version, inputs, key)
-            started.execution_id = execution_id
-        if serve and agent.tools:
-            self._worker_host().serve(agent, version)
-        return AgentHandle(execution_id, self)
+                started.execution_id = begin()
+        return AgentHandle(started.execution_id, self)
+
+    def _begin(self, name: str, version: int, inputs: dict[str, Any], key: str | None) -> str:
+        if key is None:
+            return self.client.start_workflow(name, version, inputs)
+        return start_once(self.client, name, version, inputs, key)
 
     def run(self, agent: Agent, prompt: str, *, timeout: float | None = None, **options: Any) -> AgentResult:
         """Start a run and wait for its result; see `start` and `AgentHandle.result`.
 
         When stderr is a terminal, a line there shows what the run is doing, unless the setting `progress` is off.
         """
+        blocking.check("run()")
         handle = self.start(agent, prompt, **options)
         with ProgressLine(handle) if self.settings.progress else nullcontext():
             return handle.result(timeout)
@@ -167,7 +175,7 @@ class AgentRuntime:
     def _worker_host(self) -> WorkerHost:
         with self._lock:
             if self._host is None:
-                self._host = WorkerHost(self.client)
+                self._host = WorkerHost(self.client, concurrency=self.settings.concurrency)
                 atexit.register(self.shutdown)
             return self._host
 

@@ -7,6 +7,7 @@ import operator
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
@@ -31,6 +32,10 @@ def _no_report(message: str) -> None: ...
 
 def _never() -> bool:
     return False
+
+
+def _no_context() -> Mapping[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,19 @@ class ToolContext:
     on_heartbeat: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
     on_progress: Callable[[str], None] = field(default=_no_report, repr=False, compare=False)
     check_cancelled: Callable[[], bool] = field(default=_never, repr=False, compare=False)
+    read_context: Callable[[], Mapping[str, Any]] = field(default=_no_context, repr=False, compare=False)
+    waiting: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, repr=False, compare=False)
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        """The `context=` that the run was started with: values of the caller that the model does not see.
+
+        Read from the server once for a run.
+
+        Raises:
+            ServerError: The server cannot be asked now.
+        """
+        return self.read_context()
 
     @property
     def cancelled(self) -> bool:

@@ -106,7 +106,7 @@ class Watchdog:
         seen = tuple((task.task_id, task.status, task.poll_count) for task in pending)
         watched.pause = FIRST if seen != watched.seen else min(LAST, watched.pause * 1.5)
         watched.seen = seen
-        leases = [_lease_left(task) for task in pending if _on_lease(task)]
+        leases = [self._lease_left(task) for task in pending if _on_lease(task)]
         soonest = min((left + LEASE_MARGIN for left in leases if left > 0), default=LAST)
         watched.due = time.monotonic() + min(watched.pause, soonest)
 
@@ -121,7 +121,7 @@ class Watchdog:
                 self._begin_again(task)
             elif self._is_lost(task):
                 self._push_again(task)
-        if not pending or any(_is_stale(task) for task in pending):
+        if not pending or any(self._is_stale(task) for task in pending):
             self._decide(workflow.workflow_id)
 
     def _begin_again(self, task: TaskRecord) -> None:
@@ -146,7 +146,7 @@ class Watchdog:
         self._update(task, status=status, subWorkflowId=segment_id, outputData=output)
 
     def _is_lost(self, task: TaskRecord) -> bool:
-        if _age(task) < UNTAKEN + task.callback_after_seconds:
+        if self._age(task) < UNTAKEN + task.callback_after_seconds:
             return False
         if _kind(task) == "tool":
             return task.status == "SCHEDULED" and self._is_polled(task)
@@ -155,11 +155,23 @@ class Watchdog:
     def _is_cut_off(self, task: TaskRecord) -> bool:
         """Whether the server died after it had begun the task."""
         touched = max(task.start_time, task.update_time, task.scheduled_time)
-        return _age(task) > UNTAKEN and self._client.started_at() > touched
+        return self._age(task) > UNTAKEN and self._client.started_at() > touched
 
     def _is_polled(self, task: TaskRecord) -> bool:
         last = max((poll.last_poll_time for poll in self._client.polls(task.task_def_name)), default=0)
-        return time.time() - last / 1000 < LAST
+        return self._client.now() - last / 1000 < LAST
+
+    def _is_stale(self, task: TaskRecord) -> bool:
+        """Whether the engine may have overlooked that something is due."""
+        if _on_lease(task):
+            return self._lease_left(task) < 0
+        return _kind(task) != "tool" and self._age(task) > UNTAKEN
+
+    def _lease_left(self, task: TaskRecord) -> float:
+        return task.update_time / 1000 + RESPONSE_TIMEOUT - self._client.now()
+
+    def _age(self, task: TaskRecord) -> float:
+        return self._client.now() - max(task.update_time, task.scheduled_time, task.start_time) / 1000
 
     def _push_again(self, task: TaskRecord) -> None:
         log.info("Pushing %s of %s again.", task.reference_task_name, task.workflow_instance_id)
@@ -206,18 +218,3 @@ def _refusal(workflow: WorkflowRecord, task: TaskRecord) -> str | None:
 
 def _on_lease(task: TaskRecord) -> bool:
     return _kind(task) == "tool" and task.status == "IN_PROGRESS"
-
-
-def _lease_left(task: TaskRecord) -> float:
-    return task.update_time / 1000 + RESPONSE_TIMEOUT - time.time()
-
-
-def _age(task: TaskRecord) -> float:
-    return time.time() - max(task.update_time, task.scheduled_time, task.start_time) / 1000
-
-
-def _is_stale(task: TaskRecord) -> bool:
-    """Whether the engine may have overlooked that something is due."""
-    if _on_lease(task):
-        return _lease_left(task) < 0
-    return _kind(task) != "tool" and _age(task) > UNTAKEN

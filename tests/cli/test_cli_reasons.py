@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,11 +17,6 @@ NOW = 1_790_000_000_000
 SERVE = "agentspan worker start MODULE:AGENT    with the agent analyst"
 
 
-@pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(why, "time", SimpleNamespace(time=lambda: NOW / 1000))
-
-
 class Server:
     """As much of a server as it takes: one run without segments, with these tasks."""
 
@@ -35,6 +29,9 @@ class Server:
 
     def workflow(self, execution_id: str, *, tasks: bool = True) -> WorkflowRecord:
         return self._run
+
+    def now(self) -> float:
+        return NOW / 1000
 
     def polls(self, task_name: str) -> list[PollRecord]:
         assert task_name == "analyst.read"
@@ -216,4 +213,18 @@ def test_a_run_that_nobody_holds_up() -> None:
         text="The server has the next move, since 6.0s.",
         since=moment(ago(6)),
         next=("agentspan agent watch exec-1    makes it look again, if that lasts",),
+    )
+
+
+def test_a_worker_whose_places_are_all_taken() -> None:
+    busy = PollRecord(queue_name="analyst.read", domain="busy", worker_id="w-1 90", last_poll_time=ago(4))
+    reason = the_reason(Server(call_of_read(status="SCHEDULED", scheduled_time=ago(60)), poll=busy))
+
+    assert reason == why.Reason(
+        kind="worker_busy",
+        text="The worker w-1 serves read, and all its places have been taken for 1m34s; 4 calls wait.",
+        since=moment(ago(94)),
+        tool="read",
+        worker="w-1",
+        next=(SERVE, "Or give it more places: --concurrency N, or AGENTSPAN_CONCURRENCY."),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ class RecordedRun:
 
     def status(self, execution_id: str) -> str:
         return self.workflow(execution_id).status
+
+    def now(self) -> float:
+        return time.time()
 
     def polls(self, task_name: str) -> list[Any]:
         return []

@@ -275,7 +275,7 @@ def test_script_that_fails():
     with pytest.raises(LookupError, match="no such answer") as caught:
         leave(model)
     for response, body in answers:
-        assert (response.status, body["error"]["message"]) == (501, "LookupError: no such answer")
+        assert (response.status, body["error"]["message"]) == (422, "LookupError: no such answer")
     assert len(model.errors) == 2
     assert "first of 2 errors" in caught.value.__notes__[0]
 

@@ -34,10 +34,11 @@ from agentspan.errors import (
     Unauthorized,
     WaitTimeout,
     WorkerError,
+    WouldBlock,
 )
 from agentspan.events import Event
 from agentspan.policy import RateLimit, Retry
-from agentspan.result import AgentResult, AgentStatus, MissingWorker, Usage
+from agentspan.result import AgentResult, AgentStatus, BusyWorker, MissingWorker, Usage
 from agentspan.timeline import Attempt, ModelCall, Step, ToolCall
 from agentspan.tool import Tool, ToolContext, current_tool_context, tool
 
@@ -53,6 +54,7 @@ __all__ = [
     "AgentStatus",
     "AgentspanError",
     "Attempt",
+    "BusyWorker",
     "ConfigError",
     "Conflict",
     "ContextBudget",
@@ -88,6 +90,7 @@ __all__ = [
     "Usage",
     "WaitTimeout",
     "WorkerError",
+    "WouldBlock",
     "compile_agent",
     "configure",
     "current_tool_context",

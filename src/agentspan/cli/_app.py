@@ -41,13 +41,17 @@ class Session:
         given = {"--server": self.server_url, "--profile": self.profile}
         return " ".join(["agentspan", *(f"{name} {value}" for name, value in given.items() if value)])
 
-    def runtime(self) -> AgentRuntime:
-        """A connection to the server; nothing is sent yet. Traces go where OpenTelemetry's variables say."""
+    def runtime(self, **settings: Any) -> AgentRuntime:
+        """A connection to the server; nothing is sent yet. Traces go where OpenTelemetry's variables say.
+
+        Args:
+            **settings: Fields of `Settings`, on top of those of the command line.
+        """
         from agentspan.runtime import AgentRuntime  # noqa: PLC0415 - loads Conductor's client, half a second
         from agentspan.telemetry.traces import TRACES  # noqa: PLC0415
 
         TRACES.export()
-        return AgentRuntime(self.server_url, profile=self.profile)
+        return AgentRuntime(self.server_url, profile=self.profile, **settings)
 
 
 class Failure(click.ClickException):

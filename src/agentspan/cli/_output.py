@@ -130,6 +130,9 @@ def status_lines(status: AgentStatus, now: datetime) -> Iterator[str]:
         yield f"  doing    {status.current_task}"
     for missing in status.missing_workers:
         yield f"  waits    {_missing(missing, now)}"
+    for busy in status.busy_workers:
+        since = duration((now - busy.since).total_seconds())
+        yield f"  waits    for a place: {busy.worker_id}, which serves {busy.tool}, has been busy for {since}"
     if status.status == "PAUSED":
         yield "  waits    for somebody to resume it"
     if status.error:

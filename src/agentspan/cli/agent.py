@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -17,7 +17,7 @@ from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Lazy, Session
 from agentspan.cli._events import line_of, show_event
 from agentspan.cli._load import load_agent
 from agentspan.cli._logs import show_logs
-from agentspan.cli._moment import Moment
+from agentspan.cli._moment import Moment, When, moment
 from agentspan.cli._output import (
     Output,
     answer,
@@ -136,9 +136,10 @@ def start(session: Session, target: str, prompt: str, output: Output) -> None:
 @click.pass_context
 def status(context: click.Context, execution_id: str, exit_status: bool, output: Output) -> None:
     """Say what a run is doing, and what it waits for."""
-    found = handle_of(context, execution_id).get_status()
+    handle = handle_of(context, execution_id)
+    found = handle.get_status()
     if output == "text":
-        click.echo("\n".join(status_lines(found, _now())))
+        click.echo("\n".join(status_lines(found, handle.runtime.client.moment())))
     else:
         emit(found.to_json(), output)
     if exit_status:
@@ -181,8 +182,8 @@ def list_runs(
     session: Session,
     agent: str | None,
     statuses: tuple[str, ...],
-    since: datetime | None,
-    before: datetime | None,
+    since: When | None,
+    before: When | None,
     limit: int,
     page: int,
     output: Output,
@@ -192,10 +193,12 @@ def list_runs(
     TIME is an age such as 30m, 12h, 7d or 2w, or a moment such as 2026-11-01 or 2026-11-01T08:30 (UTC unless it names
     an offset).
     """
-    now = _now()
-    wanted = _runs.Filter(agent=agent, statuses=statuses, since=since, before=before)
+    client = session.runtime().client
+    bounds = {name: moment(when, client) for name, when in (("since", since), ("before", before)) if when is not None}
+    wanted = _runs.Filter(agent=agent, statuses=statuses, **bounds)
     first = (page - 1) * limit
-    found = list(islice(_runs.runs(session.runtime().client, wanted), first, first + limit + 1))
+    found = list(islice(_runs.runs(client, wanted), first, first + limit + 1))
+    now = client.moment()
     more, found = len(found) > limit, found[:limit]
     if output != "text":
         emit_all((_runs.as_json(run, now) for run in found), output)
@@ -326,10 +329,6 @@ def _exit_code(status: AgentStatus) -> int:
     if status.status in ENDED:
         return 0 if status.status == "COMPLETED" else RUN_ENDED_BADLY
     return SOMEBODY_MUST_ACT if status.is_waiting else 0
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _ago(run: RunSummary, now: datetime) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,7 +30,7 @@ def inspect(context: click.Context, execution_id: str, last: int | None, output:
     handle = handle_of(context, execution_id)
     status, steps = handle.get_status(), handle.steps(last)
     if output == "text":
-        now = datetime.now(UTC)
+        now = handle.runtime.client.moment()
         for line in (*status_lines(status, now), *timeline_lines(steps, now, width())):
             click.echo(line)
     elif output == "json":

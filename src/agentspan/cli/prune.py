@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -13,7 +13,7 @@ import click
 from agentspan.cli import _runs
 from agentspan.cli._agent import agent_name, run_status
 from agentspan.cli._app import Session
-from agentspan.cli._moment import Moment
+from agentspan.cli._moment import Moment, When, moment
 from agentspan.cli._output import Output, duration, emit, emit_all, example, output_option, say, table
 from agentspan.client import Conductor
 from agentspan.errors import NotFound
@@ -45,7 +45,7 @@ class _Pruned:
 @click.pass_obj
 def prune(
     session: Session,
-    older_than: datetime,
+    older_than: When,
     agent: str | None,
     statuses: tuple[str, ...],
     dry_run: bool,
@@ -58,12 +58,13 @@ def prune(
     age such as 12h, 30d or 8w, or a moment such as 2026-11-01. Without a terminal to ask on, it takes --yes.
     """
     client = session.runtime().client
-    wanted = _runs.Filter(agent=agent, statuses=statuses or tuple(sorted(ENDED)), before=older_than)
-    found = [run for run in _runs.runs(client, wanted) if _ended_before(run, older_than)]
+    last = moment(older_than, client)
+    wanted = _runs.Filter(agent=agent, statuses=statuses or tuple(sorted(ENDED)), before=last)
+    found = [run for run in _runs.runs(client, wanted) if _ended_before(run, last)]
     if found and not dry_run and not yes:
-        _ask(found, older_than)
+        _ask(found, last)
     pruned = _all(client, found, dry_run=dry_run)
-    now = datetime.now(UTC)
+    now = client.moment()
     if output == "text":
         _show(list(pruned), now, dry_run=dry_run)
     elif output == "jsonl":

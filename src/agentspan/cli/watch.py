@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import click
 
@@ -128,8 +127,9 @@ class _Screen:
         status = reading.status
         if not status.is_complete:
             status = replace(status, elapsed=status.elapsed + now - reading.at)
-        head = list(status_lines(replace(status, output=None), datetime.now(UTC)))
+        moment = self._handle.runtime.client.moment()
+        head = list(status_lines(replace(status, output=None), moment))
         if self._away_since is not None:
             head.append(f"  server   does not answer, since {duration(now - self._away_since)}; the run is not lost")
-        tail = list(timeline_lines(reading.steps, datetime.now(UTC), columns))
+        tail = list(timeline_lines(reading.steps, moment, columns))
         return head + tail[-max(1, rows - len(head) - 2) :]

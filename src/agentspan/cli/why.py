@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,10 +16,10 @@ from agentspan.cli._text import flat, plain
 from agentspan.client import Conductor
 from agentspan.compiler import RESPONSE_TIMEOUT, tool_of_task, turn_of
 from agentspan.failure import model_failure, reason_text
-from agentspan.history import POLLED_LATELY, History
+from agentspan.history import POLLED_LATELY, History, busy_worker
 from agentspan.projection import mismatch_of
 from agentspan.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.result import AgentStatus
+from agentspan.result import AgentStatus, BusyWorker
 
 Kind = Literal[
     "answered",
@@ -33,6 +32,7 @@ Kind = Literal[
     "model_running",
     "model_retry",
     "missing_worker",
+    "worker_busy",
     "tool_queued",
     "tool_running",
     "tool_lost",
@@ -80,7 +80,7 @@ def why(context: click.Context, execution_id: str, output: Output) -> None:
     status = handle.get_status()
     reasons = list(_Reader(handle.runtime.client, status, context.ensure_object(Session).program).reasons())
     if output == "text":
-        click.echo(next(status_lines(status, datetime.now(UTC))))
+        click.echo(next(status_lines(status, handle.runtime.client.moment())))
         for reason in reasons:
             click.echo("\n".join(_lines(reason)))
     elif output == "json":
@@ -102,16 +102,15 @@ class _Reader:
         self._client = client
         self._status = status
         self._program = program
-        self._now = time.time()
+        self._now = client.now()
 
     def reasons(self) -> Iterator[Reason]:
         """What the run waits for, most telling first."""
-        history = History(self._client, self._status.execution_id)
-        run = history.look()
+        run, newest = History(self._client, self._status.execution_id).latest()
         if run.ended:
             yield self._ending(run)
             return
-        segment = history.newest
+        segment = None if newest is None else newest.record
         if run.status == "PAUSED":
             yield self._paused(run)
         tasks = segment.tasks if segment else []
@@ -245,6 +244,9 @@ class _Reader:
         mismatch = mismatch_of(task)
         if mismatch is not None and mismatch.open:
             return self._missing(tool, f"with another version of {tool}", mismatch.at, mismatch.why, task.worker_id)
+        busy = busy_worker(self._client, task.task_def_name)
+        if busy is not None:
+            return self._busy(busy)
         polls = sorted(self._client.polls(task.task_def_name), key=lambda poll: poll.last_poll_time)
         last = polls[-1] if polls else None
         if last is None or self._now - last.last_poll_time / 1000 > POLLED_LATELY:
@@ -259,6 +261,18 @@ class _Reader:
             tool=tool,
             worker=last.worker_id,
             next=(f"{self._program} worker list    shows who serves it",),
+        )
+
+    def _busy(self, busy: BusyWorker) -> Reason:
+        since = int(busy.since.timestamp() * 1000)
+        return Reason(
+            kind="worker_busy",
+            text=f"The worker {busy.worker_id} serves {busy.tool}, and all its places have been taken for "
+            f"{self._ago(since)}; {busy.waiting} calls wait.",
+            since=busy.since,
+            tool=busy.tool,
+            worker=busy.worker_id,
+            next=(self._serve(), "Or give it more places: --concurrency N, or AGENTSPAN_CONCURRENCY."),
         )
 
     def _missing(self, tool: str, wanted: str, since: int, why: str, worker: str | None) -> Reason:

@@ -49,6 +49,9 @@ def worker_group() -> None:
     metavar="SECONDS",
     help="How long running calls may take to finish at the end; what is not done then is handed back.",
 )
+@click.option(
+    "--concurrency", type=click.IntRange(1), metavar="CALLS", help="How many calls run at once; 64 unless configured."
+)
 @output_option
 @click.pass_obj
 def start(
@@ -58,6 +61,7 @@ def start(
     metrics_host: str,
     log_format: str,
     drain: float,
+    concurrency: int | None,
     output: Output,
 ) -> None:
     """Serve the tools of these agents until SIGTERM or Ctrl-C.
@@ -74,7 +78,7 @@ def start(
         tell = say
     if metrics_port is not None:
         tell(f"Metrics are at http://{metrics_host}:{serve_metrics(metrics_port, metrics_host)}/metrics")
-    with session.runtime() as runtime, reserved_stdout() as stdout:
+    with session.runtime(concurrency=concurrency) as runtime, reserved_stdout() as stdout:
         runtime.serve(*agents, blocking=False)
         names = [agent.name for agent in agents]
         tell(f"Serving {', '.join(names)} on {runtime.settings.address}; Ctrl-C stops.")

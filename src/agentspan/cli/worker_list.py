@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +12,7 @@ from agentspan.cli._agent import agent_name
 from agentspan.cli._app import Session
 from agentspan.cli._output import Output, brief, emit_all, example, output_option, say, table
 from agentspan.cli._text import flat
-from agentspan.client import Conductor
+from agentspan.client import BUSY, Conductor
 from agentspan.compiler import OWNER, model_task_name, tool_of_task
 from agentspan.history import POLLED_LATELY
 from agentspan.records import PollRecord
@@ -32,6 +31,7 @@ class _Queue:
         worker: The worker that asked last; the server remembers no other.
         last_poll: When it did; None when nobody ever has.
         served: Whether that was lately enough for the tool to count as served.
+        busy: Whether all places of that worker were taken then, so that it took nothing.
     """
 
     task_name: str
@@ -39,6 +39,7 @@ class _Queue:
     worker: str | None
     last_poll: datetime | None
     served: bool
+    busy: bool
 
     @property
     def agent(self) -> str:
@@ -54,6 +55,7 @@ class _Queue:
             "tool": self.tool,
             "task_name": self.task_name,
             "served": self.served,
+            "busy": self.busy,
             "worker": self.worker,
             "last_poll": self.last_poll.isoformat() if self.last_poll else None,
             "queued": self.queued,
@@ -68,14 +70,15 @@ class _Queue:
 def list_workers(session: Session, agent: str | None, everything: bool, output: Output) -> None:
     """Say who serves which tool, and what waits for it.
 
-    WORKER is the one that asked for calls last; the server remembers one for each tool. QUEUED counts calls that wait,
+    WORKER is the one that asked for calls last; the server remembers one for each tool. A worker all of whose places
+    are taken is busy. QUEUED counts calls that wait,
     not those that a worker is at.
     """
-    now = time.time()
+    client = session.runtime().client
+    found = _queues(client)
+    now = client.now()
     queues = [
-        queue
-        for queue in _queues(session.runtime().client, now)
-        if (agent is None or queue.agent == agent) and (everything or _matters(queue, now))
+        queue for queue in found if (agent is None or queue.agent == agent) and (everything or _matters(queue, now))
     ]
     if output != "text":
         emit_all((queue.to_json() for queue in queues), output)
@@ -86,7 +89,7 @@ def list_workers(session: Session, agent: str | None, everything: bool, output: 
         click.echo("\n".join(table(("AGENT", "TOOL", "SERVED", "WORKER", "LAST POLL", "QUEUED"), rows)))
 
 
-def _queues(client: Conductor, now: float) -> list[_Queue]:
+def _queues(client: Conductor) -> list[_Queue]:
     names = sorted(
         str(definition["name"])
         for definition in client.task_definitions()
@@ -97,7 +100,7 @@ def _queues(client: Conductor, now: float) -> list[_Queue]:
         known = polls.get(poll.queue_name)
         if known is None or known.last_poll_time < poll.last_poll_time:
             polls[poll.queue_name] = poll
-    sizes = client.queue_sizes(names)
+    sizes, now = client.queue_sizes(names), client.now()
     return [_queue(name, sizes.get(name, 0), polls.get(name), now) for name in names]
 
 
@@ -110,9 +113,10 @@ def _queue(name: str, queued: int, poll: PollRecord | None, now: float) -> _Queu
     return _Queue(
         task_name=name,
         queued=queued,
-        worker=poll.worker_id if poll else None,
+        worker=poll.worker_id.partition(" ")[0] if poll and poll.worker_id else None,
         last_poll=datetime.fromtimestamp(poll.last_poll_time / 1000, UTC) if poll else None,
         served=poll is not None and now - poll.last_poll_time / 1000 < POLLED_LATELY,
+        busy=poll is not None and poll.domain == BUSY,
     )
 
 
@@ -122,5 +126,5 @@ def _matters(queue: _Queue, now: float) -> bool:
 
 def _row(queue: _Queue, now: float) -> tuple[str, ...]:
     polled = f"{brief(max(0.0, now - queue.last_poll.timestamp()))} ago" if queue.last_poll else "never"
-    served = "yes" if queue.served else "no"
+    served = ("busy" if queue.busy else "yes") if queue.served else "no"
     return queue.agent, queue.tool, served, flat(queue.worker or "-"), polled, str(queue.queued)

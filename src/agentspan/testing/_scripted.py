@@ -161,8 +161,8 @@ class ScriptedModel:
             return _render(wire, request, self._reply(request))
         except Exception as error:
             logger.exception("the model's script failed")
-            # Conductor's HTTP client repeats a call on 429 and on any 5xx but this one.
-            return self._failed(wire, HTTPStatus.NOT_IMPLEMENTED, error)
+            # Neither Conductor's HTTP client nor the agent's policy repeats a call on this one: the run fails at once.
+            return self._failed(wire, HTTPStatus.UNPROCESSABLE_ENTITY, error)
 
     def _refused(self, wire: Wire, status: int, message: str) -> Answer:
         error = AssertionError(f"{wire.provider} would refuse the request: {message}")

@@ -3,30 +3,60 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from agentspan.call import Call
+
+LAST = 8
+"""The last eighth of the places is for tools that have less than their share of them."""
 
 
 class Calls:
     """Calls by their task's id, behind one lock.
 
+    A call that only waits for another run needs no place: that run's calls may need one here.
+
     Args:
-        most: How many may run at once.
+        most: How many may be at work at once.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._calls: dict[str, Call] = {}
+        self._waiting: set[int] = set()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         with self._lock:
             return len(self._calls)
 
-    @property
-    def free(self) -> int:
-        """How many more may be begun."""
-        return self.most - len(self)
+    def room(self, queue: str, queues: int) -> int:
+        """How many more calls of a queue may begin, so that slow tools leave room for quick ones.
+
+        Args:
+            queue: The calls' queue.
+            queues: How many queues share the places.
+        """
+        with self._lock:
+            at_work = Counter(call.task.task_def_name for call in self._calls.values() if id(call) not in self._waiting)
+        free = max(0, self.most - at_work.total())
+        if queues == 1:
+            return free
+        of_its_share = max(0, self.most // queues - at_work[queue])
+        return min(free, max(of_its_share, free - self.most // LAST))
+
+    @contextmanager
+    def waiting(self, call: Call) -> Iterator[None]:
+        """While a call waits for a run."""
+        with self._lock:
+            self._waiting.add(id(call))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting.discard(id(call))
 
     def all(self) -> list[Call]:
         """Those of this moment."""

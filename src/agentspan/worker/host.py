@@ -11,14 +11,15 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from agentspan.agent import Agent
-from agentspan.call import Call, Served
+from agentspan.call import HANDED_ON, Call, not_ours
 from agentspan.client import Conductor
-from agentspan.compiler import tool_task_name
 from agentspan.errors import ServerError, WorkerError
 from agentspan.health import HealthFile
 from agentspan.leases import Leases
@@ -29,6 +30,7 @@ from agentspan.watchdog import Watchdog
 from agentspan.worker.calls import Calls
 from agentspan.worker.outbox import Outbox
 from agentspan.worker.poller import Poller
+from agentspan.worker.roster import Roster
 from agentspan.worker.runner import Runner
 from agentspan.worker.watch import Watch
 
@@ -37,6 +39,12 @@ log.addFilter(CallFields())
 
 AGAIN = 1
 """Seconds until a call that could not be begun here is handed out again."""
+
+START = 60.0
+"""Seconds that a call of a run which is not known here waits for the starts that are on their way."""
+
+CONTEXTS = 256
+"""Runs whose `context` is kept, once a tool has asked for it."""
 
 JOIN = 5.0
 """Seconds that a stop waits for the poll that is on its way."""
@@ -53,10 +61,12 @@ class WorkerHost:
     def __init__(self, client: Conductor, *, concurrency: int = 64) -> None:
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}"
         self._client = client
-        self._served: dict[str, Served] = {}
+        self._roster = Roster()
+        self._contexts: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._calls = Calls(concurrency)
         self._stopping = threading.Event()
         self._polling: threading.Thread | None = None
+        self._starting = threading.Lock()
         path = client.settings.health_file
         self._health = HealthFile(Path(path)) if path else None
         self._telemetry = telemetry = CallTelemetry(client, self.worker_id)
@@ -64,11 +74,11 @@ class WorkerHost:
         self._watchdog = dog = Watchdog(client)
         self._outbox = Outbox(client, self.worker_id, self._calls, leases, telemetry, dog, self._stopping)
         self._runner = runner = Runner(client, self.worker_id, self._outbox, telemetry, self._ended)
-        self._watch = Watch(client, self._served, self._calls, runner, leases, telemetry, dog, self._stopping)
+        self._watch = Watch(client, self._roster, self._calls, runner, leases, telemetry, dog, self._stopping)
         self._poller = Poller(
             client,
             self.worker_id,
-            self._served,
+            self._roster,
             self._calls,
             telemetry,
             self._health,
@@ -77,7 +87,7 @@ class WorkerHost:
         )
 
     def serve(self, agent: Agent, version: int) -> None:
-        """Serve an agent's tools from now on.
+        """Serve the calls of an agent's tools from now on, whoever started the run.
 
         Args:
             agent: Whose tools.
@@ -86,18 +96,38 @@ class WorkerHost:
         Raises:
             WorkerError: This host was stopped.
         """
+        self._refuse_when_stopped()
+        self._roster.serve(agent, version)
+        self._poll()
+
+    def serve_run(self, agent: Agent, version: int, start: Callable[[], str]) -> str:
+        """Start a run, and serve its calls with these very tools.
+
+        Args:
+            agent: What is started.
+            version: The version that the agent is registered as.
+            start: Starts the run; its id.
+
+        Raises:
+            WorkerError: This host was stopped.
+        """
+        self._refuse_when_stopped()
+        with self._roster.starting(agent, version) as started:
+            execution_id = start()
+            started(execution_id)
+        self._poll()
+        return execution_id
+
+    def _refuse_when_stopped(self) -> None:
         if self._stopping.is_set():
             raise WorkerError("This worker host was stopped.", hint="Make a new AgentRuntime.")
-        for tool in agent.tools:
-            name = tool_task_name(agent.name, tool.name)
-            known = self._served.get(name)
-            if known is not None and known.tool is not tool:
-                log.info("The tool %s was defined again; the newer definition is served.", name)
-            self._served[name] = Served(agent.name, version, tool)
+
+    def _poll(self) -> None:
         self._poller.show_up()
-        if self._served and self._polling is None:
-            self._polling = _thread("poll", self._poller.forever)
-            _thread("watch", self._watch.forever)
+        with self._starting:
+            if self._roster.queues() and self._polling is None:
+                self._polling = _thread("poll", self._poller.forever)
+                _thread("watch", self._watch.forever)
 
     def stop(self, timeout: float = 30.0) -> None:
         """Poll no more, let running calls finish, hand back what is not done after `timeout` seconds."""
@@ -107,7 +137,7 @@ class WorkerHost:
             self._polling.join(min(timeout, JOIN))
         deadline = time.monotonic() + timeout
         while len(self._calls) and time.monotonic() < deadline:
-            self._watch.end_overdue()
+            self._watch.look_at_calls()
             time.sleep(0.02)
         for call in self._calls.all():
             self._outbox.give_up(call)
@@ -117,29 +147,46 @@ class WorkerHost:
             self._health.remove()
         self._telemetry.finish()
 
-    def _begin(self, tasks: list[TaskRecord], served: Served) -> None:
-        calls = [Call(task, served, self._progress_of(task), self._leases.beat) for task in tasks]
+    def _begin(self, queue: str, tasks: list[TaskRecord]) -> None:
         try:
             # Hold every lease before any call starts: a tool that keeps the interpreter would stop us from holding
             # the rest.
-            self._leases.hold([self._outbox.address(call.task) for call in calls])
+            self._leases.hold([self._outbox.address(task) for task in tasks])
         except RuntimeError as error:  # no thread is to be had, nor for the calls
             log.warning("The leases cannot be kept alive: %s", error)
-        for call in calls:
+        for task in tasks:
             try:
-                self._accept(call)
+                self._accept(queue, task)
             except Exception:  # the server counts on us for the calls after this one, too
-                log.exception("%s cannot be begun here and is handed back", call)
-                self._calls.drop(call.task.task_id)
-                self._outbox.hand_back(call, after=AGAIN)
+                log.exception("%s of %s cannot be begun here", task.reference_task_name, task.workflow_instance_id)
+                self._calls.drop(task.task_id)
+                self._outbox.hand_back(task, after=AGAIN)
 
-    def _accept(self, call: Call) -> None:
+    def _accept(self, queue: str, task: TaskRecord) -> None:
         if self._stopping.is_set():
-            self._outbox.hand_back(call)
+            self._outbox.hand_back(task)
             return
-        self._watchdog.progressed(call.task.workflow_instance_id)
+        self._watchdog.progressed(task.workflow_instance_id)
+        starts = self._roster.pending_starts(queue, str(task.input_data.get("execution_id")))
+        if starts:
+            _thread("start", lambda: self._accept_after(starts, queue, task))
+        else:
+            self._take(queue, task)
+
+    def _accept_after(self, starts: list[threading.Event], queue: str, task: TaskRecord) -> None:
+        for start in starts:
+            start.wait(START)
+        self._take(queue, task)
+
+    def _take(self, queue: str, task: TaskRecord) -> None:
+        served = self._roster.of(queue, str(task.input_data.get("execution_id")))
+        if served is None:
+            note = not_ours(task, self._roster.in_queue(queue), self.worker_id, self.now())
+            self._outbox.hand_back(task, HANDED_ON, note)
+            return
+        call = Call(task, served, self)
         twin = self._calls.twin_of(call)
-        if twin is not None and self._goes_on(twin, call.task):
+        if twin is not None and self._goes_on(twin, task):
             return
         self._calls.add(call)
         self._poller.active()
@@ -170,14 +217,36 @@ class WorkerHost:
         if call is not None:
             call.lost.set()
 
-    def _progress_of(self, task: TaskRecord) -> Callable[[str], None]:
-        def say(message: str) -> None:
-            try:
-                self._client.log_task(task.task_id, message)
-            except ServerError as error:
-                log.debug("The progress of %s was not stored: %s", task.reference_task_name, error)
+    # ---- what calls ask of their host -------------------------------------------------------------------
 
-        return say
+    def say(self, task: TaskRecord, message: str) -> None:
+        """Store a line of progress."""
+        try:
+            self._client.log_task(task.task_id, message)
+        except ServerError as error:
+            log.debug("The progress of %s was not stored: %s", task.reference_task_name, error)
+
+    def now(self) -> float:
+        """Seconds since 1970 by the server's clock."""
+        return self._client.now()
+
+    def beat(self, task_id: str) -> None:
+        """Send a heartbeat now."""
+        self._leases.beat(task_id)
+
+    def waiting(self, call: Call) -> AbstractContextManager[None]:
+        """While the call waits for another run, it takes no place."""
+        return self._calls.waiting(call)
+
+    def run_context(self, execution_id: str) -> Mapping[str, Any]:
+        """The `context` that a run was started with."""
+        found = self._contexts.get(execution_id)
+        if found is None:
+            found = self._client.workflow(execution_id, tasks=False).input.get("context") or {}
+            self._contexts[execution_id] = found
+            while len(self._contexts) > CONTEXTS:
+                self._contexts.popitem(last=False)
+        return found
 
 
 def _thread(name: str, target: Any) -> threading.Thread:

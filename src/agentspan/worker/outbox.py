@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -19,8 +20,11 @@ from agentspan.worker.calls import Calls
 
 log = logging.getLogger("agentspan.worker")
 
-REMEMBERED = 1000
-"""Finished calls whose results are kept, in case the server asks again because a report came late."""
+REMEMBERED, REMEMBERED_BYTES = 1000, 16_000_000
+"""Finished calls whose results are kept, in case the server asks again because a report came late; their JSON."""
+
+ASKED_AGAIN = 300.0
+"""Seconds within which the server asks again: it notices what it has lost after two minutes at the latest."""
 
 
 def pause_after(trouble: int) -> int:
@@ -49,8 +53,7 @@ class Outbox:
         self._telemetry = telemetry
         self._watchdog = watchdog
         self._stopping = stopping
-        self._remembered: OrderedDict[str, Json] = OrderedDict()
-        self._lock = threading.Lock()
+        self._memory = Memory()
 
     def address(self, task: TaskRecord) -> Json:
         """How an update of a task is addressed."""
@@ -62,33 +65,50 @@ class Outbox:
 
     def remembered(self, call: Call) -> Json | None:
         """What was reported of a call that the server hands out again, because the report came late."""
-        with self._lock:
-            return self._remembered.get(call.key)
+        return self._memory.get(call.key)
 
     def finish(self, call: Call, outcome: Json) -> bool:
         """Report a call, unless that was done; whether it was done now."""
         with call.lock:
             if call.finished.is_set():
                 return False
-            self._remember(call, outcome)
+            call.outcome = outcome
             call.finished.set()
+        if outcome["status"] != "IN_PROGRESS":
+            self._memory.put(call.key, outcome)
         self._leases.release(call.task.task_id)
         self._telemetry.ends(call, outcome)
+        self.report(call)
+        return True
+
+    def report(self, call: Call) -> None:
+        """Give the server the outcome of a finished call."""
+        outcome = call.outcome or failed(call, "The call ended without a report.", final=True)
         if not self._deliver(call, outcome):
             unstored = "The result could not be stored; the worker's log says why."
             self._deliver(call, failed(call, unstored, final=True))
         self._calls.end(call)
-        return True
 
-    def hand_back(self, call: Call, after: int = 0) -> None:
-        """Put the call back into its queue, so that another worker takes it: at once, or `after` seconds."""
-        self._leases.release(call.task.task_id)
-        result: Json = {**self.address(call.task), "status": "IN_PROGRESS", "callbackAfterSeconds": after}
+    def hand_back(self, task: TaskRecord, after: int = 0, note: Json | None = None) -> None:
+        """Put a call back into its queue, so that another worker takes it.
+
+        Args:
+            task: What was polled.
+            after: Seconds until it is handed out again.
+            note: What its readers are to know.
+        """
+        self._leases.release(task.task_id)
+        result: Json = {**self.address(task), "status": "IN_PROGRESS", "callbackAfterSeconds": after}
         try:
-            self._client.update_task({**result, "outputData": call.task.output_data})
-            log.info("Handed back %s.", call)
+            self._client.update_task({**result, "outputData": {**task.output_data, **(note or {})}})
+            log.info("Handed back %s of %s.", task.reference_task_name, task.workflow_instance_id)
         except ServerError as error:
-            log.warning("Could not hand back %s; it is taken over when its lease ends: %s", call, error)
+            log.warning(
+                "Could not hand back %s of %s; it is taken over when its lease ends: %s",
+                task.reference_task_name,
+                task.workflow_instance_id,
+                error,
+            )
 
     def give_up(self, call: Call) -> None:
         """Hand back a call that is still at work, because this host ends."""
@@ -97,15 +117,7 @@ class Outbox:
                 return
             call.finished.set()
         self._telemetry.ends(call, None)
-        self.hand_back(call)
-
-    def _remember(self, call: Call, outcome: Json) -> None:
-        if outcome["status"] == "IN_PROGRESS":
-            return
-        with self._lock:
-            self._remembered[call.key] = outcome
-            while len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
+        self.hand_back(call.task)
 
     def _deliver(self, call: Call, outcome: Json) -> bool:
         """Whether the server took it, or has forgotten the call; False when it never will."""
@@ -146,3 +158,37 @@ class Outbox:
                 self._watchdog.forget(segment)
         except ServerError as error:
             log.debug("The engine looks at %s when it does: %s", call, error)
+
+
+class Memory:
+    """Outcomes of the last calls, no more than a process can well hold."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, tuple[float, int, Json]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def put(self, key: str, outcome: Json) -> None:
+        """Keep what was reported of a call."""
+        size = len(json.dumps(outcome))
+        with self._lock:
+            self._drop(key)
+            self._kept[key] = time.monotonic(), size, outcome
+            self._bytes += size
+            while self._kept and self._is_over(next(iter(self._kept.values()))[0]):
+                self._drop(next(iter(self._kept)))
+
+    def get(self, key: str) -> Json | None:
+        """What was reported of a call, while it is kept."""
+        with self._lock:
+            found = self._kept.get(key)
+            return None if found is None else found[2]
+
+    def _is_over(self, since: float) -> bool:
+        too_much = len(self._kept) > REMEMBERED or self._bytes > REMEMBERED_BYTES
+        return too_much or time.monotonic() - since > ASKED_AGAIN
+
+    def _drop(self, key: str) -> None:
+        found = self._kept.pop(key, None)
+        if found is not None:
+            self._bytes -= found[1]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from agentspan.call import Served
 from agentspan.client import Conductor
 from agentspan.errors import ServerError
 from agentspan.health import HealthFile
 from agentspan.records import TaskRecord
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker.calls import Calls
+from agentspan.worker.roster import Roster
 
 log = logging.getLogger("agentspan.worker")
 
@@ -27,17 +28,25 @@ SHOW_UP = 5.0
 """Seconds between polls of every queue: what others read as "somebody serves this tool"."""
 
 
+@dataclass
+class Full:
+    """A queue from which nothing is taken, as all places are; times by `time.monotonic`."""
+
+    since: float
+    shown: float = 0.0
+
+
 class Poller:
     """Polls the queues of the served tools until it is stopped.
 
     Args:
         client: The server.
         worker_id: What the server calls this host.
-        served: The tools by their queue; may grow.
+        roster: The tools.
         calls: What runs here.
         telemetry: Is told of polls.
         health: Where each round is written down, if anywhere.
-        begin: Called with the tasks of one poll and what serves them.
+        begin: Called with a queue and the tasks that it gave.
         on_trouble: Called when the server does not answer.
     """
 
@@ -45,16 +54,16 @@ class Poller:
         self,
         client: Conductor,
         worker_id: str,
-        served: Mapping[str, Served],
+        roster: Roster,
         calls: Calls,
         telemetry: CallTelemetry,
         health: HealthFile | None,
-        begin: Callable[[list[TaskRecord], Served], None],
+        begin: Callable[[str, list[TaskRecord]], None],
         on_trouble: Callable[[], None],
     ) -> None:
         self._client = client
         self._worker_id = worker_id
-        self._served = served
+        self._roster = roster
         self._calls = calls
         self._telemetry = telemetry
         self._health = health
@@ -64,6 +73,7 @@ class Poller:
         self._changed = threading.Event()
         self._active = time.monotonic()
         self._shown = 0.0
+        self._full: dict[str, Full] = {}
 
     def show_up(self) -> None:
         """Poll every queue soon: there are new ones."""
@@ -73,7 +83,7 @@ class Poller:
     def active(self) -> None:
         """Poll quickly for a while: a call has begun or ended."""
         self._active = time.monotonic()
-        if self._calls.free <= 1:  # there was no room, and now there is
+        if self._full:  # there was no room, and now there may be
             self._changed.set()
 
     def stop(self) -> None:
@@ -119,18 +129,28 @@ class Poller:
     def _poll_once(self) -> bool:
         """Take what there is; whether a queue may hold more."""
         more = False
-        for name in self._queues():
-            free = self._calls.free
-            if free <= 0:
-                return False
-            served = self._served[name]
-            self._telemetry.polled(served)
+        names = self._roster.queues()
+        for name in self._worth_a_poll(names):
+            room = self._calls.room(name, len(names))
+            if room <= 0:
+                self._is_full(name)
+                continue
+            self._full.pop(name, None)
+            self._telemetry.polled(self._roster.in_queue(name))
             asked = time.monotonic()
-            tasks = self._client.poll(name, self._worker_id, free)
+            tasks = self._client.poll(name, self._worker_id, room)
             late = time.monotonic() - asked > LATE
-            self._begin([task for task in tasks if self._is_ours(task)] if late else tasks, served)
-            more = more or len(tasks) == free
+            self._begin(name, [task for task in tasks if self._is_ours(task)] if late else tasks)
+            more = more or len(tasks) == room
         return more
+
+    def _is_full(self, name: str) -> None:
+        """Let others see that this worker serves a queue, though it takes nothing from it now."""
+        now = time.monotonic()
+        full = self._full.setdefault(name, Full(now))
+        if now - full.shown > SHOW_UP:
+            full.shown = now
+            self._client.show_busy(name, self._worker_id, now - full.since)
 
     def _is_ours(self, task: TaskRecord) -> bool:
         """Whether a call that came late is ours still: a tool may have held the interpreter meanwhile."""
@@ -141,9 +161,8 @@ class Poller:
             return False
         return now.status == "IN_PROGRESS" and now.poll_count == task.poll_count
 
-    def _queues(self) -> list[str]:
-        """The queues worth a poll: all of them now and then, else those that hold something."""
-        names = list(self._served)
+    def _worth_a_poll(self, names: list[str]) -> list[str]:
+        """All queues now and then, else those that hold something."""
         now = time.monotonic()
         if len(names) <= 1 or now - self._shown > SHOW_UP:
             self._shown = now

@@ -1,19 +1,20 @@
-"""Running a call: a sync tool in a thread of its own, an async one on the event loop that all share."""
+"""Running a call: each in a thread of its own, which waits there for what an asynchronous tool awaits on the loop."""
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from agentspan.call import Call, Json, completed, is_another, mismatched, raised, timed_out
+from agentspan.call import FINAL, Call, Json, completed, failed, is_another, mismatched, raised, text_of, timed_out
 from agentspan.client import Conductor
 from agentspan.errors import NotFound, ServerError
 from agentspan.schema import ArgumentError
 from agentspan.telemetry.calls import CallTelemetry
+from agentspan.worker.loop import ToolLoop
 from agentspan.worker.outbox import Outbox, pause_after
 
 log = logging.getLogger("agentspan.worker")
@@ -43,73 +44,72 @@ class Runner:
         self._outbox = outbox
         self._telemetry = telemetry
         self._on_end = on_end
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = ToolLoop()
 
     def run(self, call: Call) -> None:
         """Begin a call."""
-        if call.served.tool.is_async:
-            asyncio.run_coroutine_threadsafe(self._run_async(call), self._event_loop())
-        else:
-            _in_thread(call, lambda: self._run_sync(call))
+        call.thread = _in_thread(call, lambda: self._serve(call))
 
     def report_again(self, call: Call, outcome: Json) -> None:
         """Give the server an outcome that it did not take when it was first told."""
-        _in_thread(call, lambda: self._finish(call, outcome))
+        call.thread = _in_thread(call, lambda: self._finish(call, outcome))
 
-    def end_overdue(self, call: Call) -> None:
-        """End a sync call that has met its tool's time limit; what it still does counts no more."""
+    def look(self, call: Call) -> None:
+        """End a call that has met its tool's time limit, or whose thread is gone; called now and then."""
         limit = call.served.tool.timeout
-        if limit is None or call.served.tool.is_async or time.monotonic() - call.started <= limit:
-            return
-        call.lost.set()
-        _in_thread(call, lambda: self._finish(call, raised(call, timed_out(call))))
+        if call.thread is not None and not call.thread.is_alive():
+            call.thread = _in_thread(call, lambda: self._outbox.report(call))
+        elif limit is not None and time.monotonic() - call.started > limit and not call.finished.is_set():
+            call.lost.set()
+            _in_thread(call, lambda: self._finish(call, raised(call, timed_out(call))))
+
+    def look_at_loop(self) -> None:
+        """Replace an event loop that a tool holds; called now and then."""
+        self._loop.look()
 
     def stop(self) -> None:
         """End the event loop; what is left on it is cancelled."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.stop()
 
-    def _event_loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            self._loop = loop = asyncio.new_event_loop()
-            threading.Thread(target=lambda: _turn(loop), name="agentspan-async", daemon=True).start()
-        return self._loop
+    def _serve(self, call: Call) -> None:
+        try:
+            outcome = self._outcome(call)
+        except BaseException as error:  # noqa: BLE001 - whatever goes wrong, the server waits for a report
+            outcome = failed(call, f"{type(error).__name__}: {text_of(error)}", final=True)
+        self._finish(call, outcome)
 
-    def _run_sync(self, call: Call) -> None:
+    def _outcome(self, call: Call) -> Json:
         self._look_back(call)
         self._telemetry.begins(call)
         try:
-            with self._telemetry.running(call):
-                value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
-            outcome = completed(call, value)
+            return completed(call, self._value(call))
         except ArgumentError as error:
-            outcome = self._unfit(call, error)
+            return self._unfit(call, error)
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
-            outcome = raised(call, error)
-        self._finish(call, outcome)
+            return self._raised(call, error)
 
-    async def _run_async(self, call: Call) -> None:
-        await asyncio.to_thread(self._look_back, call)
-        await asyncio.to_thread(self._telemetry.begins, call)
-        try:
-            value = await self._awaited(call)
-            outcome = completed(call, value)
-        except ArgumentError as error:
-            outcome = await asyncio.to_thread(self._unfit, call, error)
-        except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
-            outcome = raised(call, error)
-        await asyncio.to_thread(self._finish, call, outcome)
+    def _value(self, call: Call) -> Any:
+        with self._telemetry.running(call):
+            value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
+            if not inspect.isawaitable(value):
+                return value
+            try:
+                return self._loop.result(call, value)
+            except TimeoutError as error:
+                if call.served.tool.timeout is not None and time.monotonic() - call.started > call.served.tool.timeout:
+                    raise timed_out(call) from error
+                raise
 
-    async def _awaited(self, call: Call) -> Any:
-        tool = call.served.tool
+    def _raised(self, call: Call, error: BaseException) -> Json:
+        outcome = raised(call, error)
         try:
-            async with asyncio.timeout(tool.timeout) as limit:
-                with self._telemetry.running(call):
-                    return await tool.invoke(call.task.input_data.get("args") or {}, call.context())
-        except TimeoutError as error:
-            if limit.expired():
-                raise timed_out(call) from error
-            raise
+            if isinstance(error, FINAL):
+                log.info("%s failed for good: %s", call, text_of(error))
+            else:
+                log.warning("%s raised in attempt %d", call, call.attempt, exc_info=error)
+        except Exception:  # noqa: BLE001, S110 - a log that fails on it must not take the report along
+            pass
+        return outcome
 
     def _finish(self, call: Call, outcome: Json) -> None:
         if self._outbox.finish(call, outcome):
@@ -139,21 +139,18 @@ class Runner:
             try:
                 segment = self._client.workflow(call.task.workflow_instance_id, tasks=False)
             except NotFound:
-                return raised(call, error)
+                return self._raised(call, error)
             except ServerError as away:
                 log.debug("What the model was shown for %s cannot be read yet: %s", call, away)
                 trouble = pause_after(trouble)
                 continue
             if segment.workflow_version == call.served.version or not is_another(segment, call.served.tool):
-                return raised(call, error)
+                return self._raised(call, error)
             log.warning("%s is left to a worker with version %d of the agent", call, segment.workflow_version)
             return mismatched(call, segment.workflow_version, error, self._worker_id)
 
 
-def _in_thread(call: Call, target: Callable[[], None]) -> None:
-    threading.Thread(target=target, name=f"agentspan-{call.served.tool.name}", daemon=True).start()
-
-
-def _turn(loop: asyncio.AbstractEventLoop) -> None:
-    with asyncio.Runner(loop_factory=lambda: loop):  # which cancels what is left, and closes the loop
-        loop.run_forever()
+def _in_thread(call: Call, target: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=target, name=f"agentspan-{call.served.tool.name}", daemon=True)
+    thread.start()
+    return thread

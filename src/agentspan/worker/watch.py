@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
 
-from agentspan.call import Served
 from agentspan.client import Conductor
 from agentspan.compiler import segment_name
-from agentspan.errors import ServerError
+from agentspan.errors import NotFound, ServerError
 from agentspan.leases import Leases
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.watchdog import Watchdog
 from agentspan.worker.calls import Calls
+from agentspan.worker.roster import Roster
 from agentspan.worker.runner import Runner
 
 log = logging.getLogger("agentspan.worker")
@@ -35,7 +34,7 @@ class Watch:
     def __init__(
         self,
         client: Conductor,
-        served: Mapping[str, Served],
+        roster: Roster,
         calls: Calls,
         runner: Runner,
         leases: Leases,
@@ -44,7 +43,7 @@ class Watch:
         stopping: threading.Event,
     ) -> None:
         self._client = client
-        self._served = served
+        self._roster = roster
         self._calls = calls
         self._runner = runner
         self._leases = leases
@@ -56,8 +55,8 @@ class Watch:
     def forever(self) -> None:
         """Go round until the host stops."""
         while not self._stopping.wait(ROUND):
-            self.end_overdue()
             try:
+                self.look_at_calls()
                 self._leases.refresh()
                 self._discover()
                 self._watchdog.round()
@@ -68,10 +67,11 @@ class Watch:
             except Exception:  # a watch that ends unseen is worse than one that errs
                 log.exception("The watchdog met a defect")
 
-    def end_overdue(self) -> None:
-        """End the calls that have met their tool's time limit."""
+    def look_at_calls(self) -> None:
+        """End the calls that have met their tool's time limit, and those that nothing will report any more."""
         for call in self._calls.all():
-            self._runner.end_overdue(call)
+            self._runner.look(call)
+        self._runner.look_at_loop()
 
     def discover_soon(self) -> None:
         """Search for runs in the next round: the server was away."""
@@ -81,10 +81,19 @@ class Watch:
         """Watch what runs of our agents there are: a run whose worker has died is known to nobody else."""
         if time.monotonic() - self._discovered < DISCOVER:
             return
-        agents = sorted({served.agent for served in list(self._served.values())})
+        self._forget_ended()
+        agents = self._roster.agents()
         for first in range(0, len(agents), SEARCHED):
             some = agents[first : first + SEARCHED]
             names = ",".join([*some, *(segment_name(agent) for agent in some)])
             for run in self._client.search(f"workflowType IN ({names}) AND status IN (RUNNING)", size=100):
                 self._watchdog.watch(run.workflow_id)
         self._discovered = time.monotonic()
+
+    def _forget_ended(self) -> None:
+        """Let go of the tools of runs that are over."""
+        for execution_id in self._roster.oldest():
+            try:
+                self._roster.is_now(execution_id, self._client.status(execution_id))
+            except NotFound:
+                self._roster.is_now(execution_id, None)

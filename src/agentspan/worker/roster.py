@@ -1,0 +1,148 @@
+"""Which tools serve a call: those its run was started with here, or those that are served by name."""
+
+from __future__ import annotations
+
+import operator
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any
+
+from agentspan.agent import Agent
+from agentspan.call import Served
+from agentspan.compiler import tool_task_name
+from agentspan.result import ENDED
+from agentspan.schema import innermost
+from agentspan.tool import Tool
+
+KEPT = 512
+"""Runs whose tools are kept without asking whether they are over."""
+
+ASKED = 64
+"""Runs that are asked about at a time, when there are more."""
+
+Queues = Mapping[str, Served]
+
+
+@dataclass
+class _Start:
+    """A start that is on its way: its run may have calls before its id is known here."""
+
+    agent: str
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+class Roster:
+    """The tools of a worker host: by name, and for each run that this process has started.
+
+    A tool may hold values of the one run it was made for: the user whom a web request came from, say. So it serves that
+    run, and no other: a run of another process gets what was served by name, or a function that holds nothing.
+    """
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Served] = {}
+        self._anybody: dict[str, Served] = {}
+        self._queues: dict[str, Served] = {}
+        self._runs: OrderedDict[str, Queues] = OrderedDict()
+        self._starts: list[_Start] = []
+        self._lock = threading.Lock()
+
+    def serve(self, agent: Agent, version: int) -> None:
+        """Let an agent's tools serve the calls of any run, from now on."""
+        with self._lock:
+            self._by_name |= self._added(agent, version)
+
+    @contextmanager
+    def starting(self, agent: Agent, version: int) -> Iterator[Callable[[str], None]]:
+        """A start of a run of the agent; what it gives is to be called with the run's id."""
+        start = _Start(agent.name)
+        with self._lock:
+            tools = self._added(agent, version)
+            self._anybody |= {name: served for name, served in tools.items() if holds_nothing(served.tool)}
+            self._starts.append(start)
+
+        def started(execution_id: str) -> None:
+            with self._lock:
+                self._runs.setdefault(execution_id, tools)
+
+        try:
+            yield started
+        finally:
+            with self._lock:
+                self._starts.remove(start)
+            start.over.set()
+
+    def _added(self, agent: Agent, version: int) -> dict[str, Served]:
+        tools = {tool_task_name(agent.name, tool.name): Served(agent.name, version, tool) for tool in agent.tools}
+        self._queues |= tools
+        return tools
+
+    def queues(self) -> list[str]:
+        """The queues to poll."""
+        with self._lock:
+            return list(self._queues)
+
+    def in_queue(self, name: str) -> Served:
+        """The newest tool of a queue, for what only asks whose it is."""
+        with self._lock:
+            return self._queues[name]
+
+    def agents(self) -> list[str]:
+        """Whose tools are here."""
+        with self._lock:
+            return sorted({served.agent for served in self._queues.values()})
+
+    def of(self, name: str, execution_id: str) -> Served | None:
+        """What serves a run's call; None when nothing here may."""
+        with self._lock:
+            of_run = self._runs.get(execution_id)
+            if of_run is not None and name in of_run:
+                return of_run[name]
+            return self._by_name.get(name) or self._anybody.get(name)
+
+    def pending_starts(self, name: str, execution_id: str) -> list[threading.Event]:
+        """Ends of the starts whose run this may be; none when it is known."""
+        with self._lock:
+            if execution_id in self._runs:
+                return []
+            agent = self._queues[name].agent
+            return [start.over for start in self._starts if start.agent == agent]
+
+    def oldest(self) -> list[str]:
+        """Runs that may be over and need not be kept; none while there are few."""
+        with self._lock:
+            return list(self._runs)[:ASKED] if len(self._runs) > KEPT else []
+
+    def is_now(self, execution_id: str, status: str | None) -> None:
+        """Forget a run that is over; None for one that the server no longer has. One that failed may be retried."""
+        with self._lock:
+            if execution_id not in self._runs:
+                return
+            many = len(self._runs) > 4 * KEPT
+            if status is None or status == "COMPLETED" or (many and status in ENDED):
+                del self._runs[execution_id]
+            else:
+                self._runs.move_to_end(execution_id)
+
+
+def holds_nothing(tool: Tool[..., Any]) -> bool:
+    """Whether a tool's function is the same whoever makes it: it stands in a module, or has no values around it."""
+    function = tool.function
+    if not isinstance(function, FunctionType):  # a bound method, a partial, an object that can be called
+        return False
+    if _stands_in_its_module(function):
+        return True
+    is_plain = innermost(function) is function
+    return is_plain and not (function.__closure__ or function.__defaults__ or function.__kwdefaults__)
+
+
+def _stands_in_its_module(function: FunctionType) -> bool:
+    try:
+        found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
+    except (KeyError, AttributeError):
+        return False
+    return found is function or getattr(found, "function", None) is function  # which `@tool` has replaced there
