@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from agentspan.errors import RetryTool, ToolFailed
 from agentspan.records import TaskRecord, WorkflowRecord
@@ -132,6 +134,25 @@ def completed(call: Call, value: Any) -> Json:
     """
     result = to_jsonable(value, call.max_bytes)
     return {"status": "COMPLETED", "outputData": {"result": result, **call.notes(call.failures)}}
+
+
+def settled(call: Call, value: Any, loop: Callable[[], asyncio.AbstractEventLoop]) -> Any:
+    """What came of a call: if a sync tool gave something to await, the loop does so while this thread waits.
+
+    Raises:
+        TimeoutError: The tool's time limit is over; what was awaited is cancelled.
+    """
+    if not inspect.isawaitable(value):
+        return value
+    awaited = asyncio.run_coroutine_threadsafe(cast("Coroutine[Any, Any, Any]", value), loop())
+    try:
+        return awaited.result(call.served.tool.timeout)
+    except TimeoutError as error:
+        if awaited.done():
+            raise
+        raise timed_out(call) from error
+    finally:
+        awaited.cancel()  # which changes nothing once it is done
 
 
 def timed_out(call: Call) -> TimeoutError:

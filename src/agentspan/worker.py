@@ -20,7 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from agentspan.agent import Agent
-from agentspan.call import Call, Json, Served, completed, failed, is_another, mismatched, raised, timed_out
+from agentspan.call import (
+    Call,
+    Json,
+    Served,
+    completed,
+    failed,
+    is_another,
+    mismatched,
+    raised,
+    settled,
+    timed_out,
+)
 from agentspan.client import Conductor
 from agentspan.compiler import TURNS_PER_SEGMENT, is_forked, segment_name, tool_reference, tool_task_name
 from agentspan.errors import NotFound, ServerError, ServerRejected, WorkerError
@@ -253,10 +264,11 @@ class WorkerHost:
         threading.Thread(target=target, name=f"agentspan-{call.served.tool.name}", daemon=True).start()
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            self._loop = loop = asyncio.new_event_loop()
-            self._start_thread("async", lambda: _run(loop))
-        return self._loop
+        with self._lock:  # a sync tool's thread may ask for it, too
+            if self._loop is None:
+                self._loop = loop = asyncio.new_event_loop()
+                self._start_thread("async", lambda: _run(loop))
+            return self._loop
 
     # ---- running a call -------------------------------------------------------------------------------
 
@@ -281,7 +293,8 @@ class WorkerHost:
         self._telemetry.begins(call)
         try:
             with self._telemetry.running(call):
-                value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
+                given = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
+                value = settled(call, given, self._event_loop)
             outcome = completed(call, value)
         except ArgumentError as error:
             outcome = self._unfit(call, error)
