@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,46 @@ if TYPE_CHECKING:
     import pydantic
 
 
+MAX_INLINED = 20_000
+"""Characters that a schema may have with all its classes written out where they are used. In a longer
+one, what is used more than once stands in `$defs`: classes in classes double with each level."""
+
+# Gemini answers 400 to anything else beside a reference (as users report in 2026; not tried). Conductor
+# 3.32.3 hands a schema on as it is.
+_BESIDE = ("description", "default")
+
+
 @functools.cache
 def schema_generator() -> type[pydantic.json_schema.GenerateJsonSchema]:
     """The generator of pydantic, without a warning for a default that has no JSON form."""
-    base = import_module("pydantic.json_schema").GenerateJsonSchema
-    ignored = {"skipped-choice", "non-serializable-default"}
-    return type("QuietJsonSchema", (base,), {"ignored_warning_kinds": ignored})
+    base: Any = import_module("pydantic.json_schema").GenerateJsonSchema
+
+    class Generator(base):  # type: ignore[misc]
+        ignored_warning_kinds = frozenset({"skipped-choice", "non-serializable-default"})
+
+        def enum_schema(self, schema: Any) -> Any:
+            _check_members(schema, schema["members"], "give it a text or a number for a value")
+            return super().enum_schema(schema)
+
+        def literal_schema(self, schema: Any) -> Any:
+            _check_members(schema, schema["expected"], "write its value, or the Enum that it is of")
+            return super().literal_schema(schema)
+
+        def is_subclass_schema(self, schema: Any) -> Any:
+            return self.handle_invalid_for_json_schema(schema, "a class")
+
+    return Generator
+
+
+def _check_members(schema: Any, members: Iterable[object], instead: str) -> None:
+    """Refuse choices that a model could be shown, but never make."""
+    core = import_module("pydantic_core")
+    validator = core.SchemaValidator(schema)
+    for member in members:
+        try:
+            validator.validate_json(core.to_json(member))
+        except (core.ValidationError, core.PydanticSerializationError) as error:
+            raise TypeError(f"no JSON stands for {member!r}: {instead}") from error
 
 
 def object_schema(
@@ -38,45 +73,68 @@ def object_schema(
     inputs: Any = [(name, "validation", adapter) for name, adapter in adapters.items()]
     types = import_module("pydantic").TypeAdapter
     by_key, shared = types.json_schemas(inputs, schema_generator=schema_generator())
-    inliner = _Inliner(shared.get("$defs", {}))
+    inliner = _Inliner(shared.get("$defs", {}), list(by_key.values()))
     properties = {}
     for name in adapters:
         node = dict(by_key[name, "validation"])
         if name in docs:
             node.setdefault("description", docs[name])
-        properties[name] = inliner.tidy(node) | _default(name, defaults)
+        properties[name] = inliner.tidy(node)
+        if name in defaults:
+            properties[name] = inliner.with_default(properties[name], defaults[name])
     required = [name for name in adapters if name not in defaults]
     schema = {"type": "object", "properties": properties, "required": required}
     return schema | ({"$defs": inliner.kept} if inliner.kept else {})
 
 
-def _default(name: str, defaults: Mapping[str, object]) -> dict[str, Any]:
-    if name not in defaults:
-        return {}
-    try:
-        return {"default": to_jsonable(defaults[name])}
-    except ResultError:  # the function has a default all the same; the model need not know it
-        return {}
-
-
 class _Inliner:
     """Rewrites pydantic's schemas into the part of JSON Schema that all providers take."""
 
-    def __init__(self, defs: Mapping[str, Any]) -> None:
+    def __init__(self, defs: Mapping[str, Any], nodes: list[Any]) -> None:
         self._defs = defs
-        self.kept: dict[str, Any] = {}  # recursive types cannot be inlined
+        self._uses = {name: _references(node) for name, node in defs.items()}
+        self.kept: dict[str, Any] = {}
+        self._shared = {name for name in defs if self._is_recursive(name)}  # these cannot be inlined
+        used = sum((_references(node) for node in nodes), Counter())
+        known: dict[str, int] = {}
+        if sum(self._length(name, known) * times for name, times in used.items()) > MAX_INLINED:
+            used = sum(self._uses.values(), used)
+            self._shared |= {name for name, times in used.items() if times > 1}
 
     def tidy(self, node: Any) -> Any:
         if isinstance(node, list):
             return [self.tidy(item) for item in node]
         if not isinstance(node, dict):
             return node
-        if "$ref" in node:
-            return self._reference(node)
         tidied: dict[str, Any] = {}
-        for key, value in node.items():
-            tidied |= self._keyword(key, value)
+        if "$ref" in node:
+            tidied = self._reference(node)
+        else:
+            for key, value in node.items():
+                tidied |= self._keyword(key, value)
+        if tidied.get("default", ...) is None and not self.takes_null(tidied):
+            del tidied["default"]  # a field may be left out, but null is refused
         return tidied
+
+    def with_default(self, node: dict[str, Any], default: object) -> dict[str, Any]:
+        """The schema of a parameter that may be left out."""
+        try:
+            shown = {"default": to_jsonable(default)}
+        except ResultError:  # the function has a default all the same; the model need not know it
+            return node
+        if default is not None or self.takes_null(node):
+            return node | shown
+        # A parameter may be None by default whatever its hint says, and then a model may say so, too.
+        beside = {"description": node.pop("description")} if "description" in node else {}
+        options = node["anyOf"] if list(node) == ["anyOf"] else [node]
+        return {"anyOf": [*options, {"type": "null"}], **beside, **shown}
+
+    def takes_null(self, node: Mapping[str, Any]) -> bool:
+        """Whether null fits the schema."""
+        return any(
+            option.get("type", "null") == "null" and None in option.get("enum", [None])
+            for option in _alternatives(node, {"$defs": self._defs})
+        )
 
     def _keyword(self, key: str, value: Any) -> dict[str, Any]:
         match key:
@@ -98,29 +156,37 @@ class _Inliner:
 
     def _reference(self, node: dict[str, Any]) -> dict[str, Any]:
         name = node["$ref"].removeprefix("#/$defs/")
-        if self._is_recursive(name):
-            if name not in self.kept:
-                self.kept[name] = {}  # taken, while its own schema is made
-                self.kept[name] = self.tidy(self._defs[name])
-            target: dict[str, Any] = {"$ref": node["$ref"]}
-        else:
-            target = self.tidy(self._defs[name])
         beside = {key: value for key, value in node.items() if key != "$ref"}
-        target.update(self.tidy(beside))
-        return target
+        if name not in self._shared:
+            return {**self.tidy(self._defs[name]), **self.tidy(beside)}
+        if name not in self.kept:
+            self.kept[name] = {}  # taken, while its own schema is made
+            self.kept[name] = self.tidy(self._defs[name])
+        return {"$ref": node["$ref"]} | {key: value for key, value in self.tidy(beside).items() if key in _BESIDE}
 
     def _is_recursive(self, name: str) -> bool:
         seen: set[str] = set()
-        waiting = self._references(name)
+        waiting = set(self._uses[name])
         while waiting:
             other = waiting.pop()
             if other not in seen:
                 seen.add(other)
-                waiting |= self._references(other)
+                waiting |= set(self._uses[other])
         return name in seen
 
-    def _references(self, name: str) -> set[str]:
-        return set(re.findall(r'"\$ref": "#/\$defs/([^"]+)"', json.dumps(self._defs[name])))
+    def _length(self, name: str, known: dict[str, int]) -> int:
+        """Characters of a class with all its classes in it."""
+        if name in self._shared:
+            return 0
+        if name not in known:
+            inner = sum(self._length(other, known) * times for other, times in self._uses[name].items())
+            known[name] = len(json.dumps(self._defs[name])) + inner
+        return known[name]
+
+
+def _references(node: Any) -> Counter[str]:
+    """How often each class is used."""
+    return Counter(re.findall(r'"\$ref": "#/\$defs/([^"]+)"', json.dumps(node)))
 
 
 def restore_text(value: object, schema: Mapping[str, Any], root: Mapping[str, Any]) -> object:

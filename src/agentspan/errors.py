@@ -29,7 +29,12 @@ its `hint`, which is also added as a note, so that a traceback shows it.
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from typing import Any
+
+_LONGEST = 2**31 - 1
+"""Seconds that a call can be put off."""
 
 
 class AgentspanError(Exception):
@@ -175,10 +180,33 @@ class ToolFailed(ToolError):
 class RetryTool(ToolError):
     """Ask for another attempt.
 
+        raise RetryTool("The order desk is closed.", after=60)
+
     Attributes:
-        after: Seconds to wait before it; None leaves it to the tool's retry policy.
+        after: Whole seconds to wait before it; None leaves it to the tool's retry policy.
     """
 
-    def __init__(self, message: str, *, after: float | None = None) -> None:
+    after: int | None = None
+
+    def __init__(self, message: str, *, after: float | timedelta | None = None) -> None:
+        """Make the error.
+
+        Args:
+            message: Why, for the log and, should no attempt be left, for the model.
+            after: How long to wait, in seconds or as a timedelta; fractions are rounded up.
+
+        Raises:
+            InputError: When `after` is no time to wait; the text has the message.
+        """
         super().__init__(message)
-        self.after = after
+        self.after = None if after is None else _waiting_time(after, message)
+
+
+def _waiting_time(after: float | timedelta, message: str) -> int:
+    seconds = after.total_seconds() if isinstance(after, timedelta) else after
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not number or not 0 <= seconds <= _LONGEST:
+        raise InputError(
+            f"RetryTool({message!r}): after must be seconds from 0 to {_LONGEST:,}, or a timedelta, not {after!r}"
+        )
+    return math.ceil(seconds)

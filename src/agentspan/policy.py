@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from agentspan.errors import DefinitionError
@@ -42,8 +42,7 @@ class Retry:
     def delay_before(self, attempt: int) -> float:
         """Seconds to wait before try number `attempt`, from 2."""
         grown = {"fixed": 1.0, "linear": attempt - 1.0, "exponential": 2.0 ** (attempt - 2)}[self.backoff]
-        delay = self.delay * grown
-        return delay if self.max_delay is None else min(delay, self.max_delay)
+        return min(self.delay * grown, _MAX_SECONDS if self.max_delay is None else self.max_delay)
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,18 @@ def check_count(value: int, what: str, least: int, most: int) -> None:
         raise DefinitionError(f"{what} must be a whole number from {least:,} to {most:,}, not {value!r}")
 
 
+def check_kind(value: object, kind: type, what: str) -> None:
+    """Refuse what is no such policy; a bare number does not say which of its fields is meant."""
+    if not isinstance(value, kind):
+        raise DefinitionError(f"{what} must be a {kind.__name__}, not {value!r}", hint=f"Such as {kind.__name__}(5).")
+
+
 def whole_seconds(value: float, what: str, *, least: int) -> int:
     """Seconds as Conductor counts them; a fraction is refused rather than silently changed."""
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not usable or value != int(value) or not least <= value <= _MAX_SECONDS:
-        raise DefinitionError(
-            f"{what} must be whole seconds, at least {least}, not {value!r}",
-            hint="Conductor counts delays and timeouts in whole seconds.",
-        )
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= _MAX_SECONDS
+    if not usable or value != int(value):
+        hint = "Conductor counts delays and timeouts in whole seconds."
+        if isinstance(value, timedelta):
+            hint = "Write its total_seconds()."
+        raise DefinitionError(f"{what} must be whole seconds, at least {least}, not {value!r}", hint=hint)
     return int(value)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from agentspan._hints import Names, innermost, names_of, resolve
 from agentspan._json_schema import object_schema, restore_text, schema_generator
 from agentspan.errors import DefinitionError
 from agentspan.values import MAX_BYTES, MAX_DEPTH, ResultError, check_text, to_jsonable
@@ -82,8 +83,13 @@ class Arguments:
         values = {}
         for name, adapter in self.adapters.items():
             if name in arguments:
-                value = restore_text(arguments[name], self.schema["properties"][name], self.schema)
-                values[name] = _validated(adapter, name, value, problems)
+                told = self.schema["properties"][name]
+                value = restore_text(arguments[name], told, self.schema)
+                values[name], found = _validated(adapter, name, value)
+                if found and "default" in told and value == told["default"]:
+                    del values[name]  # as if it were left out: some defaults are not of the type of their hint
+                else:
+                    problems += found
             elif name in self.schema["required"]:
                 problems.append(f"{name}: missing")
         if problems:
@@ -103,14 +109,14 @@ def describe(function: Callable[..., object], *, tool: str, inject: type) -> Arg
         DefinitionError: When a parameter cannot be described to a model.
     """
     parameters = {p.name: p for p in _parameters(function, tool)}
-    spaces = _namespaces(function)
-    hints = {p.name: _resolve(p, spaces, tool) for p in parameters.values()}
+    names = names_of(function, inject)
+    hints = {p.name: _resolve(p, names, tool) for p in parameters.values()}
     injected = tuple(name for name, hint in hints.items() if _is_kind(hint, inject))
     adapters = {}
     for name, hint in hints.items():
         if name not in injected:
-            _check_published(parameters[name], tool)
-            adapters[name] = _adapter(hint, name, tool)
+            adapters[name] = _adapter(hint, names.local, f"tool {tool!r}, parameter {name!r}")
+            _check_published(parameters[name], adapters[name], tool)
     docs = _parameter_docs(_docstring(function))
     defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
     schema = object_schema(adapters, docs, defaults)
@@ -124,40 +130,49 @@ def description(function: Callable[..., object]) -> str:
 
 
 def is_async(function: Callable[..., object]) -> bool:
-    """Whether calling it gives something to await."""
+    """Whether it is declared to give something to await.
+
+    What else it gives may have to be awaited, too: a decorator around an async function is no async
+    function, and it may await by itself.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
     call = type(function).__call__  # of an object that can be called
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-
-
-def innermost(function: Callable[..., object]) -> Callable[..., object]:
-    """The plain function under partials, decorators, bound methods and callable objects."""
-    under: Callable[..., object] = inspect.unwrap(function)
-    if isinstance(under, functools.partial):
-        under = under.func
-    elif inspect.ismethod(under):
-        under = under.__func__
-    elif inspect.isfunction(type(under).__call__):
-        under = type(under).__call__
-    return function if under is function else innermost(under)
 
 
 # --- signatures ---------------------------------------------------------------------------------
 
 
 def _parameters(function: Callable[..., object], tool: str) -> list[inspect.Parameter]:
+    signed = _signed(function)
     try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError) as error:
+        parameters = list(inspect.signature(signed).parameters.values())
+    except (TypeError, ValueError, NameError) as error:
         raise DefinitionError(
-            f"tool {tool!r}: Python cannot tell the parameters of {function!r}",
+            f"tool {tool!r}: Python cannot tell the parameters of {function!r}: {error}",
             hint="Wrap it in a function with type hints.",
         ) from error
+    # What a partial gives is not the model's to choose, nor to see: it may be a key.
+    given = signed.keywords if isinstance(signed, functools.partial) else {}
+    parameters = [parameter for parameter in parameters if parameter.name not in given]
     inner = innermost(function)
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
         raise DefinitionError(f"tool {tool!r} is a generator", hint="A tool returns one value, such as a list.")
     for parameter in parameters:
         _check_parameter(parameter, tool)
     return parameters
+
+
+def _signed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What tells the parameters: the partial under decorators, if there is one, with all that partials give.
+
+    `inspect.signature` passes over a partial that `functools.update_wrapper` gave its function's name.
+    """
+    under = inspect.unwrap(function, stop=lambda it: isinstance(it, functools.partial) or hasattr(it, "__signature__"))
+    if not isinstance(under, functools.partial):
+        return function
+    return functools.partial(_signed(under.func), *under.args, **under.keywords)
 
 
 def _check_parameter(parameter: inspect.Parameter, tool: str) -> None:
@@ -177,7 +192,7 @@ def _check_parameter(parameter: inspect.Parameter, tool: str) -> None:
         )
 
 
-def _check_published(parameter: inspect.Parameter, tool: str) -> None:
+def _check_published(parameter: inspect.Parameter, adapter: pydantic.TypeAdapter[Any], tool: str) -> None:
     where = f"tool {tool!r}, parameter {parameter.name!r}"
     if parameter.name == "method":
         raise DefinitionError(
@@ -188,55 +203,38 @@ def _check_published(parameter: inspect.Parameter, tool: str) -> None:
         raise DefinitionError(
             f"{where}: model providers refuse the name", hint="Use ASCII letters, digits and underscores."
         )
+    hint = f"Write `{parameter.name}: Annotated[<type>, Field(...)] = <default>`."
     if isinstance(parameter.default, import_module("pydantic.fields").FieldInfo):
-        raise DefinitionError(
-            f"{where}: Field(...) as a default would reach the function as it is",
-            hint=f"Write `{parameter.name}: Annotated[<type>, Field(...)] = <default>`.",
-        )
+        raise DefinitionError(f"{where}: Field(...) as a default would reach the function as it is", hint=hint)
+    if parameter.default is parameter.empty and adapter.core_schema["type"] == "default":
+        raise DefinitionError(f"{where}: the function does not get the default of a Field(...)", hint=hint)
 
 
-def _namespaces(function: Callable[..., object]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Where the names in the function's hints may be found: its globals, and what encloses it."""
-    inner = innermost(function)
-    local = _caller_locals()
-    if inspect.isfunction(inner):
-        for name, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
-            try:
-                local[name] = cell.cell_contents
-            except ValueError:  # not assigned yet: a function that calls itself
-                continue
-    return getattr(inner, "__globals__", {}), local
-
-
-def _caller_locals() -> dict[str, Any]:
-    """The variables of whoever called into agentspan: a type may be local to a function."""
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("agentspan."):
-        frame = frame.f_back
-    return {} if frame is None else dict(frame.f_locals)
-
-
-def _resolve(parameter: inspect.Parameter, spaces: tuple[dict[str, Any], dict[str, Any]], tool: str) -> object:
-    # One parameter at a time, so that the message can name it.
-    holder = types.SimpleNamespace(__annotations__={"it": parameter.annotation})
+def _resolve(parameter: inspect.Parameter, names: Names, tool: str) -> object:
     try:
-        return typing.get_type_hints(holder, *spaces, include_extras=True)["it"]
-    except (NameError, AttributeError, SyntaxError, TypeError) as error:
+        return resolve(parameter.annotation, names)
+    except Exception as error:
         raise DefinitionError(
             f"tool {tool!r}, parameter {parameter.name!r}: "
             f"the type hint {parameter.annotation!r} cannot be resolved: {error}",
-            hint="Import the type where the tool is defined, and not under `if TYPE_CHECKING:`.",
+            hint="Define or import the type before the tool, and not under `if TYPE_CHECKING:`.",
         ) from error
 
 
 def _is_kind(hint: object, kind: type) -> bool:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return kind in typing.get_args(hint)
-    return hint is kind
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_kind(option, kind) for option in typing.get_args(hint))
+    if origin is typing.Annotated:
+        return _is_kind(typing.get_args(hint)[0], kind)
+    alias = None if isinstance(hint, type) else getattr(hint, "__value__", None)  # of a `type` statement
+    return hint is kind or (alias is not None and _is_kind(alias, kind))
 
 
 def _docstring(function: Callable[..., object]) -> str:
-    return inspect.getdoc(innermost(function)) or ""
+    text = inspect.getdoc(innermost(function)) or ""
+    # Python's own, inherited by every object that can be called.
+    return "" if text == object.__call__.__doc__ else text
 
 
 def _parameter_docs(docstring: str) -> dict[str, str]:
@@ -250,33 +248,43 @@ def _parameter_docs(docstring: str) -> dict[str, str]:
     return {p.arg_name: p.description.strip() for p in parsed.params if p.description}
 
 
-def _adapter(hint: object, name: str, tool: str) -> pydantic.TypeAdapter[Any]:
-    errors, core = import_module("pydantic.errors"), import_module("pydantic_core")
+def _adapter(hint: object, local: Mapping[str, Any], where: str) -> pydantic.TypeAdapter[Any]:
     try:
-        adapter: pydantic.TypeAdapter[Any] = import_module("pydantic").TypeAdapter(hint)
+        adapter = _type_adapter(hint)
+        if not adapter.pydantic_complete:  # a class that is local to a function has hints of its own
+            adapter.rebuild(_types_namespace=local)
         adapter.json_schema(schema_generator=schema_generator())
-    except (errors.PydanticUserError, errors.PydanticUndefinedAnnotation, core.SchemaError, TypeError) as error:
+    except Exception as error:
+        problem = (str(error) or type(error).__name__).splitlines()[0]
         raise DefinitionError(
-            f"tool {tool!r}, parameter {name!r}: {inspect.formatannotation(hint)} has no JSON Schema "
-            f"({str(error).splitlines()[0]})",
+            f"{where}: {inspect.formatannotation(hint)} has no JSON Schema ({problem})",
             hint="Models send JSON: str, numbers, lists, dicts, Literal, Enum, dataclasses, pydantic models.",
         ) from error
+    return adapter
+
+
+def _type_adapter(_hint: object) -> pydantic.TypeAdapter[Any]:
+    # Pydantic looks for the names in a class's hints among the variables of its caller, too, and before
+    # those of the class's module. So the caller is a function with no other variable than this.
+    adapter: pydantic.TypeAdapter[Any] = import_module("pydantic").TypeAdapter(_hint)
     return adapter
 
 
 # --- validation ---------------------------------------------------------------------------------
 
 
-def _validated(adapter: pydantic.TypeAdapter[Any], name: str, value: object, problems: list[str]) -> object:
+def _validated(adapter: pydantic.TypeAdapter[Any], name: str, value: object) -> tuple[object, list[str]]:
+    """The value as its type has it, and what is wrong with it."""
     try:
         # As JSON, so that types which are strict about Python values still accept their JSON form.
-        return adapter.validate_json(json.dumps(value))
+        return adapter.validate_json(json.dumps(value)), []
     except import_module("pydantic").ValidationError as error:
+        problems = []
         for item in error.errors(include_url=False, include_context=False):
             path = ".".join([name, *map(str, item["loc"])])
             given = "" if item["type"] == "missing" else f"; got {_shown(item['input'])}"
             problems.append(f"{path}: {item['msg']}{given}")
-        return None
+        return None, problems
 
 
 def _shown(value: object) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextvars
+import functools
+import inspect
 import operator
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from agentspan import schema
 from agentspan.errors import DefinitionError, InputError
-from agentspan.policy import RateLimit, Retry, check_count, whole_seconds
+from agentspan.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
+from agentspan.schema import Arguments, check_text, describe, innermost, is_async
+from agentspan.schema import description as described
 
 __all__ = ["RateLimit", "Retry", "Tool", "ToolContext", "current_tool_context", "tool"]
 
@@ -121,7 +124,7 @@ class Tool(Generic[P, R]):
     function: Callable[P, R]
     name: str
     description: str
-    arguments: schema.Arguments = field(compare=False)
+    arguments: Arguments = field(compare=False)
     retry: Retry = field(default_factory=Retry)
     timeout: float | None = None
     concurrency: int | None = None
@@ -130,8 +133,11 @@ class Tool(Generic[P, R]):
     def __post_init__(self) -> None:
         _check_name(self.name)
         what = f"tool {self.name!r}"
+        check_kind(self.retry, Retry, f"{what}: retry")
+        if self.rate_limit is not None:
+            check_kind(self.rate_limit, RateLimit, f"{what}: rate_limit")
         try:
-            schema.check_text(self.description, f"{what}: the description")
+            check_text(self.description, f"{what}: the description")
         except InputError as error:
             raise DefinitionError(error.message) from error
         if self.timeout is not None:
@@ -142,7 +148,7 @@ class Tool(Generic[P, R]):
 
     def _look_like_the_function(self) -> None:
         # functools.update_wrapper would set attributes, which a frozen value refuses.
-        inner = schema.innermost(self.function)
+        inner = innermost(self.function)
         names = ("__module__", "__name__", "__qualname__", "__doc__")
         self.__dict__.update({name: getattr(inner, name, None) for name in names})
         self.__dict__["__wrapped__"] = self.function
@@ -159,43 +165,50 @@ class Tool(Generic[P, R]):
     @property
     def is_async(self) -> bool:
         """Whether a call has to be awaited."""
-        return schema.is_async(self.function)
+        return is_async(self.function)
 
     def invoke(self, arguments: Mapping[str, Any], context: ToolContext) -> R:
         """Call the function with arguments from a model.
 
         An asynchronous tool's arguments are checked now; the call itself happens when the result
-        is awaited.
+        is awaited. What another tool gives may have to be awaited as well: its function may be a
+        decorator around an asynchronous one.
 
         Raises:
             ArgumentError: When the arguments do not fit; the function was not called.
         """
         values = self.arguments.validate(arguments) | dict.fromkeys(self.arguments.injected, context)
-        function = cast("Callable[..., Any]", self.function)
-        if self.is_async:
-            return cast("R", _awaited(function, values, context))
-        token = _current.set(context)
-        try:
-            return cast("R", function(**values))
-        finally:
-            _current.reset(token)
+        call = functools.partial(cast("Callable[..., Any]", self.function), **values)
+        return cast("R", _awaited(call, context) if self.is_async else _called(call, context))
 
     def __repr__(self) -> str:
         return f"<Tool {self.name}({', '.join(self.parameters['properties'])})>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         # A decorated function cannot be pickled by its name: the tool stands there in its place.
-        module, path = self.function.__module__, schema.innermost(self.function).__qualname__
+        module, path = self.function.__module__, innermost(self.function).__qualname__
         if _find(module, path) is self:
             return path
         options = (self.retry, self.timeout, self.concurrency, self.rate_limit)
         return _rebuild, (self.function, self.name, self.description, *options)
 
 
-async def _awaited(function: Callable[..., Awaitable[object]], values: dict[str, Any], context: ToolContext) -> object:
+def _called(call: Callable[[], object], context: ToolContext) -> object:
     token = _current.set(context)
     try:
-        return await function(**values)
+        result = call()
+        return _awaited(lambda: result, context) if inspect.isawaitable(result) else result
+    finally:
+        _current.reset(token)
+
+
+async def _awaited(call: Callable[[], object], context: ToolContext) -> object:
+    token = _current.set(context)
+    try:
+        result = call()
+        while inspect.isawaitable(result):
+            result = await result
+        return result
     finally:
         _current.reset(token)
 
@@ -216,7 +229,7 @@ def _rebuild(
     concurrency: int | None,
     rate_limit: RateLimit | None,
 ) -> Tool[P, R]:
-    arguments = schema.describe(function, tool=name, inject=ToolContext)
+    arguments = describe(function, tool=name, inject=ToolContext)
     return Tool(function, name, description, arguments, retry, timeout, concurrency, rate_limit)
 
 
@@ -284,7 +297,7 @@ def tool(
 
     def make(function: Callable[..., Any]) -> Tool[..., Any]:
         its_name = _name_of(function, name)
-        text = schema.description(function) if description is None else description
+        text = described(function) if description is None else description
         return _rebuild(function, its_name, text, retry, timeout, concurrency, rate_limit)
 
     return make if func is None else make(func)

@@ -21,6 +21,10 @@ _NUL = re.compile("\0")
 _JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
+_KEYS = ("keys must be", "Out of range")
+"""What `json` says of keys that are no text or number; of NaN as a value, too."""
+
+
 class ResultError(ValueError):
     """What a tool returned cannot be carried as JSON; the text is for the model."""
 
@@ -29,7 +33,7 @@ def to_jsonable(value: object, max_bytes: int = MAX_BYTES) -> Any:
     """What a tool returned, as plain JSON data.
 
     Models, dataclasses, enums, dates, decimals, UUIDs, paths, sets and tuples are written out the
-    way pydantic does; bytes are text in UTF-8.
+    way pydantic does, as keys too; bytes are text in UTF-8.
 
     Args:
         value: Anything.
@@ -39,7 +43,7 @@ def to_jsonable(value: object, max_bytes: int = MAX_BYTES) -> Any:
         ResultError: When JSON, or Conductor, would not carry the value intact.
     """
     try:
-        text = json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _written(value)
         problem = _text_problem(text, nul=_JSON_NUL, max_bytes=max_bytes)
         result = None if problem else json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
@@ -109,6 +113,44 @@ def _stored(text: str) -> int:
     return size + 8 * beyond
 
 
+def _written(value: object) -> str:
+    try:
+        text = _dumped(value)
+        if '"null":' not in text:  # of the keys that `json` knows, None is the only one that pydantic writes otherwise
+            return text
+    except (TypeError, ValueError) as error:
+        if not str(error).startswith(_KEYS):
+            raise
+    return _dumped(_with_keys(value))
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _with_keys(value: object) -> object:
+    """The value with the keys that pydantic gives it."""
+    if isinstance(value, dict):
+        pairs = []
+        for key, item in value.items():  # a comprehension would need twice the stack
+            pairs.append((_key(key), _with_keys(item)))
+        return _unique(pairs)
+    if isinstance(value, (list, tuple)):
+        return list(map(_with_keys, value))
+    return value
+
+
+def _key(key: object) -> str:
+    if isinstance(key, str):
+        return key
+    core = import_module("pydantic_core")
+    try:
+        (text,) = core.to_jsonable_python({key: None}, bytes_mode="utf8", inf_nan_mode="constants")
+    except (core.PydanticSerializationError, UnicodeDecodeError, TypeError) as error:
+        raise ResultError(f"the result has a {type(key).__name__} as a key, which has no JSON form") from error
+    return str(text)
+
+
 def _plain(value: object) -> object:
     """What `json` does not know, in terms that it knows."""
     if isinstance(value, (set, frozenset)):
@@ -117,7 +159,8 @@ def _plain(value: object) -> object:
         raise ResultError(f"the result holds a {type(value).__name__}, which can be read only once: return a list")
     core = import_module("pydantic_core")
     try:
-        return core.to_jsonable_python(value, bytes_mode="utf8", inf_nan_mode="constants")
+        text = core.to_json(value, bytes_mode="utf8", inf_nan_mode="constants")
+        return json.loads(text, object_pairs_hook=_unique)
     except (core.PydanticSerializationError, UnicodeDecodeError) as error:
         what = "bytes that are not text: encode them, for instance with base64"
         if not isinstance(value, (bytes, bytearray)):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field
 
 from agentspan.agents import (
     Agent,
@@ -169,6 +171,77 @@ def test_a_tool_that_hangs_meets_its_time_limit(setting: Setting, kind: str) -> 
     assert setting.told() == [{"error": "TimeoutError: The tool hang was not done after 1 s."}]
 
 
+def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What many decorators do: around an async function, too, they are plain ones."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def test_what_a_tool_gives_to_await_is_awaited_on_the_loop_of_the_async_tools(setting: Setting) -> None:
+    loops = []
+
+    @tool
+    async def plain(number: int) -> int:
+        """Say the number."""
+        loops.append(asyncio.get_running_loop())
+        return number
+
+    @tool
+    @decorated
+    async def around(number: int, context: ToolContext) -> int:
+        """Say the number."""
+        await asyncio.sleep(0)
+        loops.append(asyncio.get_running_loop())
+        assert current_tool_context() is context
+        return number
+
+    @tool(retry=Retry(1))
+    @decorated
+    async def broken() -> int:
+        """Fail."""
+        await asyncio.sleep(0)
+        raise ValueError("it is broken")
+
+    @tool
+    def later(number: int) -> Awaitable[int]:
+        """Say the number."""
+        return plain.function(number)
+
+    setting.run(
+        [calls(*[call(name, number=n) for n, name in enumerate(["around", "later", "plain"])], call("broken"))],
+        plain,
+        around,
+        broken,
+        later,
+    )
+
+    assert setting.told() == [*({"result": n} for n in range(3)), {"error": "ValueError: it is broken"}]
+    assert len(loops) == 3
+    assert len(set(loops)) == 1
+
+
+def test_what_a_tool_gives_to_await_is_cancelled_at_the_time_limit(setting: Setting) -> None:
+    cancelled = threading.Event()
+
+    @tool(timeout=1, retry=Retry(1))
+    @decorated
+    async def hang() -> None:
+        """Never end."""
+        try:
+            await asyncio.sleep(600)
+        finally:
+            cancelled.set()
+
+    setting.run([call("hang")], hang)
+
+    assert setting.told() == [{"error": "TimeoutError: The tool hang was not done after 1 s."}]
+    assert cancelled.wait(timeout=30)
+
+
 def test_a_call_longer_than_the_lease_is_not_taken_for_dead(setting: Setting) -> None:
     tries: list[int] = []
 
@@ -200,6 +273,34 @@ def test_bad_arguments_are_told_to_the_model_and_the_function_is_not_called(sett
     assert "number" in told["error"]
     assert "colour" in told["error"]
     assert called == []
+
+
+class Tree(BaseModel):
+    """A tree of texts."""
+
+    text: str
+    left: Tree | None = None
+    right: Tree | None = Field(None, description="The other side.")
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_a_model_is_told_references_as_they_are_and_its_arguments_arrive(
+    runtime: AgentRuntime, model: Stage, provider: str
+) -> None:
+    @tool
+    def count(tree: Tree, more: Tree | None = None) -> int:
+        """Count the texts."""
+        return 1 + sum(count.function(side) for side in (tree.left, tree.right) if side)
+
+    tree = {"text": "a", "right": {"text": "b", "left": {"text": "c"}}}
+    name = model.play([call("count", tree=tree), say("done")], provider)
+    handle = runtime.start(Agent("forester", model=name, tools=[count]), "Go.")
+    handle.result(timeout=90)
+
+    first, last = model.requests(name)
+    assert [offered.schema for offered in first.tools] == [count.parameters]
+    assert "#/$defs/Tree" in str(count.parameters)
+    assert [result.output for result in last.tool_results] == [{"result": 3}]
 
 
 @pytest.mark.parametrize("among_others", [False, True])

@@ -7,16 +7,19 @@ import enum
 import functools
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, Optional
 
+import pydantic
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from agentspan._json_schema import MAX_INLINED
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema import (
     MAX_BYTES,
@@ -176,6 +179,65 @@ def test_a_recursive_class_stays_a_reference():
     assert tree == Node(value=1, children=[Node(value=2)])
 
 
+def doubled(levels: int) -> type[BaseModel]:
+    """A class that holds two of a class that holds two of a class …"""
+    made = pydantic.create_model("Level0", text=(str, ...))
+    for level in range(1, levels):
+        made = pydantic.create_model(f"Level{level}", left=(made, ...), right=(list[made], ...))  # type: ignore[valid-type]
+    return made
+
+
+@pytest.mark.parametrize("levels", [10, 15, 25, 60])
+def test_classes_in_classes_do_not_grow_a_schema_without_bound(levels):
+    def f(it): ...
+
+    f.__annotations__ = {"it": doubled(levels)}
+    schema = of(f).schema
+
+    assert len(json.dumps(schema)) < 300 * levels
+    assert schema["properties"]["it"]["properties"]["left"] == {"$ref": f"#/$defs/Level{levels - 2}"}
+    assert f"Level{levels - 1}" not in schema["$defs"], "what is used once is written where it is used"
+    for name, node in schema["$defs"].items():
+        for ref in re.findall(r'"#/\$defs/(\w+)"', json.dumps(node)):
+            assert int(ref.removeprefix("Level")) == int(name.removeprefix("Level")) - 1
+
+
+def test_classes_are_written_out_up_to_a_length():
+    def f(it): ...
+
+    f.__annotations__ = {"it": doubled(6)}
+
+    assert "$ref" not in json.dumps(of(f).schema)
+    assert len(json.dumps(of(f).schema)) < MAX_INLINED
+
+
+def test_references_are_followed_when_arguments_are_read():
+    def f(it): ...
+
+    f.__annotations__ = {"it": doubled(12)}
+    value: dict[str, Any] = {"text": {"a": 1}}
+    for _ in range(11):
+        value = {"left": value, "right": []}
+
+    found = of(f).validate({"it": value})["it"]
+    for _ in range(11):
+        found = found.left
+    assert found.text == '{"a":1}'
+
+
+def test_beside_a_reference_stands_what_every_provider_takes():
+    class Tree(BaseModel):
+        left: Optional["Tree"] = None  # noqa: UP037, UP045
+        right: Annotated["Tree | None", Field(description="d", examples=[1], deprecated=True)] = None  # noqa: UP037
+
+    class Two(BaseModel):
+        one: Tree = Field(description="d", examples=[{}], deprecated=True)
+
+    def f(two: Two): ...
+
+    assert properties(f)["two"]["properties"]["one"] == {"$ref": "#/$defs/Tree", "description": "d"}
+
+
 def test_a_tagged_union_has_no_references_left():
     def f(pet: Annotated[Cat | Dog, Field(discriminator="kind")]): ...
 
@@ -201,6 +263,123 @@ def test_a_default_without_json_is_not_published():
     assert of(f).schema["required"] == []
 
 
+def test_none_as_a_default_is_shown_and_taken_whatever_the_hint_says():
+    def f(
+        text: str = None,  # noqa: RUF013
+        number: Annotated[int, Field(ge=1, description="How many.")] = None,  # noqa: RUF013
+        node: Node = None,
+        either: Annotated[int | str, Field(description="Which.")] = None,  # noqa: RUF013
+        maybe: int | None = None,
+        choice: Literal["a", None] = None,
+        free: Any = None,
+    ): ...
+
+    null = {"type": "null"}
+    assert properties(f) == {
+        "text": {"anyOf": [{"type": "string"}, null], "default": None},
+        "number": {"anyOf": [{"minimum": 1, "type": "integer"}, null], "description": "How many.", "default": None},
+        "node": {"anyOf": [{"$ref": "#/$defs/Node"}, null], "default": None},
+        "either": {"anyOf": [{"type": "integer"}, {"type": "string"}, null], "description": "Which.", "default": None},
+        "maybe": {"anyOf": [{"type": "integer"}, null], "default": None},
+        "choice": {"enum": ["a", None], "default": None},
+        "free": {"default": None},
+    }
+    nothing = dict.fromkeys(properties(f))
+    assert of(f).validate(nothing) == {"maybe": None, "choice": None, "free": None}
+    with pytest.raises(ArgumentError, match="number: "):
+        of(f).validate({"number": 0})
+
+
+@pytest.mark.parametrize(("hint", "default"), [(int, "auto"), (Literal["a"], ""), (Annotated[int, Field(ge=1)], 0)])
+def test_a_default_may_be_sent_as_it_was_shown(hint, default):
+    def f(it=default): ...
+
+    f.__annotations__ = {"it": hint}
+
+    assert properties(f)["it"]["default"] == default
+    assert of(f).validate({"it": default}) == {}
+    with pytest.raises(ArgumentError, match="it: "):
+        of(f).validate({"it": "another"})
+
+
+def test_a_default_of_the_hints_type_arrives_as_that_type():
+    def f(when: datetime.date = "2026-01-02", color: Color = Color.RED): ...
+
+    assert of(f).validate({"when": "2026-01-02", "color": "red"}) == {
+        "when": datetime.date(2026, 1, 2),
+        "color": Color.RED,
+    }
+
+
+def test_a_field_that_refuses_null_does_not_show_it_as_its_default():
+    class Model(BaseModel):
+        text: str = None
+        maybe: str | None = None
+
+    @dataclasses.dataclass
+    class Data:
+        node: Node = None
+
+    def f(model: Model, data: Data): ...
+
+    assert properties(f)["model"]["properties"] == {
+        "text": {"type": "string"},
+        "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
+    }
+    assert properties(f)["data"]["properties"] == {"node": {"$ref": "#/$defs/Node"}}
+
+
+class Pair(enum.Enum):
+    A = (1, 2)
+
+
+class Day(enum.Enum):
+    FIRST = datetime.date(2026, 1, 1)
+
+
+class Thing(enum.Enum):
+    A = object()
+
+
+class Found(enum.Enum):
+    A = (1, 2)
+
+    @classmethod
+    def _missing_(cls, value):
+        return cls.A if value == [1, 2] else None
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+@pytest.mark.parametrize(
+    "hint", [Pair, Day, Thing, list[Pair], dict[str, Day], Literal[Color.RED], Literal["a", Pair.A]]
+)
+def test_choices_that_no_json_stands_for_are_refused(hint):
+    @dataclasses.dataclass
+    class Data:
+        it: Any
+        __annotations__ = {"it": hint}
+
+    def f(it): ...
+
+    for where in (hint, Data):
+        f.__annotations__ = {"it": where}
+        assert "no JSON stands for <" in refused(f)
+
+
+def test_choices_that_json_stands_for_are_taken():
+    def f(a: Found, b: Number, c: Literal[Number.ONE, "x"], d: Literal["a", 1, True, None]): ...
+
+    assert of(f).validate({"a": [1, 2], "b": 1, "c": 1, "d": None}) == {
+        "a": Found.A,
+        "b": Number.ONE,
+        "c": Number.ONE,
+        "d": None,
+    }
+
+
 def test_any_parameter_name_pydantic_would_dislike_works():
     def f(_private: int, model_config: int, json: int, schema: int, copy: int, self_: int): ...
 
@@ -209,10 +388,17 @@ def test_any_parameter_name_pydantic_would_dislike_works():
 
 
 def test_injected_parameters_are_not_published():
-    def f(query: str, whatever: Injected, other: Injected | None = None): ...
+    def f(
+        query: str,
+        whatever: Injected,
+        other: Injected | None = None,
+        noted: Annotated[Injected, "a note"] = None,
+        both: Annotated[Optional[Injected], 1] = None,  # noqa: UP045
+        inside: Optional[Annotated["Injected", 1]] = None,  # noqa: UP037, UP045
+    ): ...
 
     assert list(properties(f)) == ["query"]
-    assert of(f).injected == ("whatever", "other")
+    assert of(f).injected == ("whatever", "other", "noted", "both", "inside")
     assert of(f).schema["required"] == ["query"]
 
 
@@ -264,6 +450,36 @@ def test_partials_methods_decorators_and_callables():
     assert of(functools.partial(two, limit=3)).schema["required"] == ["query"]
 
 
+def test_what_a_partial_gives_is_not_the_models_to_see():
+    class Client: ...
+
+    def find(client: Client, query: str, key: str = "none", *, limit: int = 5): ...
+
+    def traced(function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    bound = functools.partial(find, Client(), key="secret")
+    named = functools.partial(find, client=Client(), key="secret")
+    dressed = functools.update_wrapper(functools.partial(find, Client(), key="secret"), find)
+    for function in (
+        bound,
+        named,
+        dressed,
+        traced(bound),
+        functools.partial(dressed),
+        functools.partial(traced(named)),
+    ):
+        arguments = of(function)
+        assert list(arguments.schema["properties"]) == ["query", "limit"]
+        assert "secret" not in json.dumps(arguments.schema)
+        with pytest.raises(ArgumentError, match="key: unknown"):
+            arguments.validate({"query": "q", "key": "mine"})
+
+
 def test_is_async():
     async def a(): ...
 
@@ -275,7 +491,9 @@ def test_is_async():
     assert is_async(a)
     assert is_async(C())
     assert is_async(functools.partial(a))
+    assert is_async(functools.partial(C()))
     assert not is_async(b)
+    assert not is_async(functools.partial(b))
 
 
 # --- refusals
@@ -296,6 +514,10 @@ def test_what_cannot_be_described_is_refused_by_name():
 
     def stream(query: Iterator[int]): ...
 
+    def kind(query: type[int]): ...
+
+    def function(query: of): ...  # type: ignore[valid-type]
+
     assert "parameter 'query' has no type hint" in refused(bare)
     assert "*queries" in refused(many)
     assert "**options" in refused(free)
@@ -303,6 +525,8 @@ def test_what_cannot_be_described_is_refused_by_name():
     assert "'Nowhere'" in refused(unknown)
     assert "'query': collections.abc.Callable[[], int] has no JSON Schema" in refused(call)
     assert "no JSON Schema" in refused(stream)
+    assert "no JSON Schema" in refused(kind)
+    assert "a function is no type" in refused(function)
 
 
 def test_parameters_that_would_not_arrive_are_refused():
@@ -310,10 +534,16 @@ def test_parameters_that_would_not_arrive_are_refused():
 
     def field(query: str = Field("x")): ...
 
+    def annotated(query: Annotated[str, Field(default="x")]): ...
+
+    def made(queries: Annotated[list[str], Field(default_factory=list)]): ...
+
     def accent(größe: int): ...
 
     assert "overwrites" in refused(method)
     assert "Field(...)" in refused(field)
+    assert "Field(...)" in refused(annotated)
+    assert "Field(...)" in refused(made)
     assert "'größe'" in refused(accent)
 
 
@@ -421,6 +651,24 @@ def test_the_hint_describes_better_than_the_docstring():
         """
 
     assert {name: p["description"] for name, p in properties(f).items()} == {"a": "hint", "b": "doc"}
+
+
+class Bare:
+    def __call__(self, a: int): ...
+
+
+class Said(Bare):
+    def __call__(self, a: int):
+        """Do it."""
+
+
+class Heir(Said):
+    def __call__(self, a: int): ...
+
+
+def test_pythons_own_words_are_no_description():
+    assert [description(function) for function in (Bare(), Said(), Heir())] == ["", "Do it.", "Do it."]
+    assert description(functools.partial(Bare())) == ""
 
 
 def test_prose_is_left_alone():
@@ -532,7 +780,7 @@ def test_structures_stay_where_they_are_allowed():
     [
         (None, None),
         ("text", "text"),
-        ({2: "a", None: "b", True: "c"}, {"2": "a", "null": "b", "true": "c"}),
+        ({2: "a", True: "c"}, {"2": "a", "true": "c"}),
         ((1, 2.5), [1, 2.5]),
         ({"b", "a", "c"}, ["a", "b", "c"]),
         (b"text", "text"),
@@ -550,6 +798,52 @@ def test_structures_stay_where_they_are_allowed():
 def test_results_as_json(value, expected):
     assert to_jsonable(value) == expected
     assert json.loads(json.dumps(expected)) == expected
+
+
+@dataclasses.dataclass
+class Holder:
+    it: Any
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("a", "a"),
+        (None, "None"),
+        (True, "true"),
+        (1, "1"),
+        (1.5, "1.5"),
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
+        (b"bytes", "bytes"),
+        (datetime.date(2026, 1, 2), "2026-01-02"),
+        (datetime.timedelta(hours=1), "PT1H"),
+        (decimal.Decimal("1.10"), "1.10"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (pathlib.Path("/a"), "/a"),
+        (Color.RED, "red"),
+        ((1, "b"), "1,b"),
+    ],
+)
+def test_a_key_of_a_result_is_written_alike_wherever_it_stands(key, text):
+    expected = {text: [{text: 1}]}
+    value = {key: [{key: 1}]}
+
+    assert to_jsonable(value) == expected
+    assert to_jsonable((value, {"null": None})) == [expected, {"null": None}]
+    assert to_jsonable(Holder(value)) == {"it": expected}
+
+
+def test_keys_are_written_at_any_depth():
+    value: Any = {None: 1}
+    for _ in range((MAX_DEPTH - 1) // 2):
+        value = {None: [value]}
+
+    assert list(to_jsonable(value)) == ["None"]
+    circle: dict[Any, Any] = {}
+    circle[None] = circle
+    with pytest.raises(ResultError):
+        to_jsonable(circle)
 
 
 def nested(depth: int) -> list[Any]:
@@ -575,7 +869,11 @@ async def forgotten(): ...
         ({"\ud800": 1}, "lone surrogate"),
         (["a\0"], "NUL"),
         ({1: "a", "1": "b"}, "same as text"),
-        ({(1, 2): 3}, "keys must be"),
+        ({frozenset([1]): 3}, "a frozenset as a key"),
+        ([{object(): 3}], "a object as a key"),
+        ({b"\xff": 3}, "a bytes as a key"),
+        ({datetime.date(2026, 1, 2): 1, "2026-01-02": 2}, "same as text"),
+        (Holder({1: "a", "1": "b"}), "same as text"),
         (nested(MAX_DEPTH + 1), "levels deep"),
         (nested(5000), "levels deep"),
         ("x" * MAX_BYTES, "2,500,002 bytes"),

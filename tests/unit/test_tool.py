@@ -6,11 +6,14 @@ import dataclasses
 import functools
 import inspect
 import pickle
+import subprocess
+import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from agentspan.errors import DefinitionError
+from agentspan.errors import DefinitionError, InputError, RetryTool
 from agentspan.schema import ArgumentError
 from agentspan.tool import RateLimit, Retry, Tool, ToolContext, current_tool_context, tool
 
@@ -80,6 +83,82 @@ def test_invoke_of_an_asynchronous_tool():
     assert result == {"amount": 7, "key": "idempotency_key", "same": True}
     with pytest.raises(ArgumentError, match="amount: missing"):
         charge.invoke({}, a_context())  # before anything is awaited
+
+
+def decorated(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def awaited_by_itself(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return asyncio.run(function(*args, **kwargs))
+
+    return wrapper
+
+
+async def later(amount: int) -> tuple[int, ToolContext | None]:
+    await asyncio.sleep(0)
+    return amount, current_tool_context()
+
+
+class Later:
+    async def __call__(self, amount: int) -> object:
+        return await later(amount)
+
+
+class Promise:
+    """Something to await that is no coroutine."""
+
+    def __init__(self, amount: int) -> None:
+        self.amount = amount
+
+    def __await__(self) -> Any:
+        return later(self.amount).__await__()
+
+
+def promised(amount: int) -> Promise:
+    return Promise(amount)
+
+
+async def promised_later(amount: int) -> Promise:
+    return Promise(amount)
+
+
+@pytest.mark.parametrize(
+    ("function", "is_async"),
+    [
+        (later, True),
+        (functools.partial(later), True),
+        (Later(), True),
+        (functools.partial(Later()), True),
+        (promised_later, True),
+        (decorated(later), False),
+        (decorated(Later()), False),
+        (functools.partial(decorated(later)), False),
+        (functools.partial(tool(later)), False),
+        (lambda amount: later(amount), False),
+        (promised, False),
+        (awaited_by_itself(later), False),
+    ],
+)
+def test_what_is_awaitable_is_awaited(function: Any, is_async: bool) -> None:
+    if getattr(function, "__name__", "") == "<lambda>":
+        function.__annotations__ = {"amount": int}
+    made: Tool[..., Any] = tool(function, name="made")
+    context = a_context()
+
+    assert made.is_async is is_async
+    given = made.invoke({"amount": "7"}, context)
+    assert current_tool_context() is None
+    if inspect.isawaitable(given):
+        assert inspect.iscoroutine(given)
+        given = asyncio.run(given)
+    assert given == (7, context)
 
 
 def test_the_context_is_taken_back_after_a_failure():
@@ -155,10 +234,22 @@ def test_options_are_checked():
         ({"timeout": 0}, "at least 1"),
         ({"timeout": float("nan")}, "whole seconds"),
         ({"concurrency": 0}, "concurrency"),
+        ({"timeout": 10**400}, "timeout must be whole seconds"),
         ({"description": "a\0"}, "NUL"),
+        ({"description": 5}, "must be a str"),
+        ({"retry": 3}, "retry must be a Retry, not 3"),
+        ({"retry": None}, "retry must be a Retry"),
+        ({"rate_limit": 5}, "rate_limit must be a RateLimit, not 5"),
+        ({"rate_limit": (5, 60)}, "rate_limit must be a RateLimit"),
+        ({"concurrency": "2"}, "concurrency must be a whole number"),
     ]:
         with pytest.raises(DefinitionError, match=f"tool 'plain': .*{words}"):
             tool(plain, **options)  # type: ignore[call-overload]
+        with pytest.raises(DefinitionError, match=words):
+            dataclasses.replace(tool(plain), **options)  # type: ignore[arg-type]
+    with pytest.raises(DefinitionError) as caught:
+        tool(plain, retry=3)  # type: ignore[call-overload]
+    assert caught.value.hint == "Such as Retry(5)."
 
 
 def test_retry_and_rate_limit_are_checked():
@@ -172,16 +263,83 @@ def test_retry_and_rate_limit_are_checked():
         {"attempts": True},
         {"delay": 0.5},
         {"delay": -1},
+        {"attempts": "3"},
+        {"attempts": None},
         {"delay": 2**31},
+        {"delay": 10**400},
+        {"delay": float("nan")},
+        {"delay": float("inf")},
+        {"delay": "1"},
+        {"delay": None},
+        {"delay": True},
+        {"delay": timedelta(seconds=1)},
+        {"max_delay": timedelta(seconds=1)},
+        {"max_delay": float("nan")},
+        {"backoff": None},
+        {"backoff": ["fixed"]},
         {"backoff": "quadratic"},
         {"delay": 10, "max_delay": 5},
         {"max_delay": 0},
     ]:
         with pytest.raises(DefinitionError, match="Retry: "):
             Retry(**arguments)  # type: ignore[arg-type]
-    for calls, seconds in [(0, 1), (1, 0), (1, 1.5)]:
+    for calls, seconds in [(0, 1), (1, 0), (1, 1.5), (1.5, 1), ("5", 1), (None, 1), (1, "1"), (1, timedelta(1))]:
         with pytest.raises(DefinitionError, match="RateLimit: "):
-            RateLimit(calls, seconds)
+            RateLimit(calls, seconds)  # type: ignore[arg-type]
+    with pytest.raises(DefinitionError) as caught:
+        RateLimit(1, timedelta(minutes=1))  # type: ignore[arg-type]
+    assert "total_seconds" in (caught.value.hint or "")
+
+
+def test_no_retry_waits_longer_than_conductor_can() -> None:
+    longest = 2**31 - 1
+    assert Retry(11, delay=longest).delay_before(11) == longest
+    assert Retry(11, delay=2, max_delay=9).delay_before(11) == 9
+    assert [Retry(5, delay=2).delay_before(attempt) for attempt in (2, 3, 4)] == [2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [
+        (None, None),
+        (0, 0),
+        (60, 60),
+        (0.2, 1),
+        (2.5, 3),
+        (2.0, 2),
+        (timedelta(minutes=1), 60),
+        (timedelta(milliseconds=1), 1),
+        (2**31 - 1, 2**31 - 1),
+    ],
+)
+def test_a_tool_may_ask_for_another_try_after_a_time(after: Any, seconds: int | None) -> None:
+    error = RetryTool("closed", after=after)
+
+    assert (str(error), error.after, type(error.after)) == ("closed", seconds, type(seconds))
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.after) == ("closed", seconds)
+
+
+def test_a_subclass_need_not_know_of_the_time() -> None:
+    class Closed(RetryTool):
+        def __init__(self) -> None:
+            Exception.__init__(self, "closed")
+
+    assert Closed().after is None
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["1", float("nan"), float("inf"), 10**12, 10**400, -1, -0.5, True, [1], timedelta(-1), timedelta.max],
+)
+def test_a_time_that_is_none_is_refused_with_the_message_in_it(after: Any) -> None:
+    with pytest.raises(InputError, match=r"RetryTool\('closed'\): after must be seconds"):
+        RetryTool("closed", after=after)
+
+
+@pytest.mark.parametrize("module", ["tool", "schema", "policy", "agent"])
+def test_any_module_may_be_imported_first(module: str) -> None:
+    subprocess.run([sys.executable, "-c", f"import agentspan.{module}"], check=True, timeout=60)
 
 
 def test_tools_are_frozen_values():
