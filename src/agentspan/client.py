@@ -21,6 +21,7 @@ from conductor.client.http.api_client import ApiClient
 from conductor.client.http.rest import ApiException, RESTClientObject
 from pydantic import TypeAdapter
 
+from agentspan import forks
 from agentspan.config import Settings
 from agentspan.errors import (
     ConfigError,
@@ -66,6 +67,10 @@ _DIRECTLY: dict[str, httpx.BaseTransport | None] = {
 }
 
 
+_of_the_parent: list[Nodes] = []
+"""Clients whose connections are the parent's; kept, as closing them would wait for locks that nobody releases."""
+
+
 class _Rest(RESTClientObject):  # type: ignore[misc]  # conductor-python has no types
     """Keeps our connections: conductor-python would close them all, and go on with its own, when one breaks."""
 
@@ -85,15 +90,25 @@ class Conductor:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.reached = False  # whether the server has ever answered
-        self._http = _http_client(settings)
         self.proxies: tuple[Proxy | None, ...] = tuple(proxy_for(url) for url in settings.api_urls)  # for each node
+        self._connect()
+        forks.tell(self)
+
+    def _connect(self) -> None:
+        self._http = _http_client(self.settings)
         # Handles outlive the runtime that made them, so the connections end with the last of them.
-        weakref.finalize(self, self._http.close)
-        configuration = Configuration(server_api_url=settings.api_url)
+        self._closing = weakref.finalize(self, self._http.close)
+        configuration = Configuration(server_api_url=self.settings.api_url)
         configuration.http_connection = self._http
         configuration.authentication_settings = None  # it would read the key from the environment by itself
         self._api = _Api(configuration)
         self._api.rest_client = _Rest(connection=self._http)
+
+    def after_fork(self) -> None:
+        """Use connections of this child's own; those of the parent are neither used nor closed."""
+        self._closing.detach()
+        _of_the_parent.append(self._http)
+        self._connect()
 
     def call(
         self,

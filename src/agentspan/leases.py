@@ -152,6 +152,20 @@ class Leases:
         if supervisor is not None:
             supervisor.join(CONFIRMED)
 
+    def after_fork(self) -> None:
+        """Say nothing to the lease process any more: it is the parent's."""
+        process, self._process = self._process, None
+        self._lock = threading.Lock()
+        if process is None:
+            return
+        # What the parent was about to write must not be written once more, and a child must not keep its pipe open.
+        for pipe, mode in ((process.stdin, os.O_WRONLY), (process.stdout, os.O_RDONLY)):
+            if pipe is not None and not pipe.closed:
+                nothing = os.open(os.devnull, mode)
+                os.dup2(nothing, pipe.fileno())
+                os.close(nothing)
+        process.returncode = 0  # it is no child of this process, which may neither wait for it nor warn of it
+
     # ---- the lease process ----------------------------------------------------------------------------
 
     def _supervise(self) -> None:

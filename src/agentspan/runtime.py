@@ -6,12 +6,13 @@ import atexit
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
-from agentspan import blocking
+from agentspan import blocking, forks
 from agentspan.agent import Agent
 from agentspan.claims import start_once
 from agentspan.client import Conductor
@@ -57,6 +58,7 @@ class AgentRuntime:
         self._host: WorkerHost | None = None
         self._versions: dict[str, int] = {}
         self._lock = threading.Lock()
+        forks.tell(self)
 
     def __repr__(self) -> str:
         return f"AgentRuntime(server_url={self.settings.server_url!r})"
@@ -169,15 +171,48 @@ class AgentRuntime:
         with self._lock:
             host, self._host = self._host, None
         if host is not None:
-            atexit.unregister(self.shutdown)
+            _serving.discard(self)
             host.stop(timeout)
+
+    def after_fork(self) -> None:
+        """Be a runtime of this child's own: the worker host is the parent's."""
+        host, self._host = self._host, None
+        self._lock = threading.Lock()
+        _serving.discard(self)
+        if host is not None:
+            host.after_fork()
 
     def _worker_host(self) -> WorkerHost:
         with self._lock:
             if self._host is None:
                 self._host = WorkerHost(self.client, concurrency=self.settings.concurrency)
-                atexit.register(self.shutdown)
+                _serving.add(self)
+                _drain_before_the_end()
             return self._host
+
+
+_serving: set[AgentRuntime] = set()
+"""The runtimes whose worker hosts must be stopped before the interpreter ends."""
+
+
+@cache
+def _drain_before_the_end() -> None:
+    """Have worker hosts stopped while threads and executors can still be used: tools that run may need them.
+
+    `atexit` is too late for that. The standard library's executors end at a place of their own before it, in the
+    reverse order of their registration; it has no public name (CPython 3.9 to 3.14).
+    """
+    import_module("concurrent.futures.thread")  # which must have registered before us
+    register: Callable[[Callable[[], None]], object] = getattr(threading, "_register_atexit", atexit.register)
+    register(_drain)
+
+
+def _drain() -> None:
+    for runtime in list(_serving):
+        try:
+            runtime.shutdown()
+        except KeyboardInterrupt:  # its calls were handed back; the program was about to end anyway
+            log.debug("Interrupted while draining.")
 
 
 def _run_input(prompt: str, messages: object, context: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -215,6 +250,18 @@ def _until_signalled() -> Iterator[threading.Event]:
 
 _shared: dict[Settings, AgentRuntime] = {}
 _shared_lock = threading.Lock()
+
+
+class _Shared:
+    """Renews the lock of the shared runtimes in a forked child."""
+
+    def after_fork(self) -> None:
+        global _shared_lock
+        _shared_lock = threading.Lock()
+
+
+_renewal = _Shared()
+forks.tell(_renewal)
 
 
 def shared_runtime() -> AgentRuntime:

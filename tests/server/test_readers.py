@@ -44,10 +44,12 @@ class Counting(Conductor):
         super().__init__(settings)
         self.asked: list[str] = []
 
-    def call(self, method: str, path: str, query: Iterable[tuple[str, Any]] = (), body: Any = None) -> Any:
+    def call(
+        self, method: str, path: str, query: Iterable[tuple[str, Any]] = (), body: Any = None, **options: Any
+    ) -> Any:
         query = list(query)
         self.asked.append(path + ("" if ("includeTasks", False) not in query else "?bare"))
-        return super().call(method, path, query, body)
+        return super().call(method, path, query, body, **options)
 
 
 @tool

@@ -15,6 +15,7 @@ from agentspan.history import History
 from .server import RUNS, RecordedRun
 
 ENDED = [path for path in RUNS if json.loads(path.read_text(encoding="utf-8"))["status"]["is_complete"]]
+RUNS_BY_NAME = {path.stem: path for path in RUNS}
 OPEN = [path for path in RUNS if path not in ENDED]
 
 
@@ -73,3 +74,22 @@ def test_its_result_is_that_of_then(path: Path) -> None:
         found = {"error": type(error).__name__, "message": error.message}
 
     assert json.loads(json.dumps(found)) == expected
+
+
+def test_a_status_reads_the_run_and_its_newest_segment_and_nothing_else() -> None:
+    """However long the run is: a reader that knows nothing of it reads no segment before the newest."""
+    run = RecordedRun(RUNS_BY_NAME["three_segments"])
+    newest = list(run.recording["executions"])[-1]
+    History(run, run.execution_id).status()  # type: ignore[arg-type]
+
+    assert set(run.asked) == {run.execution_id, newest}
+    assert len(run.asked) <= 4
+
+
+def test_the_last_step_is_read_from_the_newest_segment() -> None:
+    run = RecordedRun(RUNS_BY_NAME["three_segments"])
+    newest = list(run.recording["executions"])[-1]
+    (step,) = History(run, run.execution_id).steps(1)  # type: ignore[arg-type]
+
+    assert step.number == 21
+    assert set(run.asked) == {run.execution_id, newest}

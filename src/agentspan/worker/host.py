@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -45,6 +46,9 @@ START = 60.0
 
 CONTEXTS = 256
 """Runs whose `context` is kept, once a tool has asked for it."""
+
+SAY_SO = 1.0
+"""Seconds after which a stop says what it waits for."""
 
 JOIN = 5.0
 """Seconds that a stop waits for the poll that is on its way."""
@@ -135,17 +139,38 @@ class WorkerHost:
         self._poller.stop()
         if self._polling is not None:  # what its last poll brings is handed back, too
             self._polling.join(min(timeout, JOIN))
-        deadline = time.monotonic() + timeout
-        while len(self._calls) and time.monotonic() < deadline:
+        try:
+            self._let_finish(timeout)
+        finally:  # also after Ctrl-C: what is at work then is handed back at once
+            for call in self._calls.all():
+                self._outbox.give_up(call)
+            self._leases.close()
+            self._runner.stop()
+            if self._health is not None:
+                self._health.remove()
+            self._telemetry.finish()
+
+    def _let_finish(self, timeout: float) -> None:
+        begun = time.monotonic()
+        said = False
+        while len(self._calls) and time.monotonic() - begun < timeout:
             self._watch.look_at_calls()
             time.sleep(0.02)
-        for call in self._calls.all():
-            self._outbox.give_up(call)
-        self._leases.close()
-        self._runner.stop()
-        if self._health is not None:
-            self._health.remove()
-        self._telemetry.finish()
+            if not said and time.monotonic() - begun > SAY_SO:
+                said = True
+                self._say_what_is_waited_for(timeout)
+
+    def _say_what_is_waited_for(self, timeout: float) -> None:
+        names = ", ".join(sorted({call.served.tool.name for call in self._calls.all()}))
+        if sys.stderr is not None:
+            sys.stderr.write(
+                f"agentspan: waiting up to {timeout:g} s for {len(self._calls)} tool calls to finish: {names}. "
+                "Ctrl-C hands them back.\n"
+            )
+
+    def after_fork(self) -> None:
+        """The calls, the leases and the threads are the parent's."""
+        self._leases.after_fork()
 
     def _begin(self, queue: str, tasks: list[TaskRecord]) -> None:
         try:

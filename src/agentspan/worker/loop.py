@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import threading
 import time
@@ -12,7 +13,7 @@ from concurrent.futures import CancelledError, Future
 from types import FrameType
 from typing import Any
 
-from agentspan import blocking
+from agentspan import blocking, forks
 from agentspan.call import Call
 from agentspan.errors import WorkerError
 
@@ -197,10 +198,19 @@ class _Place:
             if self.moved:
                 return None
             self._begun = True
+        pid = os.getpid()
+        error: BaseException | None = None
         try:
             return await self._awaitable
-        except (SystemExit, KeyboardInterrupt) as error:  # either would end the loop, and with it all other calls
-            raise _Exit(error) from error
+        except (SystemExit, KeyboardInterrupt) as exit_:  # either would end the loop, and with it all other calls
+            error = exit_
+            raise _Exit(exit_) from exit_
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if os.getpid() != pid:  # the tool has forked, and this is the child
+                forks.end_child(error)
 
 
 class _Moved(Exception):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from agentspan import forks
 from agentspan.call import FINAL, Call, Json, completed, failed, is_another, mismatched, raised, text_of, timed_out
 from agentspan.client import Conductor
 from agentspan.errors import NotFound, ServerError
@@ -45,6 +47,7 @@ class Runner:
         self._telemetry = telemetry
         self._on_end = on_end
         self._loop = ToolLoop()
+        self._pid = os.getpid()
 
     def run(self, call: Call) -> None:
         """Begin a call."""
@@ -90,7 +93,7 @@ class Runner:
 
     def _value(self, call: Call) -> Any:
         with self._telemetry.running(call):
-            value = call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
+            value = self._invoked(call)
             if not inspect.isawaitable(value):
                 return value
             try:
@@ -99,6 +102,17 @@ class Runner:
                 if call.served.tool.timeout is not None and time.monotonic() - call.started > call.served.tool.timeout:
                     raise timed_out(call) from error
                 raise
+
+    def _invoked(self, call: Call) -> Any:
+        error: BaseException | None = None
+        try:
+            return call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
+        except BaseException as raised_:
+            error = raised_
+            raise
+        finally:
+            if os.getpid() != self._pid:  # the tool has forked, and this is the child
+                forks.end_child(error)
 
     def _raised(self, call: Call, error: BaseException) -> Json:
         outcome = raised(call, error)
