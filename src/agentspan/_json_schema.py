@@ -189,31 +189,65 @@ def _references(node: Any) -> Counter[str]:
     return Counter(re.findall(r'"\$ref": "#/\$defs/([^"]+)"', json.dumps(node)))
 
 
-def restore_text(value: object, schema: Mapping[str, Any], root: Mapping[str, Any]) -> object:
-    """Give a text back its form.
+def read_text(
+    value: object, schema: Mapping[str, Any], root: Mapping[str, Any], mark: str, problems: list[str]
+) -> object:
+    """A value with its texts as the model gave them.
 
-    Conductor parses every string argument, nested ones too, that looks like a JSON object or
-    array (`LLMHelper.parseNestedJsonStrings`). What the original had of
-    spaces, repeated keys and JSON within the JSON is lost.
+    Conductor parses every string argument, nested ones too, that looks like a JSON object or array, and keeps what it
+    could read from its start (`LLMHelper.parseNestedJsonStrings`, 3.32.3). What was there before cannot be told from
+    what arrives. So a structure where only a text may stand is a problem, and a text that begins with `mark`, which
+    keeps it from being parsed, is that text without it.
+
+    Args:
+        value: What arrived.
+        schema: What may stand here.
+        root: Where `$ref` is looked up.
+        mark: What the model was told to put before such a text.
+        problems: Gets the problems found, in words for the model.
     """
+    if isinstance(value, str):
+        return value.removeprefix(mark)
     if not isinstance(value, (dict, list)):
         return value
     options = list(_alternatives(schema, root))
     kinds = {option.get("type") for option in options}
     container = "object" if isinstance(value, dict) else "array"
     if "string" in kinds and not kinds & {container, None}:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    # With several shapes to choose from, nothing tells which one is meant.
+        problems.append(
+            f"a text is due, and a JSON {container} arrived: texts that begin like JSON are changed on their way. "
+            f"Send the text again with {mark} before it; that is taken off"
+        )
+        return value
     fitting = [option for option in options if option.get("type") == container]
-    return _restore_children(value, fitting[0], root) if len(fitting) == 1 else value
+    chosen = [option for option in fitting if _may_be(value, option)] if len(fitting) > 1 else fitting
+    # With several shapes to choose from, nothing tells which one is meant.
+    return _read_children(value, chosen[0] if len(chosen) == 1 else {}, root, mark, problems)
 
 
-def _restore_children(value: dict[str, Any] | list[Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> object:
+def _may_be(value: dict[str, Any] | list[Any], option: Mapping[str, Any]) -> bool:
+    """Whether an object has what tells this shape from the others: the constants of its fields."""
+    if not isinstance(value, dict):
+        return True
+    for name, field in option.get("properties", {}).items():
+        constants = field.get("enum", [field["const"]] if "const" in field else None)
+        if name in value and constants is not None and value[name] not in constants:
+            return False
+    return all(name in value for name in option.get("required", ()))
+
+
+def _read_children(
+    value: dict[str, Any] | list[Any],
+    schema: Mapping[str, Any],
+    root: Mapping[str, Any],
+    mark: str,
+    problems: list[str],
+) -> object:
     if isinstance(value, list):
-        return [restore_text(item, schema.get("items", {}), root) for item in value]
+        return [read_text(item, schema.get("items", {}), root, mark, problems) for item in value]
     named, other = schema.get("properties", {}), schema.get("additionalProperties")
     free = other if isinstance(other, dict) else {}
-    return {key: restore_text(item, named.get(key, free), root) for key, item in value.items()}
+    return {key: read_text(item, named.get(key, free), root, mark, problems) for key, item in value.items()}
 
 
 def _alternatives(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from agentspan.compiler import without_mark
 from agentspan.errors import RetryTool, ToolFailed
 from agentspan.records import TaskRecord, WorkflowRecord
 from agentspan.schema import ArgumentError
@@ -238,7 +239,8 @@ def mismatched(call: Call, run_version: int, error: ArgumentError, worker_id: st
 def is_another(segment: WorkflowRecord, tool: Tool[..., Any]) -> bool:
     """Whether the run's model was shown other parameters than the tool has: what they are, not how they are put."""
     shown_as = {spec["name"]: spec["inputSchema"] for spec in segment.input.get("tools", [])}
-    return bool(_bare(shown_as.get(tool.name)) != _bare(json.loads(json.dumps(dict(tool.parameters)))))
+    told = without_mark(shown_as.get(tool.name))
+    return bool(_bare(told) != _bare(json.loads(json.dumps(dict(tool.parameters)))))
 
 
 def _bare(schema: Any) -> Any:

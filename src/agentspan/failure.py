@@ -46,6 +46,8 @@ def model_failure(reason: str) -> ModelFailure | None:
         names = ", ".join(PROVIDERS.get(provider, ()))
         message = f"The Conductor server cannot call {provider}: it lacks {names or 'its settings'}."
         return ModelFailure(message, final=True, hint=key_hint(provider))
+    if "is null" in reason and ('"args"' in reason or '"content"' in reason):
+        return ModelFailure("The model called a tool with null instead of arguments, which Conductor cannot read.")
     answered = _STATUS.search(reason)
     if answered is None:
         return None

@@ -311,10 +311,11 @@ def result_of(run: WorkflowRecord) -> AgentResult:
             hint=(failure and failure.hint) or f"`agentspan agent stream {run.workflow_id}` shows its steps.",
         )
     return AgentResult(
-        output=answer_text(run.output.get("result")),
+        output=answer_text(run.output.get("result"), run.workflow_id),
         execution_id=run.workflow_id,
         status=run.status,
         finish_reason=finish_reason(run.output.get("finish_reason")),
         steps=int(run.output.get("steps") or 0),
         usage=Usage.of(run.output.get("usage")),
+        intact=bool(run.output.get("intact", True)),
     )

@@ -193,7 +193,7 @@ class History:
             step=_step(segment),
             max_steps=metadata["max_turns"] if _loops(run) else 1,
             elapsed=self._elapsed(run),
-            output=answer_text(run.output.get("result")) if run.status == "COMPLETED" else None,
+            output=answer_text(run.output.get("result"), run.workflow_id) if run.status == "COMPLETED" else None,
             error=_error(run),
             usage=_usage(run, segment),
             missing_workers=tuple(self._missing(pending)),
@@ -323,7 +323,7 @@ def _end_draft(run: WorkflowRecord, drafts: list[Draft]) -> Draft | None:
         return None
     step = drafts[-1].step if drafts else 0
     if run.status == "COMPLETED":
-        output = answer_text(run.output.get("result"))
+        output = answer_text(run.output.get("result"), run.workflow_id)
         return Draft(type="done", step=step, at=run.end_time, details={"output": output})
     if drafts and drafts[-1].type == "error":
         return None

@@ -69,6 +69,14 @@ def segment_drafts(segment: WorkflowRecord, now: int) -> Iterator[Draft]:
         if plan is None or plan.status != "COMPLETED":
             return
         planned = plan.output_data["result"]
+        if planned["mode"] == "again":
+            yield _again_draft(planned, plan, before + turn)
+            continue
+        if planned["mode"] == "failed":
+            passed = yield from _failed_drafts(tasks.get("failed", {}).get(1, []), before + turn)
+            if passed:
+                continue
+            return
         if planned["mode"] not in ("one", "many", "none"):
             return
         complete = yield from _call_drafts(planned, plan, tasks, before + turn, now)
@@ -106,6 +114,32 @@ def _model_drafts(attempts: list[TaskRecord], step: int, segment: WorkflowRecord
         yield Draft(type=kind, step=step, at=task.end_time, details={"error": reason, "attempt": number})
         if final and number < len(attempts):
             yield Draft(type="resumed", step=step, at=attempts[number].scheduled_time)
+
+
+_AGAIN = {
+    "failed": "The model's provider answered without an answer.",
+    "empty": "The model's answer had no text.",
+    "damaged": "The model's answer did not arrive whole.",
+}
+
+
+def _again_draft(planned: dict[str, Any], plan: TaskRecord, step: int) -> Draft:
+    details = {"error": f"{_AGAIN[planned['problem']]} It is asked again.", "attempt": planned["again"]}
+    return Draft(type="model_retry", step=step, at=plan.end_time, details=details)
+
+
+def _failed_drafts(attempts: list[TaskRecord], step: int) -> Generator[Draft, None, bool]:
+    """The end of a model that gives no answer, as often as it was retried; returns whether the run went on."""
+    for number, task in enumerate(attempts):
+        if task.status in PENDING:
+            return False
+        if task.status == "COMPLETED":
+            return True
+        reason = reason_text(task.reason_for_incompletion or task.status)
+        yield Draft(type="error", step=step, at=task.end_time, details={"error": reason})
+        if number + 1 < len(attempts):
+            yield Draft(type="resumed", step=step, at=attempts[number + 1].scheduled_time)
+    return False
 
 
 def _end_drafts(attempts: list[TaskRecord], place: int, step: int) -> Iterator[Draft]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from agentspan._html import timeline_html
 from agentspan.errors import ServerError
 from agentspan.timeline import Step
+from agentspan.values import text_mark
 
 RunStatus = Literal["RUNNING", "PAUSED", "COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"]
 
@@ -159,6 +160,9 @@ class AgentResult:
         finish_reason: Why the model stopped: `stop`, `length`, ….
         steps: Turns taken.
         usage: Tokens used.
+        intact: Whether `output` is what the model said, to the letter. False where the server has read it as JSON and
+            written it anew, so that spacing and the form of numbers may differ and what followed the JSON is missing;
+            and where it is empty, and nothing tells whether the model refused, was filtered or said nothing.
         read_steps: Reads the newest steps from the server, for a notebook; None of a result that came from elsewhere.
     """
 
@@ -168,6 +172,7 @@ class AgentResult:
     finish_reason: str
     steps: int
     usage: Usage
+    intact: bool = True
     read_steps: Callable[[int], list[Step]] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
@@ -198,13 +203,19 @@ class AgentResult:
         return {**values, "usage": asdict(self.usage)}
 
 
-def answer_text(value: Any) -> str:
+def answer_text(value: Any, execution_id: str = "") -> str:
     """The model's answer as text.
 
-    Conductor hands an answer that parses as JSON over as a structure (LLMHelper, 3.32.1).
+    Conductor hands an answer that parses as JSON over as a structure (LLMHelper, 3.32.1); `AgentResult.intact` tells.
+
+    Args:
+        value: What is stored.
+        execution_id: The run; its model was told what to put before an answer that would be changed.
     """
     if value is None:
         return ""
+    if isinstance(value, str) and execution_id:
+        return value.removeprefix(text_mark(execution_id))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from agentspan._hints import Names, innermost, names_of, resolve
-from agentspan._json_schema import object_schema, restore_text, schema_generator
+from agentspan._json_schema import object_schema, read_text, schema_generator
 from agentspan.errors import DefinitionError
 from agentspan.values import MAX_BYTES, MAX_DEPTH, ResultError, check_text, to_jsonable
 
@@ -72,8 +72,12 @@ class Arguments:
     injected: tuple[str, ...]
     adapters: Mapping[str, pydantic.TypeAdapter[Any]] = field(repr=False)
 
-    def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def validate(self, arguments: Mapping[str, Any], mark: str = "text:") -> dict[str, Any]:
         """The keyword arguments for the function.
+
+        Args:
+            arguments: What arrived from the model.
+            mark: What stands before a text that would be changed on its way without it.
 
         Raises:
             ArgumentError: With every problem found, in words a model can act on.
@@ -84,7 +88,11 @@ class Arguments:
         for name, adapter in self.adapters.items():
             if name in arguments:
                 told = self.schema["properties"][name]
-                value = restore_text(arguments[name], told, self.schema)
+                cut: list[str] = []
+                value = read_text(arguments[name], told, self.schema, mark, cut)
+                if cut:
+                    problems += [f"{name}: {problem}" for problem in dict.fromkeys(cut)]
+                    continue
                 values[name], found = _validated(adapter, name, value)
                 if found and "default" in told and value == told["default"]:
                     del values[name]  # as if it were left out: some defaults are not of the type of their hint

@@ -17,6 +17,7 @@ from agentspan.errors import DefinitionError, InputError
 from agentspan.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.schema import Arguments, check_text, describe, innermost, is_async
 from agentspan.schema import description as described
+from agentspan.values import text_mark
 
 __all__ = ["RateLimit", "Retry", "Tool", "ToolContext", "current_tool_context", "tool"]
 
@@ -177,7 +178,9 @@ class Tool(Generic[P, R]):
         Raises:
             ArgumentError: When the arguments do not fit; the function was not called.
         """
-        values = self.arguments.validate(arguments) | dict.fromkeys(self.arguments.injected, context)
+        values = self.arguments.validate(arguments, text_mark(context.execution_id)) | dict.fromkeys(
+            self.arguments.injected, context
+        )
         call = functools.partial(cast("Callable[..., Any]", self.function), **values)
         return cast("R", _awaited(call, context) if self.is_async else _called(call, context))
 

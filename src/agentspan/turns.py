@@ -24,12 +24,17 @@ def steps_of(segment: WorkflowRecord) -> Iterator[Step]:
         yield Step(
             number=before + number,
             segment_id=segment.workflow_id,
-            model=_model_call(turn["llm"][1]),
+            model=_model_call(turn["llm"][1], run_of(segment)),
             calls=tuple(_tool_calls(turn)),
         )
 
 
-def _model_call(attempts: list[TaskRecord]) -> ModelCall:
+def run_of(segment: WorkflowRecord) -> str:
+    """The id of the run that a segment is part of; an agent without tools has no segments."""
+    return str(segment.input.get("execution_id") or segment.workflow_id)
+
+
+def _model_call(attempts: list[TaskRecord], execution_id: str) -> ModelCall:
     last = attempts[-1]
     said = last.output_data
     answers = last.status == "COMPLETED" and not said.get("toolCalls")
@@ -38,7 +43,7 @@ def _model_call(attempts: list[TaskRecord]) -> ModelCall:
         attempts=tuple(_attempt(task, number, _model_status(task)) for number, task in enumerate(attempts, 1)),
         prompt_tokens=int(said.get("promptTokens") or 0),
         completion_tokens=int(said.get("completionTokens") or 0),
-        answer=answer_text(said.get("result")) if answers else None,
+        answer=answer_text(said.get("result"), execution_id) if answers else None,
     )
 
 

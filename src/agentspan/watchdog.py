@@ -138,7 +138,7 @@ class Watchdog:
         except NotFound:
             values = task.input_data["workflowInput"]
             segment_id = values.get("previous")
-            status, output = "COMPLETED", {name: values.get(name) for name in ("transcript", "usage", "steps")}
+            status, output = "COMPLETED", {name: values.get(name) for name in ("transcript", "usage", "steps", "again")}
         else:
             status, output = "IN_PROGRESS", {}
         # The next segment learns from the output which one was before it; Conductor puts the id there in a start only.

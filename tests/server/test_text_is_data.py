@@ -8,6 +8,7 @@ learn when it stops.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,9 @@ from typing import Annotated, Any, Literal
 
 import pytest
 import requests
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from agentspan.agents import Agent, AgentRuntime, ToolContext, ToolFailed, tool
+from agentspan.agents import Agent, AgentRuntime, ModelSettings, ToolContext, ToolFailed, tool
 from agentspan.server import LocalServer
 from agentspan.testing import ModelRequest, Reply, ToolCall, call, calls, say
 from agentspan.testing.plugin import Stage
@@ -151,7 +152,9 @@ def test_a_megabyte_is_carried(runtime: AgentRuntime, model: Stage, heard: Heard
 
     name = model.play([call("echo", text=BIG), say(BIG)])
 
-    result = runtime.run(Agent("megabyte", model=name, tools=[echo]), BIG, timeout=90)
+    settings = ModelSettings(max_tokens=1_000_000)
+
+    result = runtime.run(Agent("megabyte", model=name, tools=[echo], model_settings=settings), BIG, timeout=90)
 
     assert result.output == BIG
     assert heard == {BIG: 1}
@@ -295,59 +298,142 @@ def test_unknown_tools_of_any_name_are_told_to_the_model(runtime: AgentRuntime, 
 # ---- what Conductor 3.32 changes all the same -----------------------------------------------------------
 
 
-ARGUMENTS = {
-    '{"a": 1}': '{"a":1}',
-    " [1, 2]\n": "[1,2]",
-    '{"a": 1}\n{"b": 2}': '{"a":1}',
-    '{"a": 1, "a": 2}': '{"a":2}',
-    '{"a": "{\\"b\\": 1}"}': '{"a":{"b":1}}',
-    "null": "null",
-    '"x"': '"x"',
-    "[x]": "[x]",
-    " x ": " x ",
-}
-"""Arguments for a parameter of type str, and what arrives: JSON comes back in its shortest form."""
+LIKE_JSON = [
+    '{"a": 1}',
+    "[1, 2]",
+    " [1, 2]\n",
+    '{"a": 1}\n{"b": 2}',
+    '{"a": 1, "a": 2}',
+    '{"a": "{\\"b\\": 1}"}',
+    "[1] see also [2]",
+    "{} nothing found {}",
+    '{"price": 1.10}',
+]
+"""Texts that Conductor takes for JSON, and changes."""
+
+NOT_JSON = ["null", '"x"', "[x]", " x ", "12", "1.10", "{x}", "text-12345678:x", "text:x"]
+"""Texts that look a little like it."""
+
+MARK = re.compile(r"text-[0-9a-f]{8}:")
 
 
-def test_arguments_that_look_like_json_come_back_compact(
-    runtime: AgentRuntime, model: Stage, subtests: pytest.Subtests
+class Note(BaseModel):
+    kind: Literal["note"]
+    text: str
+
+
+class Link(BaseModel):
+    kind: Literal["link"]
+    href: str
+
+
+def marked(value: Any, mark: str) -> Any:
+    """The same with the mark before every text that begins like JSON, as a model does that was told."""
+    if isinstance(value, str):
+        return mark + value if value.strip()[:1] in ("{", "[") else value
+    if isinstance(value, list):
+        return [marked(item, mark) for item in value]
+    return {key: marked(item, mark) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_a_text_that_begins_like_json_is_refused_and_arrives_whole_when_sent_as_told(
+    runtime: AgentRuntime, model: Stage, provider: str
 ) -> None:
-    received: list[str] = []
+    """At every place for a text; what is told costs one turn of the run."""
+    received: list[Any] = []
 
     @tool
-    def echo(text: str) -> str:
-        """Give a text back."""
-        received.append(text)
-        return text
+    def keep(text: str, texts: list[str], named: dict[str, str], maybe: str | None, what: Note | Link) -> str:
+        """Keep texts."""
+        received.append([text, texts, named, maybe, what])
+        return "kept"
 
-    name = model.play([*(call("echo", text=text) for text in ARGUMENTS), say("done")])
+    texts = [*LIKE_JSON, *NOT_JSON]
 
-    runtime.run(Agent("json_arguments", model=name, tools=[echo]), "hi", timeout=60)
+    def arguments(text: str) -> dict[str, Any]:
+        what = {"kind": "note", "text": text}
+        return {"text": text, "texts": ["x", text], "named": {"k": text}, "maybe": text, "what": what}
 
-    for given, got in zip(ARGUMENTS, received, strict=True):
-        with subtests.test(given):
-            assert got == ARGUMENTS[given]
+    def talk(request: ModelRequest) -> Reply:
+        told = MARK.search(" ".join(r.text for turn in request.messages for r in turn.tool_results))
+        number = request.turn - (told is not None)
+        if number == len(texts):
+            return say("done")
+        given = arguments(texts[number])
+        return call("keep", given if told is None else marked(given, told[0]))
+
+    agent = Agent(f"texts_{provider}", model=model.play(talk, provider), tools=[keep])
+    handle = runtime.start(agent, "hi")
+
+    assert handle.result(timeout=90).output == "done"
+    assert received == [[*list(arguments(text).values())[:4], Note(kind="note", text=text)] for text in texts]
+    errors = [event.error for event in handle.stream() if event.type == "tool_result" and event.error]
+    assert len(errors) == 1, "the mark is the same for the whole run"
+    mark = f"text-{handle.execution_id[:8]}:"
+    told = f"are changed on their way. Send the text again with {mark} before it; that is taken off"
+    assert f"text: a text is due, and a JSON object arrived: texts that begin like JSON {told}" in errors[0]
+    for place in ("texts", "named", "maybe", "what"):
+        assert f"{place}: a text is due" in errors[0]
 
 
-ANSWERS = {
-    "  x \n": "x",
-    '{"a": 1} and more': '{"a": 1}',
-    '```json\n{"a": 1}\n```': '{"a": 1}',
-    "[1, 2] and more": "[1, 2] and more",
-    "null": "",
-    '"x"': '"x"',
-    "12": "12",
-}
-"""A model's answers, and what the user gets."""
+ANSWERS = [
+    '{"a": 1} and more than that: a sentence',
+    "null hypothesis: there is none",
+    "null",
+    "{} nothing found",
+    "```json\n[1, 2]\n```\nis the list that you have asked for.",
+    "Use ```x``` here.",
+    "1.10",
+    "[1, 2] and more",
+]
+"""Answers that arrive whole: at once, or when the model is asked once more."""
 
 
-def test_answers_are_trimmed_and_parsed(runtime: AgentRuntime, model: Stage, subtests: pytest.Subtests) -> None:
-    agent = Agent("answers", model=model.play(lambda request: say(request.prompt)))
+@pytest.mark.parametrize("tools", [False, True], ids=["no tools", "tools"])
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_an_answer_that_was_changed_is_asked_for_again(
+    runtime: AgentRuntime, model: Stage, provider: str, tools: bool, subtests: pytest.Subtests
+) -> None:
+    @tool
+    def unused() -> str:
+        """Do nothing."""
+        return ""
+
+    def talk(request: ModelRequest) -> Reply:
+        told = MARK.search(request.messages[-1].text)
+        answer = next(turn.text for turn in request.messages if turn.role == "user")
+        return say(answer if told is None else told[0] + answer)
+
+    name = model.play(talk, provider)
+    agent = Agent(f"answers_{provider}_{tools}".lower(), model=name, tools=[unused] if tools else [])
     handles = {answer: runtime.start(agent, answer) for answer in ANSWERS}
 
     for answer, handle in handles.items():
         with subtests.test(answer):
-            assert handle.result(timeout=60).output == ANSWERS[answer]
+            result = handle.result(timeout=60)
+            events = list(handle.stream())
+            assert (result.output, result.intact) == (answer, True)
+            assert events[-1].output == answer
+            assert {event.type for event in events} <= {"step", "model_retry", "done"}
+
+
+def test_what_comes_as_json_is_marked(runtime: AgentRuntime, model: Stage) -> None:
+    """Nothing tells it from the text of before, which may have had other spaces, or a sentence behind it."""
+    agent = Agent("json_answers", model=model.play(lambda request: say(request.prompt)))
+
+    result = runtime.run(agent, '```json\n{"total": 12, "items": ["a", "b", "c"]}\n```', timeout=60)
+    assert (result.output, result.intact) == ('{"total": 12, "items": ["a", "b", "c"]}', False)
+    assert runtime.run(agent, "  x \n", timeout=60).output == "x", "spaces around an answer are lost"
+
+
+def test_a_model_that_says_nothing_three_times_says_nothing(runtime: AgentRuntime, model: Stage) -> None:
+    name = model.play(lambda _: say(""))
+    handle = runtime.start(Agent("silent", model=name), "Speak.")
+    result = handle.result(timeout=60)
+
+    assert (result.output, result.finish_reason, result.intact) == ("", "empty", False)
+    assert len(model.requests(name)) == 3
 
 
 # ---- secrets -------------------------------------------------------------------------------------------

@@ -44,6 +44,10 @@ class RecordedRun:
     def status(self, execution_id: str) -> str:
         return self.workflow(execution_id).status
 
+    def newest_segment(self) -> str:
+        tasks = self._executions[self.execution_id].tasks
+        return next(task.sub_workflow_id for task in reversed(tasks) if task.sub_workflow_id)
+
     def now(self) -> float:
         return time.time()
 

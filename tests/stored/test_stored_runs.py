@@ -73,13 +73,14 @@ def test_its_result_is_that_of_then(path: Path) -> None:
     except ExecutionError as error:
         found = {"error": type(error).__name__, "message": error.message}
 
-    assert json.loads(json.dumps(found)) == expected
+    read = json.loads(json.dumps(found))
+    assert {name: read[name] for name in expected} == expected, "a later version may tell more"
 
 
 def test_a_status_reads_the_run_and_its_newest_segment_and_nothing_else() -> None:
     """However long the run is: a reader that knows nothing of it reads no segment before the newest."""
     run = RecordedRun(RUNS_BY_NAME["three_segments"])
-    newest = list(run.recording["executions"])[-1]
+    newest = run.newest_segment()
     History(run, run.execution_id).status()  # type: ignore[arg-type]
 
     assert set(run.asked) == {run.execution_id, newest}
@@ -88,7 +89,7 @@ def test_a_status_reads_the_run_and_its_newest_segment_and_nothing_else() -> Non
 
 def test_the_last_step_is_read_from_the_newest_segment() -> None:
     run = RecordedRun(RUNS_BY_NAME["three_segments"])
-    newest = list(run.recording["executions"])[-1]
+    newest = run.newest_segment()
     (step,) = History(run, run.execution_id).steps(1)  # type: ignore[arg-type]
 
     assert step.number == 21

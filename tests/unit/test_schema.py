@@ -215,7 +215,7 @@ def test_references_are_followed_when_arguments_are_read():
     def f(it): ...
 
     f.__annotations__ = {"it": doubled(12)}
-    value: dict[str, Any] = {"text": {"a": 1}}
+    value: dict[str, Any] = {"text": 'text:{"a":1}'}
     for _ in range(11):
         value = {"left": value, "right": []}
 
@@ -744,7 +744,7 @@ def test_a_long_list_of_problems_is_cut():
 
 
 # What arrives is what Conductor made of a text that looked like JSON.
-def test_texts_that_the_server_parsed_become_texts_again():
+def test_a_structure_where_a_text_is_due_is_refused_with_the_way_out():
     def f(code: str, maybe: str | None, lines: list[str], named: dict[str, str], a: Address, n: Node): ...
 
     arguments = {
@@ -755,13 +755,22 @@ def test_texts_that_the_server_parsed_become_texts_again():
         "a": {"street": {"c": 3}},
         "n": {"value": 1, "children": [{"value": 2}]},
     }
-    assert of(f).validate(arguments) == {
-        "code": '{"a":["ü",1.0]}',
-        "maybe": "[1]",
-        "lines": ["x", '{"b":2}'],
-        "named": {"k": "[]"},
-        "a": Address(street='{"c":3}'),
-        "n": Node(value=1, children=[Node(value=2)]),
+    with pytest.raises(ArgumentError) as caught:
+        of(f).validate(arguments, "text-1:")
+    told = "texts that begin like JSON are changed on their way. Send the text again with text-1: before it"
+    for name, container in {"code": "object", "maybe": "array", "lines": "object", "named": "array"}.items():
+        assert f"{name}: a text is due, and a JSON {container} arrived: {told}" in str(caught.value)
+    assert "n: " not in str(caught.value)
+
+
+def test_a_text_behind_the_mark_is_that_text():
+    def f(code: str, lines: list[str], a: Address): ...
+
+    given = {"code": "text-1:[1]", "lines": ["text-1:{}", "text-1", "text-1:text-1:x"], "a": {"street": "text-1:"}}
+    assert of(f).validate(given, "text-1:") == {
+        "code": "[1]",
+        "lines": ["{}", "text-1", "text-1:x"],
+        "a": Address(street=""),
     }
 
 

@@ -28,7 +28,7 @@ from agentspan.compiler._names import (
     turn_of,
 )
 from agentspan.compiler._tasks import Json
-from agentspan.compiler._tools import RESPONSE_TIMEOUT, tool_definition
+from agentspan.compiler._tools import RESPONSE_TIMEOUT, tool_definition, without_mark
 from agentspan.errors import DefinitionError, InputError
 from agentspan.values import check_value
 
@@ -47,6 +47,7 @@ __all__ = [
     "tool_reference",
     "tool_task_name",
     "turn_of",
+    "without_mark",
 ]
 
 

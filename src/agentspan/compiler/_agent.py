@@ -6,36 +6,62 @@ from agentspan.agent import Agent
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
 from agentspan.compiler._names import LOOP, SEGMENT, segment_name, tool_task_name
+from agentspan.compiler._plan import counts_before, failed, finish, plan
 from agentspan.compiler._segment import segment, transcript_path
 from agentspan.compiler._tasks import Json, literal, ref
-from agentspan.compiler._tools import tool_spec
+from agentspan.compiler._tools import needs_mark, tool_spec
 from agentspan.compiler._workflow import open_task, time_limit, workflow
+
+ASKED = 4
+"""How often an agent without tools can ask its model: three times in a row, and once more when it is retried."""
 
 
 def single(agent: Agent) -> Json:
-    call = model_call(
-        agent,
-        "llm_1",
-        instructions=literal(agent.instructions),
-        messages=ref("open.output.result.messages"),
-    )
+    tasks = [open_task(agent, "The conversation so far and the prompt.", literal(t.program("open")))]
+    for turn in range(1, ASKED + 1):
+        tasks += _asked(agent, turn)
     return workflow(
         agent,
         agent.name,
         agent.description or f"Agent {agent.name}: one call of {agent.model}.",
-        [open_task(agent, "The conversation so far and the prompt.", literal(t.program("open"))), call],
+        tasks,
         inputParameters=["prompt", "messages", "context"],
-        outputParameters={
-            "result": ref("llm_1.output.result"),
-            "finish_reason": ref("llm_1.output.finishReason"),
-            "steps": 1,
-            "usage": {
-                "prompt_tokens": ref("llm_1.output.promptTokens"),
-                "completion_tokens": ref("llm_1.output.completionTokens"),
-            },
-        },
+        outputParameters={},
         **time_limit(agent),
     )
+
+
+def _asked(agent: Agent, turn: int) -> list[Json]:
+    messages = "open.output.result.messages" if turn == 1 else f"exchange_{turn - 1}.output.result"
+    call = model_call(agent, f"llm_{turn}", instructions=literal(agent.instructions), messages=ref(messages))
+    last = turn == ASKED
+    planned = plan(
+        agent,
+        turn,
+        literal(t.program("plan")),
+        counts_before(turn),
+        execution_id=ref("workflow.workflowId"),
+        tools={},
+        limited=[],
+        max_turns=ASKED,
+    )
+    mode = ref(f"plan_{turn}.output.result.mode")
+    ends = {"done": [finish(turn)], "failed": [failed(turn, last=last)]}
+    route = t.switch("route", f"route_{turn}", "The answer, or one that did not arrive.", mode, ends)
+    if last:
+        return [call, planned, route]
+    again = t.jq(
+        "exchange",
+        f"exchange_{turn}",
+        "The conversation, and why the model is asked once more.",
+        AGAIN,
+        messages=ref(messages),
+        note=ref(f"plan_{turn}.output.result.note"),
+    )
+    return [call, planned, route, again]
+
+
+AGAIN = '.messages + (if .note == null then [] else [{role: "user", message: .note}] end)'
 
 
 def looping(agent: Agent) -> tuple[Json, ...]:
@@ -55,17 +81,19 @@ def _agent_workflow(agent: Agent) -> Json:
             "transcript": ref(f"{SEGMENT}.output.transcript"),
             "usage": ref(f"{SEGMENT}.output.usage"),
             "steps": ref(f"{SEGMENT}.output.steps"),
+            "again": ref(f"{SEGMENT}.output.again"),
             "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
             "instructions": literal(agent.instructions),
             "tools": [tool_spec(tool) for tool in agent.tools],
             "tool_tasks": {tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
             # The limits stand in the tool's own definition, which only a fork looks at.
             "limited": [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit],
+            "marked": [tool.name for tool in agent.tools if needs_mark(tool)],
             "programs": {name: literal(t.program(name)) for name in ("open", "plan", "exchange")},
             "transcript_path": transcript_path(),
         },
     )
-    output = {key: ref(f"{SEGMENT}.output.{key}") for key in ("result", "finish_reason", "steps", "usage")}
+    output = {key: ref(f"{SEGMENT}.output.{key}") for key in ("result", "finish_reason", "intact", "steps", "usage")}
     out_of_turns = t.terminate(
         "out_of_turns",
         "out_of_turns",

@@ -13,7 +13,7 @@ TURNS_PER_SEGMENT = 8
 LOOP = "turns"
 SEGMENT = "segment"
 
-_TURN_REF = re.compile(r"^(llm|plan|tool|exchange)_(\d+)(?:_(\d+))?$")
+_TURN_REF = re.compile(r"^(llm|plan|tool|exchange|failed)_(\d+)(?:_(\d+))?$")
 
 
 def segment_name(agent: str) -> str:

@@ -6,10 +6,10 @@ from agentspan.agent import Agent
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
 from agentspan.compiler._names import OWNER, TURNS_PER_SEGMENT, segment_name, tool_reference
+from agentspan.compiler._plan import counts_before, failed, finish, plan
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import LEASE
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
-from agentspan.values import MAX_BYTES
 
 MAX_PASSED_ON = 7_800_000
 """Bytes a segment may leave to the next one: its input holds them, and the instructions and tools."""
@@ -40,6 +40,8 @@ def segment(agent: Agent) -> Json:
             "tools",
             "tool_tasks",
             "limited",
+            "marked",
+            "again",
             "programs",
             "transcript_path",
         ],
@@ -61,6 +63,7 @@ def _passed_on(turn: int) -> Json:
             **{key: ref(f"open.output.result.{key}") for key in ("pinned", "base", "dropped")},
         },
         "usage": ref(f"plan_{turn}.output.result.usage"),
+        "again": ref(f"plan_{turn}.output.result.again"),
         "steps": ref(f"plan_{turn}.output.result.step"),
     }
 
@@ -82,61 +85,45 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
 
 
 def _plan(agent: Agent, turn: int) -> Json:
-    llm = f"llm_{turn}.output"
-    before = ref("workflow.input.usage") if turn == 1 else ref(f"plan_{turn - 1}.output.result.usage")
-    return t.jq(
-        "plan",
-        f"plan_{turn}",
-        "What the model asks for: which tools, with what arguments, or the end.",
+    return plan(
+        agent,
+        turn,
         ref("workflow.input.programs.plan"),
-        calls=ref(f"{llm}.toolCalls"),
-        finish_reason=ref(f"{llm}.finishReason"),
-        prompt_tokens=ref(f"{llm}.promptTokens"),
-        completion_tokens=ref(f"{llm}.completionTokens"),
-        usage=before,
+        counts_before(turn),
         steps=ref("workflow.input.steps"),
-        turn=turn,
-        max_turns=agent.max_turns,
         execution_id=ref("workflow.input.execution_id"),
-        max_bytes=MAX_BYTES,
         tools=ref("workflow.input.tool_tasks"),
         limited=ref("workflow.input.limited"),
+        marked=ref("workflow.input.marked"),
     )
 
 
 def _route(turn: int) -> Json:
-    plan = f"plan_{turn}.output.result"
+    planned = f"plan_{turn}.output.result"
     one = t.dynamic(
         "tool",
         tool_reference(turn),
-        ref(f"{plan}.calls[0].task"),
+        ref(f"{planned}.calls[0].task"),
         {
-            "args": ref(f"{plan}.calls[0].args"),
-            "call_id": ref(f"{plan}.calls[0].id"),
-            "step": ref(f"{plan}.step"),
+            "args": ref(f"{planned}.calls[0].args"),
+            "call_id": ref(f"{planned}.calls[0].id"),
+            "step": ref(f"{planned}.step"),
             "execution_id": ref("workflow.input.execution_id"),
-            "max_bytes": ref(f"{plan}.max_bytes"),
+            "max_bytes": ref(f"{planned}.max_bytes"),
         },
         # Without it Conductor gives a DYNAMIC task a definition that knows no lease and no retries (3.32.3, tried).
         {"name": "tool", "ownerApp": OWNER, **LEASE},
     )
     many = [
-        t.dynamic_fork("fork", f"fork_{turn}", ref(f"{plan}.fork"), ref(f"{plan}.fork_inputs")),
+        t.dynamic_fork("fork", f"fork_{turn}", ref(f"{planned}.fork"), ref(f"{planned}.fork_inputs")),
         t.join("join", f"join_{turn}"),
     ]
-    end = {
-        "result": ref(f"llm_{turn}.output.result"),
-        "finish_reason": ref(f"{plan}.finish_reason"),
-        "steps": ref(f"{plan}.step"),
-        "usage": ref(f"{plan}.usage"),
-    }
-    finish = t.terminate("finish", f"finish_{turn}", "COMPLETED", end)
     return t.switch(
         "route",
         f"route_{turn}",
-        "The end, one tool, several tools, or none that exists.",
-        ref(f"{plan}.mode"),
-        {"done": [finish], "one": [one], "many": many},
+        "The end, one tool, several tools, none that can be called, or an answer that did not arrive.",
+        ref(f"{planned}.mode"),
+        {"done": [finish(turn)], "one": [one], "many": many, "failed": [failed(turn)]},
     )
 
 
@@ -150,6 +137,7 @@ def _exchange(agent: Agent, turn: int) -> Json:
         calls=ref(f"plan_{turn}.output.result.calls"),
         ref=tool_reference(turn),
         mode=ref(f"plan_{turn}.output.result.mode"),
+        note=ref(f"plan_{turn}.output.result.note"),
         one=ref(f"tool_{turn}.output"),
         reason=ref(f"tool_{turn}.reasonForIncompletion"),
         many=ref(f"join_{turn}.output"),

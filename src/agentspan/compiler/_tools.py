@@ -6,6 +6,7 @@ from typing import Any
 
 from agentspan.agent import Agent
 from agentspan.compiler._names import OWNER, tool_task_name
+from agentspan.compiler._plan import COMPLETE
 from agentspan.compiler._tasks import Json, literal
 from agentspan.tool import Tool
 
@@ -49,11 +50,28 @@ def tool_definition(agent: Agent, tool: Tool[..., Any]) -> Json:
     return definition
 
 
+def needs_mark(tool: Tool[..., Any]) -> bool:
+    """Whether a tool could run without any of its arguments, so that arguments that were lost would not be missed."""
+    return bool(tool.parameters["properties"]) and not tool.parameters["required"]
+
+
+def without_mark(schema: Json | None) -> Json | None:
+    """A tool's parameters as they were before `tool_spec` added a mark."""
+    if schema is None or COMPLETE not in schema.get("properties", {}):
+        return schema
+    properties = {name: told for name, told in schema["properties"].items() if name != COMPLETE}
+    return {**schema, "properties": properties, "required": [name for name in schema["required"] if name != COMPLETE]}
+
+
 def tool_spec(tool: Tool[..., Any]) -> Json:
+    schema = dict(tool.parameters)
+    if needs_mark(tool):
+        mark = {"type": "boolean", "description": "Always true."}
+        schema |= {"properties": {**schema["properties"], COMPLETE: mark}, "required": [COMPLETE]}
     return {
         "name": tool.name,
         "type": "SIMPLE",
         "description": literal(tool.description),
-        "inputSchema": literal(dict(tool.parameters)),
+        "inputSchema": literal(schema),
         "selfDescribing": True,
     }

@@ -14,9 +14,13 @@ def tool_name: gsub("[^a-zA-Z0-9_-]"; "_")[:64] | if . == "" then "_" else . end
        output: (if $out | type == "object" and has("result") then {result: $out.result}
                 else {error: (($out.error? // $in.reason) // "The tool gave no result: every worker that ran it died, or it timed out.")} end)}
   ] as $results
-| [{role: "tool_call", toolCalls: [$in.calls[]
+| (if $in.mode == "again" or $in.mode == "failed" then
+     (if $in.note == null then [] else
+       [{role: "assistant", message: "[an answer that did not arrive whole]"}, {role: "user", message: $in.note}] end)
+   else
+   [{role: "tool_call", toolCalls: [$in.calls[]
       | {taskReferenceName: .id, name: (.name | tool_name), type: "SIMPLE", inputParameters: .args}]},
-   {role: "tool", toolCalls: $results}] as $said
+   {role: "tool", toolCalls: $results}] end) as $said
 # What cannot fit, beside what is never trimmed or beside what this segment holds already, is said to be left out.
 | ([$in.most - $in.base.stored, $in.most_passed_on - $in.size.stored] | min) as $room
 | (if ($said | measure).stored <= $room then $said

@@ -2,7 +2,7 @@
 
 from agentspan.testing._conversation import ModelRequest, OfferedTool, ToolCall, ToolResult, Turn
 from agentspan.testing._processes import WorkerProcess, wait_until
-from agentspan.testing._replies import Reply, call, calls, fail, hang, say
+from agentspan.testing._replies import Reply, call, calls, fail, hang, raw, say
 from agentspan.testing._scripted import Script, ScriptedModel
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "calls",
     "fail",
     "hang",
+    "raw",
     "say",
     "wait_until",
 ]

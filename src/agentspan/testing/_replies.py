@@ -23,7 +23,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer of the model. Made with `say`, `call`, `calls`, `fail` and `hang`.
+    """One answer of the model. Made with `say`, `call`, `calls`, `fail`, `raw` and `hang`.
 
     Attributes:
         text: What it says.
@@ -32,6 +32,7 @@ class Reply:
         failure: Set when it is an error.
         dropped: Whether the connection is closed without an answer.
         delay: Seconds to wait before it.
+        body: What is answered instead of all this, with status 200.
     """
 
     text: str = ""
@@ -40,6 +41,7 @@ class Reply:
     failure: Failure | None = None
     dropped: bool = False
     delay: float = 0.0
+    body: dict[str, Any] | None = None
 
     def after(self, seconds: float) -> Reply:
         """The same reply, `seconds` later."""
@@ -91,6 +93,11 @@ def fail(status: int, message: str | None = None, *, retry_after: float | None =
         retry_after: Seconds for the `retry-after` header.
     """
     return Reply(failure=Failure(status, message or _phrase(status), retry_after))
+
+
+def raw(body: dict[str, Any]) -> Reply:
+    """Answer with status 200 and a body as it stands, to see what becomes of what no other reply can say."""
+    return Reply(body=body)
 
 
 def hang(seconds: float) -> Reply:

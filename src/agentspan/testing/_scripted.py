@@ -211,9 +211,13 @@ def _read(wire: Wire, headers: Mapping[str, str], data: bytes) -> ModelRequest:
 
 def _render(wire: Wire, request: ModelRequest, reply: Reply) -> Answer:
     if not isinstance(reply, Reply):
-        raise TypeError(f"the script gave {reply!r}; it must give say(…), call(…), calls(…), fail(…) or hang(…)")
+        raise TypeError(
+            f"the script gave {reply!r}; it must give say(…), call(…), calls(…), fail(…), raw(…) or hang(…)"
+        )
     if reply.dropped:
         return Answer(None, delay=reply.delay)
+    if reply.body is not None:
+        return Answer(HTTPStatus.OK, _encode(reply.body), delay=reply.delay)
     if reply.failure is None:
         return Answer(HTTPStatus.OK, _encode(wire.write(request, reply)), delay=reply.delay)
     failure = reply.failure
