@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from agentspan._distribution import warn_of_mixed_files
 from agentspan.agent import Agent
 from agentspan.claims import start_once
 from agentspan.client import Conductor
@@ -50,6 +51,7 @@ class AgentRuntime:
     """
 
     def __init__(self, server_url: str | None = None, **settings: Any) -> None:
+        warn_of_mixed_files(log)
         self.settings: Settings = load_settings(server_url=server_url, **settings)
         self.client = Conductor(self.settings)
         self._host: WorkerHost | None = None
