@@ -70,7 +70,7 @@ def versions(properties: tuple[str, ...]) -> dict[str, str]:
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return {
-        "agentspan": f"{version('agentspan')} ({commit.stdout.strip() or 'no commit'})",
+        "agentspan": f"{version('agents-on-conductor')} ({commit.stdout.strip() or 'no commit'})",
         "conductor-python": version("conductor-python"),
         "Conductor": VERSION,
         "Python": platform.python_version(),

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from agentspan import blocking, forks
+from agentspan._distribution import warn_of_mixed_files
 from agentspan.agent import Agent
 from agentspan.claims import start_once
 from agentspan.client import Conductor
@@ -53,6 +54,7 @@ class AgentRuntime:
     """
 
     def __init__(self, server_url: str | None = None, **settings: Any) -> None:
+        warn_of_mixed_files(log)
         self.settings: Settings = load_settings(server_url=server_url, **settings)
         self.client = Conductor(self.settings)
         self._host: WorkerHost | None = None

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from agentspan.cli import main
 
-NAMES = ["python", "server", "java", "jar", "port", "data", "disk", "keys"]
+NAMES = ["python", "install", "server", "java", "jar", "port", "data", "disk", "keys"]
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,7 @@ def test_no_java_blocks_only_when_a_server_must_be_started(conductor_url: str, t
     code, said, _ = doctor("http://127.0.0.1:9", default="http://127.0.0.1:9", AGENTSPAN_JAVA=no_java)
     assert code == 1
     assert checks_of(said)["java"]["level"] == "fail"
-    assert "agentspan[server]" in checks_of(said)["java"]["fix"]
+    assert "agents-on-conductor[server]" in checks_of(said)["java"]["fix"]
 
 
 def test_keys_are_named_and_never_shown(conductor_url: str) -> None:

@@ -11,6 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+import agentspan
 from agentspan.cli import NOUNS, main
 
 NOBODY = "http://127.0.0.1:9"
@@ -35,8 +36,19 @@ def test_help_and_version_load_nothing_heavy(argument: str) -> None:
     assert loaded.splitlines()[-1] == ""
 
 
+def test_what_else_is_installed_is_not_looked_at_without_need() -> None:
+    loaded = in_python(
+        "import sys\n"
+        "import agentspan.agents\n"
+        "from agentspan.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "print('importlib.metadata' in sys.modules)"
+    )
+    assert loaded.splitlines()[-1] == "False"
+
+
 def test_version() -> None:
-    assert invoke("--version").output == "agentspan 0.1.0\n"
+    assert invoke("--version").output == f"agentspan {agentspan.__version__} (agents-on-conductor)\n"
 
 
 def test_help_names_every_noun_and_the_exit_codes() -> None:

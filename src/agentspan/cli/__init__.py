@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from agentspan.cli._app import Root, Session
+from agentspan.cli._app import Root, Session, show_version
 
 NOUNS = {
     "agent": ("agentspan.cli.agent:agent_group", "Start runs of agents, watch them, read what they gave."),
@@ -45,7 +45,14 @@ Environment:
     "--profile", metavar="NAME", help="The settings of [profiles.NAME] in your own file.  [env var: AGENTSPAN_PROFILE]"
 )
 @click.option("--debug", is_flag=True, envvar="AGENTSPAN_DEBUG", show_envvar=True, help="Show tracebacks.")
-@click.version_option(package_name="agentspan", message="agentspan %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=show_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def main(context: click.Context, server_url: str | None, profile: str | None, debug: bool) -> None:
     """AI agents that cannot be killed: their runs live on a Conductor server, their tools in your processes."""

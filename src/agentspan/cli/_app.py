@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
+from agentspan._distribution import NAME, rivals, version, way_out
 from agentspan.cli._text import plain
 from agentspan.errors import AgentspanError
 
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 
 RUN_ENDED_BADLY = 3
 INTERRUPTED = 130
+
+
+def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Print the version and, as it is mostly asked after installing, what was installed wrong."""
+    if not asked or context.resilient_parsing:
+        return
+    click.echo(f"agentspan {version()} ({NAME})")
+    for rival in rivals():
+        click.echo(f"Warning: {rival} has the same package or command.\n         {way_out(rival)}", err=True)
+    context.exit()
 
 
 @dataclass(frozen=True)

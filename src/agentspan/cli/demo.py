@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agentspan._distribution import add_extra
 from agentspan.agents import AgentspanError, AgentStatus, Event
 from agentspan.cli._app import Session
 from agentspan.cli._events import line_of
@@ -51,9 +52,7 @@ def demo(session: Session, asked: str | None, keep: bool, data_dir: Path | None,
         from agentspan.demo.stage import choose_model  # noqa: PLC0415
         from agentspan.server import LocalServer  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise AgentspanError(
-            f"the demo needs the package {error.name}", hint="pip install 'agentspan[server]'"
-        ) from error
+        raise AgentspanError(f"the demo needs the package {error.name}", hint=add_extra("server")) from error
     show_logs(debug=session.debug)
     model = choose_model(asked, os.environ)
     narrator = Terminal(err=output != "text")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agentspan._distribution import add_extra
 from agentspan.cli._app import Session
 from agentspan.cli._output import example, say
 from agentspan.cli._progress import show_progress
@@ -52,7 +53,7 @@ def dev(session: Session, targets: tuple[str, ...], port: int, data_dir: Path | 
         from agentspan.demo.stage import cleaned_up  # noqa: PLC0415 - needs an extra
         from agentspan.server import LocalServer  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise AgentspanError(f"dev needs the package {error.name}", hint="pip install 'agentspan[dev]'") from error
+        raise AgentspanError(f"dev needs the package {error.name}", hint=add_extra("dev")) from error
     with cleaned_up() as stack:
         try:
             url = _named_server(session) or _start(LocalServer(data_dir, port), stack)

@@ -13,6 +13,7 @@ from typing import Literal
 
 import click
 
+from agentspan._distribution import NAME, add_extra, rivals, version, way_out
 from agentspan.agents import AgentspanError, ServerError, ServerUnreachable
 from agentspan.cli._app import Session
 from agentspan.cli._output import Output, emit, emit_all, output_option
@@ -27,8 +28,6 @@ NEEDED_BYTES = 1_500_000_000
 """Free space for the server's download and its unpacked tree."""
 LITTLE_BYTES = 200_000_000
 """Below this, a running server will soon fail to store what it must."""
-
-_WITHOUT_EXTRA = "pip install 'agentspan[server]'"
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """Look at everything once."""
     server = _server(settings)
     yield _python()
+    yield from _install()
     yield server
     # Without a server, this machine must be able to start one; with one, it may.
     trouble: Level = "fail" if server.level == "warn" else "warn"
@@ -92,7 +92,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield _port(settings, server)
         yield from _data_folder(cached=engine.level == "ok")
     except ModuleNotFoundError as error:
-        yield Check("jar", trouble, f"the embedded server needs the package {error.name}", _WITHOUT_EXTRA)
+        yield Check("jar", trouble, f"the embedded server needs the package {error.name}", add_extra("server"))
     yield _keys(dict(os.environ))
 
 
@@ -101,6 +101,15 @@ def _python() -> Check:
     if sys.version_info[:2] >= LEAST_PYTHON:
         return Check("python", "ok", found)
     return Check("python", "fail", found, f"agentspan needs Python {'.'.join(map(str, LEAST_PYTHON))} or newer")
+
+
+def _install() -> Iterator[Check]:
+    found = rivals()
+    if not found:
+        yield Check("install", "ok", f"{NAME} {version()}")
+    for rival in found:
+        detail = f"{rival} has the same package or command as {NAME} {version()}: what runs was installed last"
+        yield Check("install", "warn", detail, way_out(rival))
 
 
 def _java(trouble: Level) -> Check:

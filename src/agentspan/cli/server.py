@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agentspan._distribution import add_extra
 from agentspan.cli._output import Output, emit, emit_all, output_option
 from agentspan.cli._progress import show_progress
 from agentspan.errors import AgentspanError
@@ -95,9 +96,7 @@ def _server(data_dir: Path | None, port: int = 6767) -> LocalServer:
     try:
         from agentspan.server import LocalServer  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
-        raise AgentspanError(
-            f"the embedded server needs the package {error.name}", hint="pip install 'agentspan[server]'"
-        ) from error
+        raise AgentspanError(f"the embedded server needs the package {error.name}", hint=add_extra("server")) from error
     return LocalServer(data_dir, port)
 
 

