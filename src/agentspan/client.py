@@ -33,7 +33,7 @@ from agentspan.errors import (
     Unauthorized,
 )
 from agentspan.nodes import UNSENT, Nodes
-from agentspan.proxies import HERE, Proxy, proxy_for
+from agentspan.proxies import Proxy, named_for, proxy_for
 from agentspan.records import PollRecord, RunSummary, TaskRecord, WorkflowRecord
 from agentspan.result import RunStatus
 from agentspan.tokens import TokenAuth
@@ -54,18 +54,14 @@ HUNG = 10.0
 REPORT = 2.5
 """Seconds to wait until a report was taken, where there is another node: the call's lease of 5 s runs meanwhile."""
 
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0)
+
 BUSY = "busy"
 """The domain of polls that only say that a worker has no place free."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _ALL_TASKS = 1_000_000  # the server wants a number
 _NAMES_IN_URL = 32  # of 165 characters at most; Tomcat takes 8 KB for a request and its headers
-
-# What runs on this machine is reached without the proxy that HTTP_PROXY and HTTPS_PROXY name.
-_DIRECTLY: dict[str, httpx.BaseTransport | None] = {
-    f"all://[{host}]" if ":" in host else f"all://{host}": None for host in HERE
-}
-
 
 _of_the_parent: list[Nodes] = []
 """Clients whose connections are the parent's; kept, as closing them would wait for locks that nobody releases."""
@@ -393,15 +389,32 @@ def _http_client(settings: Settings) -> Nodes:
         return Nodes(
             settings.base_urls,
             timeout=httpx.Timeout(settings.request_timeout, connect=CONNECT if len(settings.base_urls) > 1 else 5.0),
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0),
+            limits=_LIMITS,
             verify=trust,
             auth=auth,
-            mounts=_DIRECTLY,
+            mounts=_proxies(settings, trust),
+            trust_env=False,  # it would make transports for proxies that no node needs
         )
     except httpx.InvalidURL:  # its text may hold what follows the first colon of `me:password@host`
         raise _bad_proxy("it is not a URL") from None
     except (ImportError, ValueError) as error:
         raise _bad_proxy(str(error)) from error
+
+
+def _proxies(settings: Settings, trust: ssl.SSLContext) -> dict[str, httpx.HTTPTransport]:
+    """What the requests to each node pass that is reached through a proxy."""
+    named = {url: named_for(url) for url in settings.base_urls}
+    return {
+        _authority(url): httpx.HTTPTransport(verify=trust, limits=_LIMITS, proxy=proxy)
+        for url, proxy in named.items()
+        if proxy is not None
+    }
+
+
+def _authority(url: str) -> str:
+    parts = httpx.URL(url)
+    host = f"[{parts.host}]" if ":" in parts.host else parts.host
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 def _bad_proxy(why: str) -> ConfigError:

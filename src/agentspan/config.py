@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from agentspan.errors import ConfigError
 
@@ -127,11 +127,19 @@ def _check_address(url: str, name: str = "server_url") -> None:
             f"The server's address holds a user or a password for {parts.hostname}; it is shown and logged.",
             hint="Set AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET instead.",
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_a_port(parts):
         raise ConfigError(
             f"{name} {url!r} is not an address of a server.",
             hint="Write it as http://host:port or https://host; several nodes in server_url are separated by commas.",
         )
+
+
+def _has_a_port(parts: SplitResult) -> bool:
+    """Whether the port is one, where there is any."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 @cache

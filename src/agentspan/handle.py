@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 from agentspan import blocking
 from agentspan._html import timeline_html
@@ -29,6 +30,7 @@ from agentspan.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, ans
 from agentspan.telemetry.traces import TRACES
 from agentspan.timeline import Step
 from agentspan.tool import current_tool_context
+from agentspan.values import check_text
 from agentspan.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ REST = 2
 """How much longer than a look took is the pause after it: readers leave most of a busy server to the runs."""
 STANDS_STILL = 1.0
 """Seconds without an event after which the watchdog of a reader looks at the run."""
+LONGEST_REASON = 4_000
+"""Bytes of a reason as it stands in an address; Tomcat takes 8 KB for a request and its headers."""
 BEGINNING = 5.0
 """Seconds that a segment which was just scheduled gets to begin, so that it can be paused."""
 
@@ -58,6 +62,11 @@ class AgentHandle:
     """
 
     def __init__(self, execution_id: str, runtime: AgentRuntime) -> None:
+        if not isinstance(execution_id, str) or not execution_id.strip():
+            raise InputError(
+                f"execution_id must be the id of a run, not {execution_id!r}",
+                hint="`handle.execution_id` has it, and `agentspan agent list` shows the runs there are.",
+            )
         self.execution_id = execution_id
         self.runtime = runtime
         self._history = History(runtime.client, execution_id)
@@ -135,7 +144,10 @@ class AgentHandle:
 
         Raises:
             Conflict: The run is over.
+            InputError: The reason is longer than an address may be.
         """
+        if len(quote(check_text(reason, "reason"))) > LONGEST_REASON:
+            raise InputError(f"reason is too long: it stands in an address, which has {LONGEST_REASON:,} bytes for it")
         self._expect("cancel", "RUNNING", "PAUSED")
         self.runtime.client.terminate(self.execution_id, reason)
 

@@ -1,6 +1,7 @@
 """The proxies that the environment names, and which of them a request to a server passes.
 
-httpx decides for its own requests; `proxy_for` decides alike for those that it does not send.
+`named_for` decides for the requests that httpx sends, `proxy_for` alike for those that it does not. A proxy that no
+node needs is not looked at: it may be of a kind that cannot be spoken to here.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ class Proxy:
 
 def proxy_for(address: str) -> Proxy | None:
     """The proxy that a request to this address passes; None where it goes straight there."""
+    named = named_for(address)
+    return None if named is None else _proxy(named)
+
+
+def named_for(address: str) -> httpx.Proxy | None:
+    """The same, as httpx takes it."""
     named, url = getproxies(), httpx.URL(address)
     spared = [entry.strip() for entry in named.get("no", "").split(",")]
     if url.host in HERE or any(_is_meant(entry, url) for entry in spared if entry):
@@ -43,7 +50,7 @@ def proxy_for(address: str) -> Proxy | None:
     proxy = named.get(url.scheme) or named.get("all")
     if not proxy:
         return None
-    return _proxy(httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}"))
+    return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
 
 
 def _is_meant(entry: str, url: httpx.URL) -> bool:

@@ -60,6 +60,7 @@ class AgentRuntime:
         self._host: WorkerHost | None = None
         self._versions: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
         forks.tell(self)
 
     def __repr__(self) -> str:
@@ -118,7 +119,7 @@ class AgentRuntime:
         """
         inputs = _run_input(prompt, messages, context)
         if idempotency_key is not None:
-            check_text(idempotency_key, "idempotency_key")
+            _check_key(idempotency_key)
         with TRACES.starting(agent.name) as started:
             inputs |= started.inputs
             version = self.register(agent)
@@ -153,10 +154,12 @@ class AgentRuntime:
 
         Args:
             *agents: The agents whose tools this process implements.
-            blocking: Return only after SIGTERM or Ctrl-C, when running calls have finished; else
-                serve in the background until the runtime is shut down or the process ends.
+            blocking: Return only after SIGTERM, Ctrl-C or `shutdown()`, when running calls have finished; else
+                serve in the background until the runtime is shut down or the process ends. Signals reach a program's
+                main thread only: in another one it waits for `shutdown()`.
             drain: Seconds that running calls get after SIGTERM or Ctrl-C; the rest is handed back then.
         """
+        self._stopped.clear()
         for agent in agents:
             version = self.register(agent)
             if agent.tools:
@@ -164,12 +167,13 @@ class AgentRuntime:
         if blocking:
             with _until_signalled() as signalled:
                 # The kernel may give the signal to another thread; Python handles it once this one wakes up.
-                while not signalled.wait(WAKES):
+                while not signalled.wait(WAKES) and not self._stopped.is_set():
                     pass
             self.shutdown(drain)
 
     def shutdown(self, timeout: float = DRAIN) -> None:
         """Stop serving: running calls get `timeout` seconds to finish, the rest is handed back."""
+        self._stopped.set()
         with self._lock:
             host, self._host = self._host, None
         if host is not None:
@@ -179,7 +183,7 @@ class AgentRuntime:
     def after_fork(self) -> None:
         """Be a runtime of this child's own: the worker host is the parent's."""
         host, self._host = self._host, None
-        self._lock = threading.Lock()
+        self._lock, self._stopped = threading.Lock(), threading.Event()
         _serving.discard(self)
         if host is not None:
             host.after_fork()
@@ -225,9 +229,19 @@ def _run_input(prompt: str, messages: object, context: Mapping[str, Any] | None)
         before = check_value(messages, "messages")
         inputs["messages"] = [_message(item, f"messages[{number}]") for number, item in enumerate(before)]
     if context:
+        if not isinstance(context, Mapping):
+            raise InputError(f"context must be a dict, not {type(context).__name__}")
         inputs["context"] = check_value(dict(context), "context")
     check_value(inputs, "prompt, messages and context together")
     return inputs
+
+
+def _check_key(key: object) -> None:
+    if not check_text(key, "idempotency_key").strip():
+        raise InputError(
+            "idempotency_key is empty: all callers without a key would share one run",
+            hint="Leave it out, or pass None, where there is no key.",
+        )
 
 
 def _message(item: Any, what: str) -> dict[str, str]:
@@ -242,6 +256,9 @@ def _message(item: Any, what: str) -> dict[str, str]:
 def _until_signalled() -> Iterator[threading.Event]:
     """An event that SIGTERM and SIGINT set; the handlers of before are put back."""
     signalled = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield signalled
+        return
     before = {number: signal.signal(number, lambda *_: signalled.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield signalled

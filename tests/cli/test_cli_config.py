@@ -70,6 +70,7 @@ def sources(*words: str) -> dict[str, tuple[object, str, str]]:
 def test_without_anything_all_is_default() -> None:
     assert sources() == {
         "server_url": ("http://127.0.0.1:6767", "default", ""),
+        "concurrency": (64, "default", ""),
         "auth_key": (None, "default", ""),
         "auth_secret": (None, "default", ""),
         "ca_file": (None, "default", ""),

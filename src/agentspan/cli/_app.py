@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -78,6 +81,9 @@ class Failure(click.ClickException):
         """Tell an error in one line and, where there is one, a hint."""
         if isinstance(error, AgentspanError):
             return cls(error.message, hint=error.hint, exit_code=error.exit_code)
+        if isinstance(error, OSError):
+            place = f": {error.filename}" if error.filename else ""
+            return cls(f"{error.strerror or error}{place}")
         message = f"unexpected {type(error).__name__}: {error}".rstrip(": ")
         return cls(message, hint="`agentspan --debug …` shows where; please report it.")
 
@@ -127,8 +133,13 @@ class Root(Lazy):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; whatever goes wrong is told in a line, and sets the exit code."""
+        _show_any_character()
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # a full disk is told here, and not when the interpreter ends
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
@@ -138,8 +149,24 @@ class Root(Lazy):
             _tell(ctx, error)
 
 
+def _show_any_character() -> None:
+    """Let a terminal that knows few characters show the others as escapes, instead of failing on them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _leave_stdout() -> None:
+    """What could not be written is not tried again when the interpreter ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+
+
 def _tell(ctx: click.Context, error: Exception) -> NoReturn:
     session = ctx.find_object(Session)
+    if isinstance(error, OSError):
+        _leave_stdout()
     if session.debug if session else os.environ.get("AGENTSPAN_DEBUG"):
         raise error
     raise Failure.of(error) from error

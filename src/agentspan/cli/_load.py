@@ -51,8 +51,7 @@ def _split(target: str) -> tuple[str, str]:
 
 def _import(place: str) -> ModuleType:
     folder = os.getcwd()
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    _look_in(folder)
     try:
         with reserved_stdout():
             return _import_file(Path(place)) if _is_file(place) else import_module(place)
@@ -64,6 +63,14 @@ def _import(place: str) -> ModuleType:
                 f"There is no module {error.name!r}.", hint=f"It was looked for in {folder} and in sys.path."
             ) from error
         raise _failed(place, error) from error
+
+
+def _look_in(folder: str) -> None:
+    """Find modules of a folder before installed ones, and after the standard library's: a `json.py` there is not it."""
+    if folder in sys.path:
+        return
+    installed = (place for place, name in enumerate(sys.path) if Path(name).name in ("site-packages", "dist-packages"))
+    sys.path.insert(next(installed, len(sys.path)), folder)
 
 
 def _is_file(place: str) -> bool:
@@ -80,9 +87,10 @@ def _import_file(path: Path) -> ModuleType:
     spec = spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise TargetError(f"{str(path)!r} is not a Python file.")
-    sys.path.insert(0, str(path.parent.absolute()))
+    _look_in(str(path.parent.absolute()))
     module = module_from_spec(spec)
-    sys.modules[path.stem] = module
+    if path.stem not in sys.stdlib_module_names:
+        sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
 

@@ -39,6 +39,6 @@ def _has_ui(place: str) -> bool:
     """Whether the page there is an application; Conductor's boot jar has a page that only links to its REST API."""
     try:
         page = httpx.get(place, timeout=5.0, follow_redirects=True)
-    except httpx.TransportError:  # such as a certificate that only the client knows to trust
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError):  # a private certificate, an odd proxy
         return True
     return "<script" in page.text

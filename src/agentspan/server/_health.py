@@ -44,10 +44,17 @@ _WARM_UP: dict[str, Any] = {
 def read_health(url: str, timeout: float = 2.0) -> bool | None:
     """Return what the Conductor at `url` says about itself; None when no Conductor answers there."""
     try:
-        answer = requests.get(f"{url}/health", timeout=timeout)
-        return bool(answer.json()["healthy"])
+        with _directly() as session:
+            return bool(session.get(f"{url}/health", timeout=timeout).json()["healthy"])
     except (requests.RequestException, ValueError, KeyError, TypeError):
         return None
+
+
+def _directly() -> requests.Session:
+    """A session that passes no proxy of the environment: the server is on this machine."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -68,7 +75,7 @@ def warm_up(url: str, seconds: float) -> bool:
     Raises:
         requests.RequestException: The server did not do it.
     """
-    with requests.Session() as session:
+    with _directly() as session:
         start = {"name": _WARM_UP["name"], "version": 1, "workflowDef": _WARM_UP, "input": {"n": 1}}
         answer = session.post(f"{url}/api/workflow", json=start, timeout=seconds)
         answer.raise_for_status()

@@ -144,6 +144,12 @@ def last_lines(log: Path, count: int) -> list[str]:
         return [line.rstrip("\n") for line in deque(file, maxlen=count)]
 
 
+def _cause(lines: list[str]) -> str | None:
+    """The innermost cause in a log that ends with an error of Java; its frames say nothing to who starts a server."""
+    causes = [line.strip() for line in lines if line.lstrip().startswith("Caused by: ")]
+    return causes[-1].removeprefix("Caused by: ") if causes else None
+
+
 def _end(process: psutil.Process, seconds: float) -> None:
     if seconds > 0:
         process.terminate()
@@ -164,5 +170,5 @@ def _has_ended(process: psutil.Process, seconds: float) -> bool:
 
 
 def _failed(what: str, log: Path) -> LocalServerError:
-    said = "\n".join(last_lines(log, 5)) or "nothing"
+    said = _cause(last_lines(log, 400)) or "\n".join(last_lines(log, 5)) or "nothing"
     return LocalServerError(f"{what}; the end of its log: {said}", hint=f"the whole log is {log}")

@@ -70,15 +70,19 @@ class Record:
     def read(cls, data_dir: Path) -> Record | None:
         """Return the record in the folder, or None when there is none that can be understood."""
         try:
-            fields = json.loads((data_dir / _FILE).read_text())
-            return cls(**{**fields, "providers": tuple(fields["providers"])})
+            fields = json.loads((data_dir / _FILE).read_text(encoding="utf-8"))
+            found = cls(**{**fields, "providers": tuple(fields["providers"])})
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
+        numbers = all(
+            isinstance(number, int | float) and number > 0 for number in (found.pid, found.port, found.started)
+        )
+        return found if numbers else None
 
     def write(self, data_dir: Path) -> None:
         """Put the record into the folder, whole or not at all."""
         temporary = data_dir / f"{_FILE}.tmp"
-        temporary.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
         os.replace(temporary, data_dir / _FILE)
 
     @staticmethod

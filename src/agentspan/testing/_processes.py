@@ -48,7 +48,8 @@ class WorkerProcess:
         cwd: Path | None = None,
         options: Sequence[str] = (),
     ) -> None:
-        command = [sys.executable, "-m", "agentspan", "--server", server_url, "worker", "start"]
+        # -P: the working directory is not looked in before the standard library.
+        command = [sys.executable, "-P", "-m", "agentspan", "--server", server_url, "worker", "start"]
         self._command = [*command, *options, target]
         self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
         self._cwd = cwd

@@ -1,0 +1,121 @@
+"""Values that make no sense are refused with our errors, before anything is sent."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentspan.agents import Agent, AgentHandle, AgentRuntime, ConfigError, InputError
+from agentspan.client import Conductor
+from agentspan.config import Settings
+from agentspan.server._process import _cause
+from agentspan.server._record import Record
+from agentspan.testing import wait_until
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def runtime() -> AgentRuntime:
+    return AgentRuntime(NOWHERE)
+
+
+@pytest.mark.parametrize("wrong", [None, "", "  ", 7, b"x"])
+def test_an_id_that_is_none(runtime: AgentRuntime, wrong: Any) -> None:
+    with pytest.raises(InputError, match="execution_id must be the id of a run"):
+        AgentHandle(wrong, runtime)
+
+
+@pytest.mark.parametrize("wrong", ["", "  ", "\n"])
+def test_an_empty_key_is_no_key(runtime: AgentRuntime, wrong: str) -> None:
+    with pytest.raises(InputError, match="all callers without a key would share one run"):
+        runtime.start(Agent("a", model="openai/x"), "Hi.", idempotency_key=wrong)
+
+
+@pytest.mark.parametrize("wrong", [[1], "x", 5])
+def test_a_context_that_is_no_dict(runtime: AgentRuntime, wrong: Any) -> None:
+    with pytest.raises(InputError, match="context must be a dict"):
+        runtime.start(Agent("a", model="openai/x"), "Hi.", context=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["x" * 1_000_000, "é" * 2_000])
+def test_a_reason_that_no_address_holds(runtime: AgentRuntime, wrong: str) -> None:
+    with pytest.raises(InputError, match="reason is too long"):
+        AgentHandle("exec-1", runtime).cancel(wrong)
+
+
+@pytest.mark.parametrize("port", ["65536", "99999", "0", "-1", "x"])
+def test_a_port_that_is_none(port: str) -> None:
+    with pytest.raises(ConfigError, match="is not an address of a server"):
+        Settings(server_url=f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "8"])
+def test_a_concurrency_that_is_none(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="concurrency must be a whole number"):
+        Settings(concurrency=wrong)
+
+
+def test_an_ipv6_address_is_one() -> None:
+    assert Settings(server_url="http://[::1]:6767/api").base_url == "http://[::1]:6767"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://proxy.example:1080", "nonsense://x", "http://"])
+def test_a_proxy_that_no_node_needs_is_not_looked_at(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    for address in (NOWHERE, "http://localhost:1", "http://[::1]:1"):
+        Conductor(Settings(server_url=address))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        json.dumps({"pid": "x", "started": 1.0, "port": 1, "version": "3", "providers": []}),
+        json.dumps({"pid": -5, "started": 1.0, "port": 1, "version": "3", "providers": []}),
+        json.dumps({"pid": 5, "started": None, "port": 1, "version": "3", "providers": []}),
+        json.dumps({"pid": 5, "started": 1.0, "port": 1, "version": "3", "providers": [], "of": "a later version"}),
+    ],
+)
+def test_a_broken_record_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "server.json").write_text(text)
+    assert Record.read(tmp_path) is None
+
+
+def test_of_java_s_errors_the_innermost_cause_is_told() -> None:
+    lines = [
+        "org.springframework.beans.factory.BeanCreationException: Error creating bean",
+        "\tat org.springframework.Some.frame(Some.java:1)",
+        "Caused by: java.lang.IllegalStateException: no database",
+        "Caused by: org.sqlite.SQLiteException: [SQLITE_NOTADB] File opened that is not a database file",
+        "\t... 12 common frames omitted",
+    ]
+    assert _cause(lines) == "org.sqlite.SQLiteException: [SQLITE_NOTADB] File opened that is not a database file"
+    assert _cause(["started"]) is None
+
+
+def test_serving_in_another_thread_waits_for_the_runtime_to_be_shut_down(runtime: AgentRuntime) -> None:
+    errors: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            runtime.serve()
+        except BaseException as error:  # noqa: BLE001 - it is told
+            errors.append(error)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    wait_until(thread.is_alive, "the thread to serve")
+    runtime.shutdown()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert errors == []
