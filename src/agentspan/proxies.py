@@ -14,9 +14,6 @@ from urllib.request import getproxies
 
 import httpx
 
-HERE = ("127.0.0.1", "localhost", "::1")
-"""What this machine is called; it is reached without a proxy."""
-
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -45,12 +42,22 @@ def named_for(address: str) -> httpx.Proxy | None:
     """The same, as httpx takes it."""
     named, url = getproxies(), httpx.URL(address)
     spared = [entry.strip() for entry in named.get("no", "").split(",")]
-    if url.host in HERE or any(_is_meant(entry, url) for entry in spared if entry):
+    if is_here(url.host) or any(_is_meant(entry, url) for entry in spared if entry):
         return None
     proxy = named.get(url.scheme) or named.get("all")
     if not proxy:
         return None
     return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this machine, which is reached without a proxy."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback or address.is_unspecified
 
 
 def _is_meant(entry: str, url: httpx.URL) -> bool:

@@ -159,7 +159,7 @@ class AgentRuntime:
                 main thread only: in another one it waits for `shutdown()`.
             drain: Seconds that running calls get after SIGTERM or Ctrl-C; the rest is handed back then.
         """
-        self._stopped.clear()
+        stopped = self._stopped
         for agent in agents:
             version = self.register(agent)
             if agent.tools:
@@ -167,18 +167,21 @@ class AgentRuntime:
         if blocking:
             with _until_signalled() as signalled:
                 # The kernel may give the signal to another thread; Python handles it once this one wakes up.
-                while not signalled.wait(WAKES) and not self._stopped.is_set():
+                while not signalled.wait(WAKES) and not stopped.is_set():
                     pass
             self.shutdown(drain)
 
     def shutdown(self, timeout: float = DRAIN) -> None:
         """Stop serving: running calls get `timeout` seconds to finish, the rest is handed back."""
-        self._stopped.set()
         with self._lock:
             host, self._host = self._host, None
-        if host is not None:
-            _serving.discard(self)
-            host.stop(timeout)
+            stopped, self._stopped = self._stopped, threading.Event()
+        try:
+            if host is not None:
+                _serving.discard(self)
+                host.stop(timeout)
+        finally:
+            stopped.set()
 
     def after_fork(self) -> None:
         """Be a runtime of this child's own: the worker host is the parent's."""
@@ -228,9 +231,9 @@ def _run_input(prompt: str, messages: object, context: Mapping[str, Any] | None)
     if messages:
         before = check_value(messages, "messages")
         inputs["messages"] = [_message(item, f"messages[{number}]") for number, item in enumerate(before)]
+    if context is not None and not isinstance(context, Mapping):
+        raise InputError(f"context must be a dict, not {type(context).__name__}")
     if context:
-        if not isinstance(context, Mapping):
-            raise InputError(f"context must be a dict, not {type(context).__name__}")
         inputs["context"] = check_value(dict(context), "context")
     check_value(inputs, "prompt, messages and context together")
     return inputs

@@ -36,7 +36,7 @@ def test_an_empty_key_is_no_key(runtime: AgentRuntime, wrong: str) -> None:
         runtime.start(Agent("a", model="openai/x"), "Hi.", idempotency_key=wrong)
 
 
-@pytest.mark.parametrize("wrong", [[1], "x", 5])
+@pytest.mark.parametrize("wrong", [[1], "x", 5, [], "", 0])
 def test_a_context_that_is_no_dict(runtime: AgentRuntime, wrong: Any) -> None:
     with pytest.raises(InputError, match="context must be a dict"):
         runtime.start(Agent("a", model="openai/x"), "Hi.", context=wrong)
@@ -68,7 +68,13 @@ def test_an_ipv6_address_is_one() -> None:
 def test_a_proxy_that_no_node_needs_is_not_looked_at(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy)
-    for address in (NOWHERE, "http://localhost:1", "http://[::1]:1"):
+    for address in (
+        NOWHERE,
+        "http://localhost:1",
+        "http://[::1]:1",
+        "http://127.0.0.2:1",
+        "http://[::ffff:127.0.0.1]:1",
+    ):
         Conductor(Settings(server_url=address))
 
 

@@ -81,7 +81,7 @@ class Failure(click.ClickException):
         """Tell an error in one line and, where there is one, a hint."""
         if isinstance(error, AgentspanError):
             return cls(error.message, hint=error.hint, exit_code=error.exit_code)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno is not None:
             place = f": {error.filename}" if error.filename else ""
             return cls(f"{error.strerror or error}{place}")
         message = f"unexpected {type(error).__name__}: {error}".rstrip(": ")

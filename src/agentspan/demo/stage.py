@@ -74,7 +74,7 @@ def only_demo(folder: Path) -> Iterator[None]:
     other = _living(path)
     if other is not None:
         raise Conflict(f"Another demo is playing in {folder}: process {other}.", hint="Wait for its end, or stop it.")
-    path.write_text(f"{os.getpid()} {psutil.Process().create_time()}")
+    path.write_text(f"{os.getpid()} {psutil.Process().create_time()}", encoding="utf-8")
     try:
         yield
     finally:
@@ -83,7 +83,7 @@ def only_demo(folder: Path) -> Iterator[None]:
 
 def _living(path: Path) -> int | None:
     try:
-        pid, started = path.read_text().split()
+        pid, started = path.read_text(encoding="utf-8").split()
         same = abs(psutil.Process(int(pid)).create_time() - float(started)) < 2
     except (OSError, ValueError, psutil.Error):
         return None

@@ -69,7 +69,7 @@ class Engine:
     def is_whole(self) -> bool:
         """Whether the tree is as it was when it was unpacked from the verified jar."""
         try:
-            stamp = json.loads(self._stamp.read_text())
+            stamp = json.loads(self._stamp.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return False
         return bool(stamp == self._describe())
@@ -136,5 +136,5 @@ class Engine:
 
 def _write(path: Path, text: str) -> None:
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)

@@ -75,8 +75,8 @@ def settings_file(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]
     """Keep the server's settings, keys included, in its folder while it starts, and no longer."""
     path, beans = data_dir / _SETTINGS, data_dir / _BEANS
     path.unlink(missing_ok=True)
-    beans.write_text(files(__package__).joinpath(_BEANS).read_text())
-    text = files(__package__).joinpath("application.properties").read_text()
+    beans.write_text(files(__package__).joinpath(_BEANS).read_text(encoding="utf-8"), encoding="utf-8")
+    text = files(__package__).joinpath("application.properties").read_text(encoding="utf-8")
     lines = [f"{name}={_escape(value)}\n" for name, value in settings.items()]
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:

@@ -49,20 +49,28 @@ def boot(
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with settings_file(data_dir, {"server.port": str(port), **settings}):
+        log = data_dir / LOG
+        before = log.stat().st_size if log.exists() else 0
         child = launch(java, engine.jar, data_dir, flags=flags)
         _children[child.pid] = child
         record = Record.of(child.pid, port=port, version=engine.version, providers=providers)
         record.write(data_dir)
         try:
-            await_health(record, data_dir / LOG, seconds)
+            await_health(record, log, seconds, before)
         except BaseException:
             end(record, 0)
             raise
     return record
 
 
-def await_health(record: Record, log: Path, seconds: float) -> None:
+def await_health(record: Record, log: Path, seconds: float, before: int = 0) -> None:
     """Wait until the server says that it is well.
+
+    Args:
+        record: The server.
+        log: What it writes.
+        seconds: How long to wait.
+        before: Bytes of the log that are of earlier starts.
 
     Raises:
         LocalServerError: It ended, or the time was up.
@@ -70,7 +78,7 @@ def await_health(record: Record, log: Path, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not _health.read_health(record.url):
         if record.process() is None:
-            raise _failed("the server ended while it was starting", log)
+            raise _ended(log, before)
         if time.monotonic() > deadline:
             raise _failed(f"the server was not well after {seconds:g} s", log)
         time.sleep(_POLL)
@@ -144,6 +152,14 @@ def last_lines(log: Path, count: int) -> list[str]:
         return [line.rstrip("\n") for line in deque(file, maxlen=count)]
 
 
+def _ended(log: Path, before: int) -> LocalServerError:
+    what = "the server ended while it was starting"
+    with log.open("rb") as file:
+        file.seek(before if log.stat().st_size >= before else 0)  # the log may have been begun anew
+        cause = _cause(file.read().decode(errors="replace").splitlines())
+    return LocalServerError(f"{what}: {cause}", hint=f"the whole log is {log}") if cause else _failed(what, log)
+
+
 def _cause(lines: list[str]) -> str | None:
     """The innermost cause in a log that ends with an error of Java; its frames say nothing to who starts a server."""
     causes = [line.strip() for line in lines if line.lstrip().startswith("Caused by: ")]
@@ -170,5 +186,5 @@ def _has_ended(process: psutil.Process, seconds: float) -> bool:
 
 
 def _failed(what: str, log: Path) -> LocalServerError:
-    said = _cause(last_lines(log, 400)) or "\n".join(last_lines(log, 5)) or "nothing"
+    said = "\n".join(last_lines(log, 5)) or "nothing"
     return LocalServerError(f"{what}; the end of its log: {said}", hint=f"the whole log is {log}")
