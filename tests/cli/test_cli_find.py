@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from agentspan.cli._runs import find_id
+from agentspan.engine.records import RunSummary
 from agentspan.errors import InputError, NotFound
-from agentspan.records import RunSummary
 
 
 class Index:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from agentspan.agents import Agent, AgentHandle, AgentRuntime, ExecutionFailed, NotFound, tool
 from agentspan.cli import main
-from agentspan.history import History
+from agentspan.reading.history import History
 from agentspan.testing import call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 

@@ -9,7 +9,7 @@ import pytest
 
 from agentspan.agents import AgentStatus
 from agentspan.cli import why
-from agentspan.records import PollRecord, TaskRecord, WorkflowRecord
+from agentspan.engine.records import PollRecord, TaskRecord, WorkflowRecord
 
 NOW = 1_790_000_000_000
 """Milliseconds since 1970: what the clock shows."""

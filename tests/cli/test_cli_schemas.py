@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from agentspan.agents import Agent, AgentHandle, AgentRuntime, ExecutionFailed, Retry, tool
 from agentspan.cli import main
-from agentspan.health import HealthFile
 from agentspan.testing import ModelRequest, Reply, call, calls, fail, say
 from agentspan.testing.plugin import Stage
+from agentspan.worker.health import HealthFile
 
 STATUS = {
     "execution_id": str,

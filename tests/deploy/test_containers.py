@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from agentspan.cli import main
-from agentspan.compiler import tool_task_name
-from agentspan.runtime import DRAIN
+from agentspan.runtime.runtime import DRAIN
+from agentspan.stored.names import tool_task_name
 
 DOCKER = Path(__file__).parents[2] / "docker"
 DOCS = DOCKER.parent / "docs" / "deploy.md"

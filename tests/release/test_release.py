@@ -115,7 +115,7 @@ def test_the_readme_installs_a_checkout_into_an_empty_environment(
     said = empty_environment.run("agentspan", "--version")
     assert (said.stdout, said.stderr) == (f"agentspan {PROJECT['version']} (agents-on-conductor)\n", "")
     code = "from agentspan.agents import Agent; from agentspan.server import LocalServer; print(Agent.__module__)"
-    assert empty_environment.run("python", "-c", code).stdout == "agentspan.agent\n"
+    assert empty_environment.run("python", "-c", code).stdout == "agentspan.declare.agent\n"
 
 
 def test_the_readme_shows_both_ways_to_install() -> None:

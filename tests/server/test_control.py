@@ -18,7 +18,7 @@ from agentspan.agents import (
     ToolContext,
     tool,
 )
-from agentspan.records import PENDING, WorkflowRecord
+from agentspan.engine.records import PENDING, WorkflowRecord
 from agentspan.testing import ModelRequest, Reply, call, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 

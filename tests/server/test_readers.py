@@ -25,10 +25,10 @@ from agentspan.agents import (
     ToolContext,
     tool,
 )
-from agentspan.client import Conductor
 from agentspan.config import Settings
-from agentspan.history import History
-from agentspan.projection import segment_drafts
+from agentspan.engine.client import Conductor
+from agentspan.reading.history import History
+from agentspan.reading.projection import segment_drafts
 from agentspan.server._process import free_port
 from agentspan.testing import ModelRequest, Reply, call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage

@@ -25,7 +25,7 @@ from agentspan.agents import (
     current_tool_context,
     tool,
 )
-from agentspan.records import TaskRecord
+from agentspan.engine.records import TaskRecord
 from agentspan.testing import Reply, call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound
-from agentspan.records import TaskRecord, WorkflowRecord
 
 RUNS = sorted((Path(__file__).parent / "runs").glob("*.json"))
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from agentspan.errors import ExecutionError
-from agentspan.handle import result_of
-from agentspan.history import History
+from agentspan.reading.history import History
+from agentspan.runtime.handle import result_of
 
 from .server import RUNS, RecordedRun
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_type
 
-from agentspan.agent import Agent, ContextBudget, ModelSettings
-from agentspan.tool import Retry, Tool, ToolContext, tool
+from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.tool import Retry, Tool, ToolContext, tool
 
 
 @tool

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from agentspan.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.providers import PROVIDERS, find_provider
+from agentspan.declare.tool import Retry, tool
 from agentspan.errors import DefinitionError
-from agentspan.providers import PROVIDERS, find_provider
-from agentspan.tool import Retry, tool
 
 
 @tool

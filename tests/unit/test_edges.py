@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from agentspan.agents import Agent, AgentHandle, AgentRuntime, ConfigError, InputError
-from agentspan.client import Conductor
 from agentspan.config import Settings
+from agentspan.engine.client import Conductor
 from agentspan.server._process import _cause
 from agentspan.server._record import Record
 from agentspan.testing import wait_until

@@ -18,7 +18,7 @@ from typing_extensions import NamedTuple, TypedDict
 
 from agentspan.agents import Agent, ToolContext, tool
 from agentspan.errors import DefinitionError
-from agentspan.schema import ArgumentError
+from agentspan.schema.arguments import ArgumentError
 
 if TYPE_CHECKING:
     from fractions import Fraction

@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager, suppress
 import httpx
 import pytest
 
-from agentspan.client import Conductor
 from agentspan.config import Settings, load_settings
+from agentspan.engine.client import Conductor
+from agentspan.engine.nodes import Nodes
 from agentspan.errors import ConfigError, ServerUnreachable
-from agentspan.nodes import Nodes
 
 ANSWER = b"HTTP/1.1 %d Words\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
 
@@ -183,7 +183,7 @@ def test_an_interruption_is_the_latest_start_of_a_node() -> None:
 
 
 def test_a_node_that_is_found_away_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agentspan.nodes.ASK_AGAIN", 0.0)
+    monkeypatch.setattr("agentspan.engine.nodes.ASK_AGAIN", 0.0)
     with nodes() as (first, second):
         first.body = second.body = b"process_start_time_seconds 1.7E9\n"
         client = a_client([first, second])

@@ -15,11 +15,11 @@ import httpx
 import psutil
 import pytest
 
-from agentspan.client import Conductor
 from agentspan.config import Settings
-from agentspan.leases import Leases
-from agentspan.proxies import proxy_for
+from agentspan.engine.client import Conductor
+from agentspan.engine.proxies import proxy_for
 from agentspan.testing import wait_until
+from agentspan.worker.leases import Leases
 
 UPDATE = {"taskId": "t-1", "workflowInstanceId": "w-1", "workerId": "me"}
 

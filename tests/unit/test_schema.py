@@ -19,9 +19,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from agentspan._json_schema import MAX_INLINED
 from agentspan.errors import DefinitionError, InputError
-from agentspan.schema import (
+from agentspan.schema._json_schema import MAX_INLINED
+from agentspan.schema.arguments import (
     MAX_BYTES,
     MAX_DEPTH,
     ArgumentError,
@@ -938,7 +938,7 @@ def test_declarations_load_without_pydantic():
         package = types.ModuleType("agentspan")  # without what the package itself imports
         package.__path__ = importlib.util.find_spec("agentspan").submodule_search_locations
         sys.modules["agentspan"] = package
-        import agentspan.agent
+        import agentspan.declare.agent
         print(*{"pydantic", "docstring_parser"} & sys.modules.keys())"""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []

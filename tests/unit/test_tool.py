@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from agentspan.declare.tool import RateLimit, Retry, Tool, ToolContext, current_tool_context, tool
 from agentspan.errors import DefinitionError, InputError, RetryTool
-from agentspan.schema import ArgumentError
-from agentspan.tool import RateLimit, Retry, Tool, ToolContext, current_tool_context, tool
+from agentspan.schema.arguments import ArgumentError
 
 
 @tool
@@ -337,7 +337,9 @@ def test_a_time_that_is_none_is_refused_with_the_message_in_it(after: Any) -> No
         RetryTool("closed", after=after)
 
 
-@pytest.mark.parametrize("module", ["tool", "schema", "policy", "agent"])
+@pytest.mark.parametrize(
+    "module", ["declare.tool", "schema.arguments", "declare.policy", "declare.agent", "stored.names", "reading.events"]
+)
 def test_any_module_may_be_imported_first(module: str) -> None:
     subprocess.run([sys.executable, "-c", f"import agentspan.{module}"], check=True, timeout=60)
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from agentspan.agents import Agent, tool
-from agentspan.call import Call, Served
-from agentspan.records import TaskRecord
+from agentspan.engine.records import TaskRecord
 from agentspan.worker import outbox
+from agentspan.worker.call import Call, Served
 from agentspan.worker.calls import Calls
 from agentspan.worker.outbox import Memory
 from agentspan.worker.roster import KEPT, Roster, holds_nothing

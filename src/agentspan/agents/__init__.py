@@ -9,9 +9,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from agentspan.agent import Agent, ContextBudget, ModelSettings
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
+from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.policy import RateLimit, Retry
+from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
 from agentspan.errors import (
     AgentspanError,
     ConfigError,
@@ -36,15 +38,13 @@ from agentspan.errors import (
     WorkerError,
     WouldBlock,
 )
-from agentspan.events import Event
-from agentspan.policy import RateLimit, Retry
-from agentspan.result import AgentResult, AgentStatus, BusyWorker, MissingWorker, Usage
-from agentspan.timeline import Attempt, ModelCall, Step, ToolCall
-from agentspan.tool import Tool, ToolContext, current_tool_context, tool
+from agentspan.reading.events import Event
+from agentspan.reading.result import AgentResult, AgentStatus, BusyWorker, MissingWorker, Usage
+from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
 
 if TYPE_CHECKING:
-    from agentspan.handle import AgentHandle, EventStream
-    from agentspan.runtime import AgentRuntime, run, start, stream
+    from agentspan.runtime.handle import AgentHandle, EventStream
+    from agentspan.runtime.runtime import AgentRuntime, run, start, stream
 
 __all__ = [
     "Agent",
@@ -101,12 +101,12 @@ __all__ = [
 ]
 
 _LATE = {
-    "AgentHandle": "agentspan.handle",
-    "EventStream": "agentspan.handle",
-    "AgentRuntime": "agentspan.runtime",
-    "run": "agentspan.runtime",
-    "start": "agentspan.runtime",
-    "stream": "agentspan.runtime",
+    "AgentHandle": "agentspan.runtime.handle",
+    "EventStream": "agentspan.runtime.handle",
+    "AgentRuntime": "agentspan.runtime.runtime",
+    "run": "agentspan.runtime.runtime",
+    "start": "agentspan.runtime.runtime",
+    "stream": "agentspan.runtime.runtime",
 }
 
 

@@ -13,7 +13,7 @@ from agentspan.cli._app import Session
 from agentspan.cli._output import F
 
 if TYPE_CHECKING:
-    from agentspan.handle import AgentHandle
+    from agentspan.runtime.handle import AgentHandle
 
 _NAME = re.compile(r"[A-Za-z_][\w-]*")
 
@@ -45,7 +45,7 @@ def run_status(states: Collection[str], which: str) -> Callable[[F], F]:
 
 def handle_of(context: click.Context, given: str) -> AgentHandle:
     """The run that `given` names, by its id or a beginning of it."""
-    from agentspan.handle import AgentHandle  # noqa: PLC0415 - loads Conductor's client, which `compile` does not need
+    from agentspan.runtime.handle import AgentHandle  # noqa: PLC0415 - loads Conductor's client, which `compile` does not need
 
     runtime = context.ensure_object(Session).runtime()
     return AgentHandle(_runs.find_id(runtime, given), runtime)

@@ -61,7 +61,7 @@ class Session:
         Args:
             **settings: Fields of `Settings`, on top of those of the command line.
         """
-        from agentspan.runtime import AgentRuntime  # noqa: PLC0415 - loads Conductor's client, half a second
+        from agentspan.runtime.runtime import AgentRuntime  # noqa: PLC0415 - loads Conductor's client, half a second
         from agentspan.telemetry.traces import TRACES  # noqa: PLC0415
 
         TRACES.export()

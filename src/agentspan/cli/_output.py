@@ -19,7 +19,7 @@ import click
 from agentspan.cli._text import cut, flat, plain
 
 if TYPE_CHECKING:
-    from agentspan.result import AgentStatus, MissingWorker
+    from agentspan.reading.result import AgentStatus, MissingWorker
 
 Output = Literal["text", "json", "jsonl"]
 F = TypeVar("F", bound=Callable[..., Any])

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from agentspan.compiler import OWNER, segment_name
 from agentspan.errors import InputError, NotFound
+from agentspan.stored.names import OWNER, segment_name
 
 if TYPE_CHECKING:
-    from agentspan.client import Conductor
-    from agentspan.records import RunSummary, WorkflowRecord
-    from agentspan.runtime import AgentRuntime
+    from agentspan.engine.client import Conductor
+    from agentspan.engine.records import RunSummary, WorkflowRecord
+    from agentspan.runtime.runtime import AgentRuntime
 
 _PAGE = 100
 _ID = re.compile(r"[\w-]+")

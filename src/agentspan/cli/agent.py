@@ -31,13 +31,13 @@ from agentspan.cli._output import (
     status_lines,
     table,
 )
-from agentspan.result import ENDED, RunStatus
+from agentspan.stored.status import ENDED, RunStatus
 
 if TYPE_CHECKING:
     from agentspan.agents import AgentResult, AgentStatus, Event
-    from agentspan.handle import AgentHandle
-    from agentspan.records import RunSummary
-    from agentspan.runtime import AgentRuntime
+    from agentspan.engine.records import RunSummary
+    from agentspan.runtime.handle import AgentHandle
+    from agentspan.runtime.runtime import AgentRuntime
 
 SOMEBODY_MUST_ACT = 8
 HAND_BACK_AFTER = 3.0

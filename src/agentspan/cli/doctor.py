@@ -18,7 +18,7 @@ from agentspan.agents import AgentspanError, ServerError, ServerUnreachable
 from agentspan.cli._app import Session
 from agentspan.cli._output import Output, emit, emit_all, output_option
 from agentspan.config import DEFAULT_SERVER_URL, Settings, load_settings
-from agentspan.providers import PROVIDERS
+from agentspan.declare.providers import PROVIDERS
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -147,7 +147,7 @@ def _port(settings: Settings, server: Check) -> Check:
 
 
 def _server(settings: Settings) -> Check:
-    from agentspan.client import Conductor  # noqa: PLC0415 - loads Conductor's client
+    from agentspan.engine.client import Conductor  # noqa: PLC0415 - loads Conductor's client
 
     try:
         client = Conductor(settings)

@@ -14,7 +14,7 @@ from agentspan.cli._output import Output, brief, emit, emit_all, example, output
 from agentspan.cli._text import cut, flat
 
 if TYPE_CHECKING:
-    from agentspan.timeline import Attempt, Step, ToolCall
+    from agentspan.reading.timeline import Attempt, Step, ToolCall
 
 
 @click.command("inspect", epilog=example("agentspan agent inspect 7744cf11 --last 5"))

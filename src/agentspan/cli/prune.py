@@ -15,11 +15,11 @@ from agentspan.cli._agent import agent_name, run_status
 from agentspan.cli._app import Session
 from agentspan.cli._moment import Moment, When, moment
 from agentspan.cli._output import Output, duration, emit, emit_all, example, output_option, say, table
-from agentspan.client import Conductor
+from agentspan.engine.client import Conductor
+from agentspan.engine.records import RunSummary
 from agentspan.errors import NotFound
-from agentspan.history import History
-from agentspan.records import RunSummary
-from agentspan.result import ENDED
+from agentspan.reading.history import History
+from agentspan.stored.status import ENDED
 
 
 @dataclass(frozen=True)

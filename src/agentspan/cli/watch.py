@@ -17,10 +17,10 @@ from agentspan.cli._output import Output, answer, duration, emit_all, example, o
 from agentspan.cli._picture import Picture
 from agentspan.cli._text import cut
 from agentspan.cli.inspect import timeline_lines
-from agentspan.events import Event
-from agentspan.handle import AgentHandle, EventStream, Waiting
-from agentspan.result import AgentStatus
-from agentspan.timeline import Step
+from agentspan.reading.events import Event
+from agentspan.reading.result import AgentStatus
+from agentspan.reading.timeline import Step
+from agentspan.runtime.handle import AgentHandle, EventStream, Waiting
 
 _STEPS = 10
 """Steps that are read for the screen."""

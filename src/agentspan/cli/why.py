@@ -13,13 +13,14 @@ from agentspan.cli._agent import agent_id, handle_of
 from agentspan.cli._app import Session
 from agentspan.cli._output import Output, brief, emit, emit_all, example, output_option, status_lines
 from agentspan.cli._text import flat, plain
-from agentspan.client import Conductor
-from agentspan.compiler import RESPONSE_TIMEOUT, tool_of_task, turn_of
-from agentspan.failure import model_failure, reason_text
-from agentspan.history import POLLED_LATELY, History, busy_worker
-from agentspan.projection import mismatch_of
-from agentspan.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.result import AgentStatus, BusyWorker
+from agentspan.engine.client import Conductor
+from agentspan.engine.failure import model_failure, reason_text
+from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.reading.history import POLLED_LATELY, History, busy_worker
+from agentspan.reading.projection import mismatch_of
+from agentspan.reading.result import AgentStatus, BusyWorker
+from agentspan.stored.lease import RESPONSE_TIMEOUT
+from agentspan.stored.names import tool_of_task, turn_of
 
 Kind = Literal[
     "answered",

@@ -16,9 +16,9 @@ from agentspan.cli._logs import show_logs
 from agentspan.cli._output import Output, emit, example, output_option, reserved_stdout, say
 from agentspan.config import load_settings
 from agentspan.errors import ConfigError, WorkerError
-from agentspan.health import HealthFile
 from agentspan.telemetry.logs import CallFields, JsonLines
 from agentspan.telemetry.metrics import serve_metrics
+from agentspan.worker.health import HealthFile
 
 log = logging.getLogger("agentspan.worker")
 

@@ -12,10 +12,10 @@ from agentspan.cli._agent import agent_name
 from agentspan.cli._app import Session
 from agentspan.cli._output import Output, brief, emit_all, example, output_option, say, table
 from agentspan.cli._text import flat
-from agentspan.client import BUSY, Conductor
-from agentspan.compiler import OWNER, model_task_name, tool_of_task
-from agentspan.history import POLLED_LATELY
-from agentspan.records import PollRecord
+from agentspan.engine.client import BUSY, Conductor
+from agentspan.engine.records import PollRecord
+from agentspan.reading.history import POLLED_LATELY
+from agentspan.stored.names import OWNER, model_task_name, tool_of_task
 
 _FORGOTTEN = 24 * 3600.0
 """Seconds without a poll after which a tool that nothing waits for is left out."""

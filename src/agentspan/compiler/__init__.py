@@ -12,43 +12,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agentspan.agent import Agent
 from agentspan.compiler._agent import looping, single
-from agentspan.compiler._names import (
-    LOOP,
-    OWNER,
-    SEGMENT,
-    TURNS_PER_SEGMENT,
-    is_forked,
-    model_task_name,
-    segment_name,
-    tool_of_task,
-    tool_reference,
-    tool_task_name,
-    turn_of,
-)
 from agentspan.compiler._tasks import Json
-from agentspan.compiler._tools import RESPONSE_TIMEOUT, tool_definition, without_mark
+from agentspan.compiler._tools import tool_definition
+from agentspan.declare.agent import Agent
 from agentspan.errors import DefinitionError, InputError
-from agentspan.values import check_value
+from agentspan.schema.values import check_value
 
-__all__ = [
-    "LOOP",
-    "OWNER",
-    "RESPONSE_TIMEOUT",
-    "SEGMENT",
-    "TURNS_PER_SEGMENT",
-    "Definition",
-    "compile_agent",
-    "is_forked",
-    "model_task_name",
-    "segment_name",
-    "tool_of_task",
-    "tool_reference",
-    "tool_task_name",
-    "turn_of",
-    "without_mark",
-]
+__all__ = ["Definition", "compile_agent"]
 
 
 @dataclass(frozen=True)

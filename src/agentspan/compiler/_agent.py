@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from agentspan.agent import Agent
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
-from agentspan.compiler._names import LOOP, SEGMENT, segment_name, tool_task_name
 from agentspan.compiler._plan import counts_before, failed, finish, plan
 from agentspan.compiler._segment import segment, transcript_path
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import needs_mark, tool_spec
 from agentspan.compiler._workflow import open_task, time_limit, workflow
+from agentspan.declare.agent import Agent
+from agentspan.stored.names import LOOP, SEGMENT, segment_name, tool_task_name
 
 ASKED = 4
 """How often an agent without tools can ask its model: three times in a row, and once more when it is retried."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentspan.agent import Agent, ModelSettings
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._names import OWNER, model_task_name
 from agentspan.compiler._tasks import Json, literal
-from agentspan.policy import Retry
+from agentspan.declare.agent import Agent, ModelSettings
+from agentspan.declare.policy import Retry
+from agentspan.stored.names import OWNER, model_task_name
 
 
 def model_call(agent: Agent, reference: str, **inputs: Any) -> Json:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentspan.agent import Agent
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._tasks import Json, ref
-from agentspan.values import MAX_BYTES
+from agentspan.declare.agent import Agent
+from agentspan.schema.values import MAX_BYTES
 
 ASKED_AGAIN = 2
 """How often in a row the model is asked once more, when no answer arrives, or none that is whole."""
 
 MAX_TOKENS = 8192
 """Tokens of an answer at most, where the agent's settings do not say: Conductor's own default."""
-
-COMPLETE = "arguments-complete"
-"""A parameter that models must give for tools without required ones: Conductor hands arguments that are no JSON over as
-no arguments, and such a tool would run with its defaults. No Python parameter can have the name."""
 
 
 def plan(agent: Agent, turn: int, program: str, before: str, **inputs: Any) -> Json:

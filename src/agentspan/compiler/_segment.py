@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from agentspan.agent import Agent
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
-from agentspan.compiler._names import OWNER, TURNS_PER_SEGMENT, segment_name, tool_reference
 from agentspan.compiler._plan import counts_before, failed, finish, plan
 from agentspan.compiler._tasks import Json, ref
-from agentspan.compiler._tools import LEASE
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
+from agentspan.declare.agent import Agent
+from agentspan.stored.lease import LEASE
+from agentspan.stored.names import OWNER, TURNS_PER_SEGMENT, segment_name, tool_reference
 
 MAX_PASSED_ON = 7_800_000
 """Bytes a segment may leave to the next one: its input holds them, and the instructions and tools."""

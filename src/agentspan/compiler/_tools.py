@@ -4,27 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentspan.agent import Agent
-from agentspan.compiler._names import OWNER, tool_task_name
-from agentspan.compiler._plan import COMPLETE
 from agentspan.compiler._tasks import Json, literal
-from agentspan.tool import Tool
-
-MAX_DEATHS = 10
-"""How often a call is handed to another worker after its worker died: Conductor's own limit."""
-
-RESPONSE_TIMEOUT = 5
-"""Seconds without a heartbeat after which a worker counts as dead; see docs/decisions/0005-worker.md."""
-
-LEASE: Json = {
-    "retryCount": MAX_DEATHS,
-    "retryLogic": "FIXED",
-    "retryDelaySeconds": 0,
-    "timeoutSeconds": 0,
-    "timeoutPolicy": "RETRY",
-    "responseTimeoutSeconds": RESPONSE_TIMEOUT,
-}
-"""Conductor's own retries cover the deaths of workers, at once."""
+from agentspan.declare.agent import Agent
+from agentspan.declare.tool import Tool
+from agentspan.stored.lease import LEASE
+from agentspan.stored.mark import COMPLETE
+from agentspan.stored.names import OWNER, tool_task_name
 
 
 def tool_definition(agent: Agent, tool: Tool[..., Any]) -> Json:
@@ -53,14 +38,6 @@ def tool_definition(agent: Agent, tool: Tool[..., Any]) -> Json:
 def needs_mark(tool: Tool[..., Any]) -> bool:
     """Whether a tool could run without any of its arguments, so that arguments that were lost would not be missed."""
     return bool(tool.parameters["properties"]) and not tool.parameters["required"]
-
-
-def without_mark(schema: Json | None) -> Json | None:
-    """A tool's parameters as they were before `tool_spec` added a mark."""
-    if schema is None or COMPLETE not in schema.get("properties", {}):
-        return schema
-    properties = {name: told for name, told in schema["properties"].items() if name != COMPLETE}
-    return {**schema, "properties": properties, "required": [name for name in schema["required"] if name != COMPLETE]}
 
 
 def tool_spec(tool: Tool[..., Any]) -> Json:

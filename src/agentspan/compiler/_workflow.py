@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentspan.agent import Agent
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._names import OWNER
 from agentspan.compiler._tasks import Json, ref
+from agentspan.declare.agent import Agent
+from agentspan.stored.names import OWNER
 
 MAX_TRANSCRIPT = 5_200_000
 """Bytes a segment may begin with: the task that opens it stores them twice, and no task may exceed 10 MiB."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
+from agentspan.declare.providers import PROVIDERS, find_provider
 from agentspan.demo import agent, ledger, script
 from agentspan.errors import ConfigError, Conflict
-from agentspan.providers import PROVIDERS, find_provider
 from agentspan.server import LocalServer, Progress, ServerState
 from agentspan.server._process import port_is_free
 from agentspan.testing import ScriptedModel

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -28,12 +28,14 @@ from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from agentspan.call import Call
-from agentspan.client import Conductor
+from agentspan.engine.client import Conductor
+from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import NotFound, ServerError
-from agentspan.records import WorkflowRecord
 from agentspan.telemetry import _spans
 from agentspan.telemetry._quiet import Attempt, Recorder, Start, Traces
+
+if TYPE_CHECKING:
+    from agentspan.worker.call import Call
 
 log = logging.getLogger("agentspan.telemetry")
 

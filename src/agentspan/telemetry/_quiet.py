@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agentspan.call import Call
-from agentspan.client import Conductor
+from agentspan.engine.client import Conductor
+
+if TYPE_CHECKING:
+    from agentspan.worker.call import Call
 
 
 @dataclass

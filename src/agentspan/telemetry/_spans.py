@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agentspan.compiler import SEGMENT, tool_of_task, turn_of
-from agentspan.failure import reason_text
-from agentspan.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.result import Usage, answer_text, finish_reason
+from agentspan.engine.failure import reason_text
+from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.reading.result import Usage, answer_text, finish_reason
+from agentspan.stored.names import SEGMENT, tool_of_task, turn_of
 
 Attributes = dict[str, Any]
 

@@ -8,13 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agentspan.call import Call, Served
-from agentspan.client import Conductor
+from agentspan.engine.client import Conductor
 from agentspan.errors import ServerError
 from agentspan.telemetry import metrics
 from agentspan.telemetry.traces import TRACES, Attempt
+
+if TYPE_CHECKING:
+    from agentspan.worker.call import Call, Served
 
 log = logging.getLogger("agentspan.telemetry")
 

@@ -6,8 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
-from agentspan.call import Call
-from agentspan.tool import ToolContext, current_tool_context
+from agentspan.declare.tool import OfCall, ToolContext, current_tool_context
 
 FIELDS = ("execution_id", "step", "call_id", "attempt", "agent", "tool")
 """What a record about a call has as attributes."""
@@ -49,5 +48,5 @@ class JsonLines(logging.Formatter):
 
 def _of(record: logging.LogRecord) -> ToolContext | None:
     spoken_of = record.args if isinstance(record.args, tuple) else ()
-    call = next((item for item in spoken_of if isinstance(item, Call)), None)
-    return current_tool_context() if call is None else call.context()
+    call = next((item for item in spoken_of if isinstance(item, OfCall)), None)
+    return current_tool_context() if call is None else call.tool_context()

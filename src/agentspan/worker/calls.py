@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agentspan.call import Call
+from agentspan.worker.call import Call
 
 LAST = 8
 """The last eighth of the places is for tools that have less than their share of them."""

@@ -18,17 +18,17 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from agentspan.agent import Agent
-from agentspan.call import HANDED_ON, Call, not_ours
-from agentspan.client import Conductor
+from agentspan.control.watchdog import Watchdog
+from agentspan.declare.agent import Agent
+from agentspan.engine.client import Conductor
+from agentspan.engine.records import TaskRecord
 from agentspan.errors import ServerError, WorkerError
-from agentspan.health import HealthFile
-from agentspan.leases import Leases
-from agentspan.records import TaskRecord
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.telemetry.logs import CallFields
-from agentspan.watchdog import Watchdog
+from agentspan.worker.call import HANDED_ON, Call, not_ours
 from agentspan.worker.calls import Calls
+from agentspan.worker.health import HealthFile
+from agentspan.worker.leases import Leases
 from agentspan.worker.outbox import Outbox
 from agentspan.worker.poller import Poller
 from agentspan.worker.roster import Roster

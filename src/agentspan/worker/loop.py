@@ -14,8 +14,8 @@ from types import FrameType
 from typing import Any
 
 from agentspan import blocking, forks
-from agentspan.call import Call
 from agentspan.errors import WorkerError
+from agentspan.worker.call import Call
 
 log = logging.getLogger("agentspan.worker")
 

@@ -8,15 +8,15 @@ import threading
 import time
 from collections import OrderedDict
 
-from agentspan.call import Call, Json, failed
-from agentspan.client import Conductor
-from agentspan.compiler import TURNS_PER_SEGMENT, is_forked, tool_reference
+from agentspan.control.watchdog import Watchdog
+from agentspan.engine.client import Conductor
+from agentspan.engine.records import TaskRecord
 from agentspan.errors import NotFound, ServerError, ServerRejected
-from agentspan.leases import Leases
-from agentspan.records import TaskRecord
+from agentspan.stored.names import TURNS_PER_SEGMENT, is_forked, tool_reference
 from agentspan.telemetry.calls import CallTelemetry
-from agentspan.watchdog import Watchdog
+from agentspan.worker.call import Call, Json, failed
 from agentspan.worker.calls import Calls
+from agentspan.worker.leases import Leases
 
 log = logging.getLogger("agentspan.worker")
 

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agentspan.client import Conductor
+from agentspan.engine.client import Conductor
+from agentspan.engine.records import TaskRecord
 from agentspan.errors import ServerError
-from agentspan.health import HealthFile
-from agentspan.records import TaskRecord
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker.calls import Calls
+from agentspan.worker.health import HealthFile
 from agentspan.worker.roster import Roster
 
 log = logging.getLogger("agentspan.worker")

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
-from agentspan.agent import Agent
-from agentspan.call import Served
-from agentspan.compiler import tool_task_name
-from agentspan.result import ENDED
-from agentspan.schema import innermost
-from agentspan.tool import Tool
+from agentspan.declare.agent import Agent
+from agentspan.declare.tool import Tool
+from agentspan.schema.arguments import innermost
+from agentspan.stored.names import tool_task_name
+from agentspan.stored.status import ENDED
+from agentspan.worker.call import Served
 
 KEPT = 512
 """Runs whose tools are kept without asking whether they are over."""

@@ -11,11 +11,22 @@ from collections.abc import Callable
 from typing import Any
 
 from agentspan import forks
-from agentspan.call import FINAL, Call, Json, completed, failed, is_another, mismatched, raised, text_of, timed_out
-from agentspan.client import Conductor
+from agentspan.engine.client import Conductor
 from agentspan.errors import NotFound, ServerError
-from agentspan.schema import ArgumentError
+from agentspan.schema.arguments import ArgumentError
 from agentspan.telemetry.calls import CallTelemetry
+from agentspan.worker.call import (
+    FINAL,
+    Call,
+    Json,
+    completed,
+    failed,
+    is_another,
+    mismatched,
+    raised,
+    text_of,
+    timed_out,
+)
 from agentspan.worker.loop import ToolLoop
 from agentspan.worker.outbox import Outbox, pause_after
 
@@ -106,7 +117,7 @@ class Runner:
     def _invoked(self, call: Call) -> Any:
         error: BaseException | None = None
         try:
-            return call.served.tool.invoke(call.task.input_data.get("args") or {}, call.context())
+            return call.served.tool.invoke(call.task.input_data.get("args") or {}, call.tool_context())
         except BaseException as raised_:
             error = raised_
             raise

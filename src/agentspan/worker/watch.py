@@ -6,13 +6,13 @@ import logging
 import threading
 import time
 
-from agentspan.client import Conductor
-from agentspan.compiler import segment_name
+from agentspan.control.watchdog import Watchdog
+from agentspan.engine.client import Conductor
 from agentspan.errors import NotFound, ServerError
-from agentspan.leases import Leases
+from agentspan.stored.names import segment_name
 from agentspan.telemetry.calls import CallTelemetry
-from agentspan.watchdog import Watchdog
 from agentspan.worker.calls import Calls
+from agentspan.worker.leases import Leases
 from agentspan.worker.roster import Roster
 from agentspan.worker.runner import Runner
 

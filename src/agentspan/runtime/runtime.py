@@ -14,18 +14,18 @@ from typing import Any
 
 from agentspan import blocking, forks
 from agentspan._distribution import warn_of_mixed_files
-from agentspan.agent import Agent
-from agentspan.claims import start_once
-from agentspan.client import Conductor
 from agentspan.compiler import compile_agent
 from agentspan.config import Settings, load_settings
+from agentspan.control.claims import start_once
+from agentspan.control.registry import register
+from agentspan.declare.agent import Agent
+from agentspan.engine.client import Conductor
 from agentspan.errors import InputError
-from agentspan.handle import AgentHandle, EventStream
-from agentspan.progress import ProgressLine
-from agentspan.registry import register
-from agentspan.result import AgentResult
+from agentspan.reading.result import AgentResult
+from agentspan.runtime.handle import AgentHandle, EventStream
+from agentspan.runtime.progress import ProgressLine
+from agentspan.schema.values import check_text, check_value
 from agentspan.telemetry.traces import TRACES
-from agentspan.values import check_text, check_value
 from agentspan.worker import WorkerHost
 
 log = logging.getLogger("agentspan")

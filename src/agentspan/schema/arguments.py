@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from agentspan._hints import Names, innermost, names_of, resolve
-from agentspan._json_schema import object_schema, read_text, schema_generator
 from agentspan.errors import DefinitionError
-from agentspan.values import MAX_BYTES, MAX_DEPTH, ResultError, check_text, to_jsonable
+from agentspan.schema._hints import Names, innermost, names_of, resolve
+from agentspan.schema._json_schema import object_schema, read_text, schema_generator
+from agentspan.schema.values import MAX_BYTES, MAX_DEPTH, ResultError, check_text, to_jsonable
 
 if TYPE_CHECKING:
     import pydantic

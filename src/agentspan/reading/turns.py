@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from agentspan.compiler import TURNS_PER_SEGMENT, tool_of_task
-from agentspan.failure import reason_text
-from agentspan.projection import Turn, by_turn, death, output_of
-from agentspan.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.result import answer_text
-from agentspan.timeline import Attempt, AttemptStatus, ModelCall, Step, ToolCall
+from agentspan.engine.failure import reason_text
+from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.reading.projection import Turn, by_turn, death, output_of
+from agentspan.reading.result import answer_text
+from agentspan.reading.timeline import Attempt, AttemptStatus, ModelCall, Step, ToolCall
+from agentspan.stored.names import tool_of_task
 
 
 def steps_of(segment: WorkflowRecord) -> Iterator[Step]:
     """The steps of one segment (or of an agent without tools), as far as it got."""
     turns = by_turn(segment.tasks)
     before = int(segment.input.get("steps") or 0)
-    for number in range(1, TURNS_PER_SEGMENT + 1):
-        turn = turns.get(number, {})
+    for number, turn in sorted(turns.items()):
         if not turn.get("llm"):
             return
         yield Step(

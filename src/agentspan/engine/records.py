@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from agentspan.result import ENDED, RunStatus
+from agentspan.stored.status import ENDED, RunStatus
 
 TaskStatus = Literal[
     "SCHEDULED",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from agentspan.client import Conductor
-from agentspan.compiler import OWNER, Definition
+from agentspan.compiler import Definition
 from agentspan.compiler._tasks import Json
+from agentspan.engine.client import Conductor
 from agentspan.errors import Conflict
+from agentspan.stored.names import OWNER
 
 _MANY_RACES = 50
 _LOOKED_BACK = 20

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from agentspan.compiler import RESPONSE_TIMEOUT, TURNS_PER_SEGMENT, tool_of_task, turn_of
-from agentspan.events import Event, EventType
-from agentspan.failure import reason_text
-from agentspan.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.engine.failure import reason_text
+from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.reading.events import Event, EventType
+from agentspan.stored.lease import RESPONSE_TIMEOUT
+from agentspan.stored.names import tool_of_task, turn_of
 
 Turn = dict[str, dict[int, list[TaskRecord]]]
 """One turn's tasks: kind, number of the call, attempts."""
@@ -60,8 +61,7 @@ def segment_drafts(segment: WorkflowRecord, now: int) -> Iterator[Draft]:
     """
     turns = by_turn(segment.tasks)
     before = int(segment.input.get("steps") or 0)
-    for turn in range(1, TURNS_PER_SEGMENT + 1):
-        tasks = turns.get(turn, {})
+    for turn, tasks in sorted(turns.items()):
         if not tasks.get("llm"):
             return
         yield from _model_drafts(tasks["llm"][1], before + turn, segment)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from agentspan.values import ResultError, to_jsonable
+from agentspan.schema.values import ResultError, to_jsonable
 
 if TYPE_CHECKING:
     import pydantic

@@ -16,9 +16,9 @@ import hashlib
 import time
 from uuid import uuid4
 
-from agentspan.client import Conductor, Json
-from agentspan.compiler import OWNER
+from agentspan.engine.client import Conductor, Json
 from agentspan.errors import Conflict, NotFound, ServerUnreachable
+from agentspan.stored.names import OWNER
 
 PATIENCE = 60.0
 """Seconds a claim may stand without a run before its process counts as dead and another takes over."""

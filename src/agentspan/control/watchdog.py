@@ -23,11 +23,12 @@ from hashlib import md5
 from typing import Any
 from uuid import UUID
 
-from agentspan.client import Conductor
-from agentspan.compiler import RESPONSE_TIMEOUT, turn_of
+from agentspan.engine.client import Conductor
+from agentspan.engine.failure import model_failure
+from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, ServerRejected
-from agentspan.failure import model_failure
-from agentspan.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.stored.lease import RESPONSE_TIMEOUT
+from agentspan.stored.names import turn_of
 
 log = logging.getLogger("agentspan.watchdog")
 

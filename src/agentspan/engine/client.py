@@ -23,6 +23,10 @@ from pydantic import TypeAdapter
 
 from agentspan import forks
 from agentspan.config import Settings
+from agentspan.engine.nodes import UNSENT, Nodes
+from agentspan.engine.proxies import Proxy, named_for, proxy_for
+from agentspan.engine.records import PollRecord, RunSummary, TaskRecord, WorkflowRecord
+from agentspan.engine.tokens import TokenAuth
 from agentspan.errors import (
     ConfigError,
     Conflict,
@@ -32,11 +36,7 @@ from agentspan.errors import (
     ServerUnreachable,
     Unauthorized,
 )
-from agentspan.nodes import UNSENT, Nodes
-from agentspan.proxies import Proxy, named_for, proxy_for
-from agentspan.records import PollRecord, RunSummary, TaskRecord, WorkflowRecord
-from agentspan.result import RunStatus
-from agentspan.tokens import TokenAuth
+from agentspan.stored.status import RunStatus
 
 Json = dict[str, Any]
 

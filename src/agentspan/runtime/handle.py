@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from agentspan import blocking
-from agentspan._html import timeline_html
+from agentspan.control.watchdog import Watchdog
+from agentspan.declare.tool import current_tool_context
+from agentspan.engine.failure import model_failure, reason_text
+from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import (
     Conflict,
     ExecutionError,
@@ -22,19 +25,16 @@ from agentspan.errors import (
     ServerUnreachable,
     WaitTimeout,
 )
-from agentspan.events import Event
-from agentspan.failure import model_failure, reason_text
-from agentspan.history import History
-from agentspan.records import WorkflowRecord
-from agentspan.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.reading._html import timeline_html
+from agentspan.reading.events import Event
+from agentspan.reading.history import History
+from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.reading.timeline import Step
+from agentspan.schema.values import check_text
 from agentspan.telemetry.traces import TRACES
-from agentspan.timeline import Step
-from agentspan.tool import current_tool_context
-from agentspan.values import check_text
-from agentspan.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from agentspan.runtime import AgentRuntime
+    from agentspan.runtime.runtime import AgentRuntime
 
 T = TypeVar("T")
 

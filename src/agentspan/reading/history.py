@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain, islice
 
-from agentspan.client import BUSY, Conductor
-from agentspan.compiler import SEGMENT, tool_of_task, turn_of
+from agentspan.engine.client import BUSY, Conductor
+from agentspan.engine.failure import reason_text
+from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound
-from agentspan.events import Event
-from agentspan.failure import reason_text
-from agentspan.projection import WAITING_AFTER, Draft, mismatch_of, segment_drafts
-from agentspan.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.result import ENDED, AgentStatus, BusyWorker, MissingWorker, Usage, answer_text
-from agentspan.timeline import Step
-from agentspan.turns import steps_of
+from agentspan.reading.events import Event
+from agentspan.reading.projection import WAITING_AFTER, Draft, mismatch_of, segment_drafts
+from agentspan.reading.result import AgentStatus, BusyWorker, MissingWorker, Usage, answer_text
+from agentspan.reading.timeline import Step
+from agentspan.reading.turns import steps_of
+from agentspan.stored.names import SEGMENT, tool_of_task, turn_of
+from agentspan.stored.status import ENDED
 
 POLLED_LATELY = 20.0
 """Seconds since the last poll after which a queue counts as served by nobody."""

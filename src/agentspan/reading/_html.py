@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from agentspan.timeline import Attempt, Step, ToolCall
+from agentspan.reading.timeline import Attempt, Step, ToolCall
 
 _LONGEST = 300
 _CELL = "text-align:left;vertical-align:top;padding:2px 8px"

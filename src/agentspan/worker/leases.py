@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentspan.client import Conductor
+from agentspan.engine.client import Conductor
 
 log = logging.getLogger("agentspan.worker")
 

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload, runtime_checkable
 
+from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
-from agentspan.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
-from agentspan.schema import Arguments, check_text, describe, innermost, is_async
-from agentspan.schema import description as described
-from agentspan.values import text_mark
+from agentspan.schema.arguments import Arguments, check_text, describe, innermost, is_async
+from agentspan.schema.arguments import description as described
+from agentspan.stored.mark import text_mark
 
 __all__ = ["RateLimit", "Retry", "Tool", "ToolContext", "current_tool_context", "tool"]
 
@@ -97,6 +97,14 @@ class ToolContext:
     def progress(self, message: str) -> None:
         """Show those who watch the run how far the call has come."""
         self.on_progress(message)
+
+
+@runtime_checkable
+class OfCall(Protocol):
+    """What belongs to one call of a tool."""
+
+    def tool_context(self) -> ToolContext:
+        """What the tool may know about that call."""
 
 
 _current: contextvars.ContextVar[ToolContext | None] = contextvars.ContextVar("agentspan_tool", default=None)

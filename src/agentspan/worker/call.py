@@ -11,12 +11,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from agentspan.compiler import without_mark
+from agentspan.declare.tool import Tool, ToolContext
+from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import RetryTool, ToolFailed
-from agentspan.records import TaskRecord, WorkflowRecord
-from agentspan.schema import ArgumentError
-from agentspan.tool import Tool, ToolContext
-from agentspan.values import MAX_BYTES, ResultError, shown, to_jsonable
+from agentspan.schema.arguments import ArgumentError
+from agentspan.schema.values import MAX_BYTES, ResultError, shown, to_jsonable
+from agentspan.stored.mark import without_mark
 
 log = logging.getLogger("agentspan.worker")
 
@@ -121,7 +121,7 @@ class Call:
             self.lost.clear()
             return True
 
-    def context(self) -> ToolContext:
+    def tool_context(self) -> ToolContext:
         """What the tool may ask about itself."""
         return ToolContext(
             idempotency_key=self.key,

@@ -6,17 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from agentspan._html import timeline_html
 from agentspan.errors import ServerError
-from agentspan.timeline import Step
-from agentspan.values import text_mark
-
-RunStatus = Literal["RUNNING", "PAUSED", "COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"]
-
-ENDED: frozenset[str] = frozenset({"COMPLETED", "FAILED", "TERMINATED", "TIMED_OUT"})
-
+from agentspan.reading._html import timeline_html
+from agentspan.reading.timeline import Step
+from agentspan.stored.mark import text_mark
+from agentspan.stored.status import ENDED, RunStatus
 
 STEPS_IN_HTML = 50
 """The newest steps that a notebook shows of a run."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from agentspan.declare.policy import Retry, check_count, whole_seconds
+from agentspan.declare.providers import find_provider, suggest_provider
+from agentspan.declare.tool import Tool, tool
 from agentspan.errors import DefinitionError, InputError
-from agentspan.policy import Retry, check_count, whole_seconds
-from agentspan.providers import find_provider, suggest_provider
-from agentspan.schema import check_text
-from agentspan.tool import Tool, tool
+from agentspan.schema.arguments import check_text
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,99}")
 _MAX_TURNS = 100_000

@@ -88,11 +88,6 @@ def check_value(value: object, what: str) -> Any:
         raise InputError(f"{what}: {str(error).removeprefix('the result ')}") from error
 
 
-def text_mark(execution_id: str) -> str:
-    """What a model of a run puts before a text that would be changed on its way; it is taken off where it arrives."""
-    return f"text-{execution_id[:8]}:"
-
-
 def shown(text: str, most: int = 10_000) -> str:
     """An error's text as Conductor carries it: cut where it is long, and odd characters spelled out."""
     text = text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")

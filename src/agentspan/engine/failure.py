@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from agentspan.providers import PROVIDERS, key_hint
+from agentspan.declare.providers import PROVIDERS, key_hint
 
 _STATUS = re.compile(r"failed with status (\d{3}): (.*?)(?: — caused by: |'?$)", re.DOTALL)
 _WRAPPED = re.compile(

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from agentspan.errors import ServerError
-from agentspan.handle import AgentHandle
-from agentspan.result import AgentStatus
+from agentspan.reading.result import AgentStatus
+from agentspan.runtime.handle import AgentHandle
 
 PATIENCE = 1.0
 """Seconds before the line appears, and between looks at the run."""

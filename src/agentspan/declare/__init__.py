@@ -1,0 +1,1 @@
+"""What users declare, as frozen values: agents, tools, policies. Nothing here knows a server."""

@@ -1,0 +1,1 @@
+"""The one door to Conductor's REST API, and what is read there."""

@@ -1,0 +1,1 @@
+"""Reading a run from what is stored: events, steps, status, result."""

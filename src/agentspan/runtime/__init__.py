@@ -1,0 +1,1 @@
+"""What users call: a runtime, a handle of a run, its events."""
