@@ -205,7 +205,16 @@ def test_open_prints_an_address_that_answers(
 
 # ---- workers --------------------------------------------------------------------------------------------
 
-QUEUE = {"agent": str, "tool": str, "task_name": str, "served": bool, "worker": str, "last_poll": str, "queued": int}
+QUEUE = {
+    "agent": str,
+    "tool": str,
+    "task_name": str,
+    "served": bool,
+    "busy": bool,
+    "worker": str,
+    "last_poll": str,
+    "queued": int,
+}
 
 
 def test_workers_and_what_waits_for_them(runtime: AgentRuntime, model: Stage, name: str) -> None:

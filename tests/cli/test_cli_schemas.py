@@ -30,6 +30,7 @@ STATUS = {
     "error": str | None,
     "usage": dict,
     "missing_workers": list,
+    "busy_workers": list,
     "is_running": bool,
     "is_waiting": bool,
     "is_complete": bool,

@@ -40,6 +40,9 @@ NUL = "a\0b"
 SURROGATE = "a\ud800b"
 CONTROLS = "".join(map(chr, [*range(1, 9), 11, 12, *range(14, 32), *range(127, 160)]))
 
+TALKATIVE = ModelSettings(max_tokens=10_000_000)
+"""Calls of an answer that is longer than allowed are not made."""
+
 _numbers = count(1)
 
 
@@ -358,7 +361,8 @@ def test_any_text_of_a_model_reaches_the_tool(runtime: AgentRuntime, model: Stag
 
     name = model.play([call("note", text=text), say("done")])
 
-    assert runtime.run(Agent("noter", model=name, tools=[note]), "hi", timeout=60).output == "done"
+    noter = Agent("noter", model=name, tools=[note], model_settings=TALKATIVE)
+    assert runtime.run(noter, "hi", timeout=60).output == "done"
 
     assert received == [arrives]
     assert [r.output for r in model.requests(name)[1].tool_results] == [{"result": len(arrives)}]
@@ -398,7 +402,7 @@ def test_what_does_not_fit_beside_the_prompt_is_said_to_be_left_out(runtime: Age
 
     name = model.play([call("echo", text=NEARLY), say("done")])
 
-    handle = runtime.start(Agent("crowded", model=name, tools=[echo]), NEARLY)
+    handle = runtime.start(Agent("crowded", model=name, tools=[echo], model_settings=TALKATIVE), NEARLY)
     handle.result(timeout=60)
 
     asked = model.requests(name)

@@ -93,7 +93,7 @@ def test_a_result_travels_without_its_connection(finished: tuple[AgentHandle, Ag
         assert twin == result
         assert twin.to_json() == result.to_json()
         assert HOSTILE in Parsed(twin._repr_html_()).text
-    assert list(result.to_json()) == ["output", "execution_id", "status", "finish_reason", "steps", "usage"]
+    assert list(result.to_json()) == ["output", "execution_id", "status", "finish_reason", "steps", "usage", "intact"]
 
 
 WAITING = """
