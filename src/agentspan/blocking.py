@@ -23,5 +23,5 @@ def check(what: str) -> None:
     if getattr(_thread, "forbidden", False):
         raise WouldBlock(
             f"{what} waits for a run, on the event loop that all asynchronous tools of this worker share.",
-            hint="Wait in a thread: `await asyncio.to_thread(run, agent, prompt)`; or let the tool be a plain `def`.",
+            hint="Await it: `await run_async(agent, prompt)`, `await handle.result_async()`. Or make it a plain `def`.",
         )

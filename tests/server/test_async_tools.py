@@ -182,4 +182,4 @@ def test_the_shared_functions_are_refused_too() -> None:
     thread = threading.Thread(target=on_a_tools_loop)
     thread.start()
     thread.join(60)
-    assert "await asyncio.to_thread" in str(getattr(refused[0], "hint", ""))
+    assert "await run_async" in str(getattr(refused[0], "hint", ""))

@@ -44,7 +44,7 @@ from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
 
 if TYPE_CHECKING:
     from agentspan.runtime.handle import AgentHandle, EventStream
-    from agentspan.runtime.runtime import AgentRuntime, run, start, stream
+    from agentspan.runtime.runtime import AgentRuntime, run, run_async, start, start_async, stream, stream_async
 
 __all__ = [
     "Agent",
@@ -95,8 +95,11 @@ __all__ = [
     "configure",
     "current_tool_context",
     "run",
+    "run_async",
     "start",
+    "start_async",
     "stream",
+    "stream_async",
     "tool",
 ]
 
@@ -105,8 +108,11 @@ _LATE = {
     "EventStream": "agentspan.runtime.handle",
     "AgentRuntime": "agentspan.runtime.runtime",
     "run": "agentspan.runtime.runtime",
+    "run_async": "agentspan.runtime.runtime",
     "start": "agentspan.runtime.runtime",
+    "start_async": "agentspan.runtime.runtime",
     "stream": "agentspan.runtime.runtime",
+    "stream_async": "agentspan.runtime.runtime",
 }
 
 

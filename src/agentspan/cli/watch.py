@@ -20,7 +20,8 @@ from agentspan.cli.inspect import timeline_lines
 from agentspan.reading.events import Event
 from agentspan.reading.result import AgentStatus
 from agentspan.reading.timeline import Step
-from agentspan.runtime.handle import AgentHandle, EventStream, Waiting
+from agentspan.runtime.handle import AgentHandle, EventStream
+from agentspan.runtime.waiting import Waiting
 
 _STEPS = 10
 """Steps that are read for the screen."""
@@ -98,7 +99,7 @@ class _Screen:
 
     def follow(self) -> None:
         """Draw until the run is over."""
-        waiting = Waiting(self._handle, None, self._note_away)
+        waiting = Waiting(self._handle.runtime.client, self._handle.execution_id, None, self._note_away)
         while True:
             reading = waiting.reading(self._read)
             moved = self._reading is None or reading.steps != self._reading.steps

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from agentspan import blocking
-from agentspan.control.watchdog import Watchdog
-from agentspan.declare.tool import current_tool_context
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import (
@@ -22,29 +20,20 @@ from agentspan.errors import (
     ExecutionTimedOut,
     InputError,
     ServerError,
-    ServerUnreachable,
-    WaitTimeout,
 )
 from agentspan.reading._html import timeline_html
 from agentspan.reading.events import Event
 from agentspan.reading.history import History
 from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, answer_text, finish_reason
 from agentspan.reading.timeline import Step
+from agentspan.runtime import aio
+from agentspan.runtime.waiting import FIRST_LOOK, Waiting
 from agentspan.schema.values import check_text
 from agentspan.telemetry.traces import TRACES
 
 if TYPE_CHECKING:
     from agentspan.runtime.runtime import AgentRuntime
 
-T = TypeVar("T")
-
-FIRST_LOOK = 0.01
-"""Seconds between the first looks at a run; each later pause is a quarter longer, up to `LAST_LOOK`."""
-LAST_LOOK = 0.5
-REST = 2
-"""How much longer than a look took is the pause after it: readers leave most of a busy server to the runs."""
-STANDS_STILL = 1.0
-"""Seconds without an event after which the watchdog of a reader looks at the run."""
 LONGEST_REASON = 4_000
 """Bytes of a reason as it stands in an address; Tomcat takes 8 KB for a request and its headers."""
 BEGINNING = 5.0
@@ -200,17 +189,55 @@ class AgentHandle:
             ExecutionTimedOut: It met the agent's own time limit.
             WaitTimeout: `timeout` is over and the run is not.
         """
-        wait = Waiting(self, timeout)
-        while True:
-            run = wait.reading(lambda: self.runtime.client.workflow(self.execution_id, tasks=False))
-            if run.ended:
-                TRACES.ended(self.runtime.client, self.execution_id)
-                return replace(result_of(run), read_steps=self.steps)
+        blocking.check("result()")
+        wait = Waiting(self.runtime.client, self.execution_id, timeout)
+        while (found := wait.reading(self._result_so_far)) is None:
             wait.pause(moved=False)
+        return found
+
+    async def result_async(self, timeout: float | None = None) -> AgentResult:
+        """Wait for the end of the run on an event loop, and return what it gave; see `result`."""
+        wait = Waiting(self.runtime.client, self.execution_id, timeout)
+        while (found := await aio.reading(wait, self._result_so_far)) is None:
+            await aio.pause(wait, moved=False)
+        return found
+
+    def _result_so_far(self) -> AgentResult | None:
+        run = self.runtime.client.workflow(self.execution_id, tasks=False)
+        if not run.ended:
+            return None
+        TRACES.ended(self.runtime.client, self.execution_id)
+        return replace(result_of(run), read_steps=self.steps)
+
+    # ---- the same on an event loop --------------------------------------------------------------------
+
+    async def get_status_async(self) -> AgentStatus:
+        """What the run is doing now; see `get_status`."""
+        return await aio.in_thread(self.get_status)
+
+    async def steps_async(self, last: int | None = None) -> list[Step]:
+        """What happened in each step so far; see `steps`."""
+        return await aio.in_thread(self.steps, last)
+
+    async def pause_async(self) -> None:
+        """Stop at the next task; see `pause`."""
+        await aio.in_thread(self.pause)
+
+    async def resume_async(self) -> None:
+        """Go on after `pause_async()`; see `resume`."""
+        await aio.in_thread(self.resume)
+
+    async def cancel_async(self, reason: str = "cancelled by a caller") -> None:
+        """End the run; see `cancel`."""
+        await aio.in_thread(self.cancel, reason)
+
+    async def retry_async(self) -> None:
+        """Go on at the very call that failed; see `retry`."""
+        await aio.in_thread(self.retry)
 
 
 class EventStream:
-    """An iterator over a run's events that ends with the run.
+    """An iterator over a run's events that ends with the run, for `for` and for `async for`.
 
     Reading starts when iteration does; `get_result()` reads what is left and returns the result.
     """
@@ -224,85 +251,46 @@ class EventStream:
         self._on_away = on_away
 
     def __iter__(self) -> Iterator[Event]:
-        history = self.handle._history
-        wait = Waiting(self.handle, self._timeout, self._on_away)
+        blocking.check("This stream")
+        wait = self._wait()
         while True:
-            run = wait.reading(history.look)
-            fresh = history.events(run, after=self.cursor)
+            fresh, over = wait.reading(self._fresh)
             for event in fresh:
                 self.cursor = event.seq
                 yield event
-            if run.ended:
-                TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
+            if over:
                 return
             wait.pause(moved=bool(fresh))
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        wait = self._wait()
+        while True:
+            fresh, over = await aio.reading(wait, self._fresh)
+            for event in fresh:
+                self.cursor = event.seq
+                yield event
+            if over:
+                return
+            await aio.pause(wait, moved=bool(fresh))
+
+    def _wait(self) -> Waiting:
+        return Waiting(self.handle.runtime.client, self.handle.execution_id, self._timeout, self._on_away)
+
+    def _fresh(self) -> tuple[list[Event], bool]:
+        """The events after the cursor, and whether they are the last."""
+        run = self.handle._history.look()
+        fresh = self.handle._history.events(run, after=self.cursor)
+        if run.ended:
+            TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
+        return fresh, run.ended
+
+    async def get_result_async(self) -> AgentResult:
+        """Wait for the end of the run on an event loop, and return what it gave; see `get_result`."""
+        return await self.handle.result_async(self._timeout)
 
     def get_result(self) -> AgentResult:
         """Wait for the end of the run and return what it gave; raises as `AgentHandle.result` does."""
         return self.handle.result(self._timeout)
-
-
-class Waiting:
-    """Waiting for a run: pauses that get longer while nothing happens, a deadline, and the watchdog.
-
-    A server that goes away is waited for, and `on_away` is called each time it does not answer; one that this runtime
-    has never reached is an error.
-    """
-
-    def __init__(self, handle: AgentHandle, timeout: float | None, on_away: Callable[[], None] = lambda: None) -> None:
-        blocking.check("This call")
-        call = current_tool_context()
-        self._rest = nullcontext if call is None else call.waiting
-        self._execution_id = handle.execution_id
-        self._timeout = timeout
-        self._on_away = on_away
-        self._start = time.monotonic()
-        self._seconds = FIRST_LOOK
-        self._took = 0.0
-        self._moved = self._start
-        self._client = handle.runtime.client
-        self._watchdog = Watchdog(self._client)
-        self._watchdog.watch(handle.execution_id)
-
-    def reading(self, read: Callable[[], T]) -> T:
-        """What `read` gives, once the server answers."""
-        while True:
-            begun = time.monotonic()
-            try:
-                found = read()
-            except ServerUnreachable:
-                if not self._client.reached:
-                    raise
-                self._on_away()
-                self._watchdog.hurry()
-                self.pause(moved=False)
-            else:
-                self._took = time.monotonic() - begun
-                return found
-
-    def pause(self, *, moved: bool) -> None:
-        """Wait before the next look.
-
-        Raises:
-            WaitTimeout: The caller's time is over.
-        """
-        if self._timeout is not None and time.monotonic() - self._start > self._timeout:
-            raise WaitTimeout(
-                f"Run {self._execution_id} was not over after {self._timeout:g} s; it goes on.",
-                hint=f"`agentspan agent status {self._execution_id}` says what it is doing.",
-            )
-        self._seconds = FIRST_LOOK if moved else min(LAST_LOOK, self._seconds * 1.25)
-        if moved:
-            self._moved = time.monotonic()
-        with self._rest():
-            time.sleep(max(self._seconds, min(LAST_LOOK, REST * self._took)))
-        if time.monotonic() - self._moved < STANDS_STILL:
-            return
-        try:
-            self._watchdog.round()
-        except ServerError:
-            # The watchdog only helps; what is wrong for the caller too, the next reading raises.
-            self._watchdog.hurry()
 
 
 _ENDINGS: dict[str, type[ExecutionError]] = {

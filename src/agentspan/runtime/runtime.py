@@ -6,7 +6,7 @@ import atexit
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from importlib import import_module
@@ -21,7 +21,9 @@ from agentspan.control.registry import register
 from agentspan.declare.agent import Agent
 from agentspan.engine.client import Conductor
 from agentspan.errors import InputError
+from agentspan.reading.events import Event
 from agentspan.reading.result import AgentResult
+from agentspan.runtime import aio
 from agentspan.runtime.handle import AgentHandle, EventStream
 from agentspan.runtime.progress import ProgressLine
 from agentspan.schema.values import check_text, check_value
@@ -71,6 +73,12 @@ class AgentRuntime:
 
     def __exit__(self, *_: object) -> None:
         self.shutdown()
+
+    async def __aenter__(self) -> AgentRuntime:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await aio.in_thread(self.shutdown)
 
     def register(self, agent: Agent) -> int:
         """Put the agent's definitions on the server; the version that holds exactly this content.
@@ -148,6 +156,26 @@ class AgentRuntime:
     def stream(self, agent: Agent, prompt: str, **options: Any) -> EventStream:
         """Start a run and iterate over its events; see `start` and `AgentHandle.stream`."""
         return self.start(agent, prompt, **options).stream()
+
+    async def start_async(self, agent: Agent, prompt: str, **options: Any) -> AgentHandle:
+        """Start a run without keeping the event loop waiting; see `start`."""
+        return await aio.in_thread(self.start, agent, prompt, **options)
+
+    async def run_async(
+        self, agent: Agent, prompt: str, *, timeout: float | None = None, **options: Any
+    ) -> AgentResult:
+        """Start a run and wait for its result on an event loop; see `run`.
+
+        When it is cancelled, it waits no more; the run goes on.
+        """
+        handle = await self.start_async(agent, prompt, **options)
+        return await handle.result_async(timeout)
+
+    async def stream_async(self, agent: Agent, prompt: str, **options: Any) -> AsyncIterator[Event]:
+        """Start a run and iterate over its events with `async for`; see `stream`."""
+        handle = await self.start_async(agent, prompt, **options)
+        async for event in handle.stream():
+            yield event
 
     def serve(self, *agents: Agent, blocking: bool = True, drain: float = DRAIN) -> None:
         """Register the agents and serve their tools.
@@ -308,3 +336,19 @@ def run(agent: Agent, prompt: str, **options: Any) -> AgentResult:
 def stream(agent: Agent, prompt: str, **options: Any) -> EventStream:
     """Start a run and iterate over its events; see `AgentRuntime.stream`."""
     return shared_runtime().stream(agent, prompt, **options)
+
+
+async def start_async(agent: Agent, prompt: str, **options: Any) -> AgentHandle:
+    """Start a run without keeping the event loop waiting; see `AgentRuntime.start`."""
+    return await shared_runtime().start_async(agent, prompt, **options)
+
+
+async def run_async(agent: Agent, prompt: str, **options: Any) -> AgentResult:
+    """Start a run and wait for its result on an event loop; see `AgentRuntime.run_async`."""
+    return await shared_runtime().run_async(agent, prompt, **options)
+
+
+async def stream_async(agent: Agent, prompt: str, **options: Any) -> AsyncIterator[Event]:
+    """Start a run and iterate over its events with `async for`; see `AgentRuntime.stream_async`."""
+    async for event in shared_runtime().stream_async(agent, prompt, **options):
+        yield event

@@ -49,8 +49,10 @@ class HealthFile:
             self._write(Health(os.getpid(), now, self._answered))
 
     def remove(self) -> None:
-        """The host serves no more."""
-        self.path.unlink(missing_ok=True)
+        """The host serves no more. A file that another process has written since, the parent of a fork say, stays."""
+        found = self.read()
+        if found is None or found.pid == os.getpid():
+            self.path.unlink(missing_ok=True)
 
     def read(self) -> Health | None:
         """What was last written; None when there is nothing."""

@@ -55,6 +55,11 @@ class Outbox:
         self._stopping = stopping
         self._memory = Memory()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the host takes no more calls."""
+        return self._stopping.is_set()
+
     def address(self, task: TaskRecord) -> Json:
         """How an update of a task is addressed."""
         return {

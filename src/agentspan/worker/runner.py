@@ -75,7 +75,11 @@ class Runner:
             call.thread = _in_thread(call, lambda: self._outbox.report(call))
         elif limit is not None and time.monotonic() - call.started > limit and not call.finished.is_set():
             call.lost.set()
-            _in_thread(call, lambda: self._finish(call, raised(call, timed_out(call))))
+            outcome = raised(call, timed_out(call))
+            try:
+                _in_thread(call, lambda: self._finish(call, outcome))
+            except RuntimeError:  # the interpreter ends, and starts no thread any more
+                self._finish(call, outcome)
 
     def look_at_loop(self) -> None:
         """Replace an event loop that a tool holds; called now and then."""
@@ -88,6 +92,9 @@ class Runner:
     def _serve(self, call: Call) -> None:
         try:
             outcome = self._outcome(call)
+        except _Broken:
+            self._outbox.give_up(call)
+            return
         except BaseException as error:  # noqa: BLE001 - whatever goes wrong, the server waits for a report
             outcome = failed(call, f"{type(error).__name__}: {text_of(error)}", final=True)
         self._finish(call, outcome)
@@ -99,7 +106,9 @@ class Runner:
             return completed(call, self._value(call))
         except ArgumentError as error:
             return self._unfit(call, error)
-        except BaseException as error:  # noqa: BLE001 - whatever a tool raises is its result
+        except BaseException as error:
+            if self._outbox.stopping and _is_of_the_end(error):
+                raise _Broken from error
             return self._raised(call, error)
 
     def _value(self, call: Call) -> Any:
@@ -173,6 +182,22 @@ class Runner:
                 return self._raised(call, error)
             log.warning("%s is left to a worker with version %d of the agent", call, segment.workflow_version)
             return mismatched(call, segment.workflow_version, error, self._worker_id)
+
+
+class _Broken(Exception):
+    """The end of the interpreter broke the call: that is no attempt of its tool."""
+
+
+_OF_THE_END = ("can't create new thread at interpreter shutdown", "cannot schedule new futures after", "can't fork at")
+
+
+def _is_of_the_end(error: BaseException | None) -> bool:
+    """Whether a tool could not have a thread or a process any more (CPython 3.12.0 to 3.12.2 and, late, any)."""
+    while error is not None:
+        if isinstance(error, RuntimeError) and str(error).startswith(_OF_THE_END):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _in_thread(call: Call, target: Callable[[], None]) -> threading.Thread:
