@@ -38,9 +38,10 @@ from agentspan.errors import (
     WorkerError,
     WouldBlock,
 )
-from agentspan.reading.events import Event
+from agentspan.reading.events import Event, EventType
 from agentspan.reading.result import AgentResult, AgentStatus, BusyWorker, MissingWorker, Usage
 from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
+from agentspan.stored.status import FinishReason, Status
 
 if TYPE_CHECKING:
     from agentspan.runtime.handle import AgentHandle, EventStream
@@ -62,10 +63,12 @@ __all__ = [
     "DefinitionError",
     "Event",
     "EventStream",
+    "EventType",
     "ExecutionError",
     "ExecutionFailed",
     "ExecutionTerminated",
     "ExecutionTimedOut",
+    "FinishReason",
     "InputError",
     "LocalServerError",
     "MissingWorker",
@@ -80,6 +83,7 @@ __all__ = [
     "ServerRejected",
     "ServerUnreachable",
     "Settings",
+    "Status",
     "Step",
     "Tool",
     "ToolCall",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal
 
-EventType = Literal[
+EventName = Literal[
     "step",
     "tool_call",
     "tool_result",
@@ -17,6 +18,20 @@ EventType = Literal[
     "error",
     "done",
 ]
+
+
+class EventType(StrEnum):
+    """The types of events, for who prefers names to texts: each is equal to its text."""
+
+    STEP = "step"
+    TOOL_CALL = "tool_call"
+    TOOL_RESULT = "tool_result"
+    TOOL_RETRY = "tool_retry"
+    MODEL_RETRY = "model_retry"
+    WAITING = "waiting"
+    RESUMED = "resumed"
+    ERROR = "error"
+    DONE = "done"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +53,7 @@ class Event:
         attempt: Which attempt failed (`tool_retry`, `model_retry`), from 1.
     """
 
-    type: EventType
+    type: EventName
     execution_id: str
     seq: int
     step: int
@@ -50,6 +65,11 @@ class Event:
     output: Any = None
     error: str | None = None
     attempt: int | None = None
+
+    @property
+    def content(self) -> str | None:
+        """What it says, as text: the answer, or what went wrong; None where it says neither."""
+        return self.error if self.error is not None else self.output
 
     def __repr__(self) -> str:
         about = f" {self.tool_name}" if self.tool_name else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.reading.events import Event, EventType
+from agentspan.reading.events import Event, EventName
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task, turn_of
 
@@ -34,7 +34,7 @@ ENDED_THERE = "The run was ended from outside, and retried later."
 class Draft:
     """An event before it has its place in the sequence."""
 
-    type: EventType
+    type: EventName
     step: int
     at: int
     details: dict[str, Any] = field(default_factory=dict)
@@ -110,7 +110,7 @@ def _model_drafts(attempts: list[TaskRecord], step: int, segment: WorkflowRecord
             continue
         reason = reason_text(task.reason_for_incompletion or task.status)
         final = task.status != "FAILED" or task.retry_count >= allowed
-        kind: EventType = "error" if final else "model_retry"
+        kind: EventName = "error" if final else "model_retry"
         yield Draft(type=kind, step=step, at=task.end_time, details={"error": reason, "attempt": number})
         if final and number < len(attempts):
             yield Draft(type="resumed", step=step, at=attempts[number].scheduled_time)

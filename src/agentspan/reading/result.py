@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 from agentspan.errors import ServerError
 from agentspan.reading._html import timeline_html
-from agentspan.reading.timeline import Step
+from agentspan.reading.timeline import Step, ToolCall
 from agentspan.stored.mark import text_mark
 from agentspan.stored.status import ENDED, RunStatus
 
@@ -169,7 +170,37 @@ class AgentResult:
     steps: int
     usage: Usage
     intact: bool = True
-    read_steps: Callable[[int], list[Step]] | None = field(default=None, repr=False, compare=False)
+    read_steps: Callable[[int | None], list[Step]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def token_usage(self) -> Usage:
+        """The same as `usage`."""
+        return self.usage
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the run ended with an answer. A run that ended without one raises instead of giving a result."""
+        return self.status == "COMPLETED"
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """All calls of the run's tools, in order; read from the server, and empty of a result from elsewhere.
+
+        Raises:
+            ServerError: The server cannot be asked now.
+        """
+        steps = [] if self.read_steps is None else self.read_steps(None)
+        return [call for step in steps for call in step.calls]
+
+    def print_result(self, file: TextIO | None = None) -> None:
+        """Print the answer, and in a line what it took.
+
+        Args:
+            file: Where to; stdout unless given.
+        """
+        out = sys.stdout if file is None else file
+        steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
+        out.write(f"{self.output}\n\n{self.status} after {steps}, {self.usage.total_tokens:,} tokens\n")
 
     def __repr__(self) -> str:
         output = self.output if len(self.output) <= _SHOWN else f"{self.output[: _SHOWN - 1]}…"

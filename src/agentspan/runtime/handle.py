@@ -77,6 +77,15 @@ class AgentHandle:
         }
         return timeline_html(f"{self.execution_id} {status.status}", facts, steps)
 
+    @property
+    def run_id(self) -> str:
+        """The same as `execution_id`."""
+        return self.execution_id
+
+    def join(self, timeout: float | None = None) -> AgentResult:
+        """The same as `result`."""
+        return self.result(timeout)
+
     def get_status(self) -> AgentStatus:
         """What the run is doing now.
 

@@ -199,6 +199,19 @@ class AgentRuntime:
                     pass
             self.shutdown(drain)
 
+    def handle(self, execution_id: str) -> AgentHandle:
+        """A run on this server, by its id."""
+        return AgentHandle(execution_id, self)
+
+    def resume(self, execution_id: str, agent: Agent) -> AgentHandle:
+        """Come back to a run: serve its agent's tools in the background, and give the run's handle."""
+        self.serve(agent, blocking=False)
+        return self.handle(execution_id)
+
+    def deploy(self, *agents: Agent) -> dict[str, int]:
+        """Register agents without starting anything; the version of each, by its name."""
+        return {agent.name: self.register(agent) for agent in agents}
+
     def shutdown(self, timeout: float = DRAIN) -> None:
         """Stop serving: running calls get `timeout` seconds to finish, the rest is handed back."""
         with self._lock:
@@ -323,32 +336,34 @@ def shared_runtime() -> AgentRuntime:
         return _shared[settings]
 
 
-def start(agent: Agent, prompt: str, **options: Any) -> AgentHandle:
+def start(agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentHandle:
     """Start a run and return as soon as the server has stored it; see `AgentRuntime.start`."""
-    return shared_runtime().start(agent, prompt, **options)
+    return (runtime or shared_runtime()).start(agent, prompt, **options)
 
 
-def run(agent: Agent, prompt: str, **options: Any) -> AgentResult:
+def run(agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentResult:
     """Start a run and wait for its result; see `AgentRuntime.run`."""
-    return shared_runtime().run(agent, prompt, **options)
+    return (runtime or shared_runtime()).run(agent, prompt, **options)
 
 
-def stream(agent: Agent, prompt: str, **options: Any) -> EventStream:
+def stream(agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> EventStream:
     """Start a run and iterate over its events; see `AgentRuntime.stream`."""
-    return shared_runtime().stream(agent, prompt, **options)
+    return (runtime or shared_runtime()).stream(agent, prompt, **options)
 
 
-async def start_async(agent: Agent, prompt: str, **options: Any) -> AgentHandle:
+async def start_async(agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentHandle:
     """Start a run without keeping the event loop waiting; see `AgentRuntime.start`."""
-    return await shared_runtime().start_async(agent, prompt, **options)
+    return await (runtime or shared_runtime()).start_async(agent, prompt, **options)
 
 
-async def run_async(agent: Agent, prompt: str, **options: Any) -> AgentResult:
+async def run_async(agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentResult:
     """Start a run and wait for its result on an event loop; see `AgentRuntime.run_async`."""
-    return await shared_runtime().run_async(agent, prompt, **options)
+    return await (runtime or shared_runtime()).run_async(agent, prompt, **options)
 
 
-async def stream_async(agent: Agent, prompt: str, **options: Any) -> AsyncIterator[Event]:
+async def stream_async(
+    agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any
+) -> AsyncIterator[Event]:
     """Start a run and iterate over its events with `async for`; see `AgentRuntime.stream_async`."""
-    async for event in shared_runtime().stream_async(agent, prompt, **options):
+    async for event in (runtime or shared_runtime()).stream_async(agent, prompt, **options):
         yield event
