@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agentspan import claims
+from agentspan.control import claims
 from agentspan.agents import Agent, AgentRuntime
 from agentspan.testing import say, wait_until
 from agentspan.testing.plugin import Stage

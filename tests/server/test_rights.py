@@ -230,8 +230,11 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(
         ("http://me:canary/@there", "not a URL"),
     ):
         monkeypatch.setenv("ALL_PROXY", wrong)
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        AgentRuntime(conductor_url).client.check()  # which needs no proxy
         with pytest.raises(ConfigError, match=why) as caught:
-            AgentRuntime(conductor_url)
+            AgentRuntime("https://conductor.example:8443")
         assert "canary" not in str(caught.value) + str(caught.value.hint)
 
 

@@ -86,8 +86,8 @@ class Conductor:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.reached = False  # whether the server has ever answered
-        self.proxies: tuple[Proxy | None, ...] = tuple(proxy_for(url) for url in settings.api_urls)  # for each node
         self._connect()
+        self.proxies: tuple[Proxy | None, ...] = tuple(proxy_for(url) for url in settings.api_urls)  # for each node
         forks.tell(self)
 
     def _connect(self) -> None:
