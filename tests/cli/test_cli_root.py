@@ -135,7 +135,7 @@ def test_a_mistyped_command_gets_a_guess(typed: list[str], guess: str) -> None:
 def test_an_unreachable_server(arguments: list[str]) -> None:
     result = invoke("--server", NOBODY, *arguments)
 
-    assert result.exit_code == 5
+    assert result.exit_code == 5, result.output
     assert result.stdout == ""
     error, hint = result.stderr.splitlines()
     assert error.startswith(f"Error: No Conductor server answers at {NOBODY}")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agentspan.control import claims
 from agentspan.agents import Agent, AgentRuntime
+from agentspan.control import claims
 from agentspan.testing import say, wait_until
 from agentspan.testing.plugin import Stage
 
