@@ -24,7 +24,10 @@ from agentspan.testing import ModelRequest, Reply, call, say
 from agentspan.testing.plugin import Stage
 
 TWINS = [
-    *((AgentHandle, name) for name in ("get_status", "steps", "pause", "resume", "cancel", "retry", "result")),
+    *(
+        (AgentHandle, name)
+        for name in ("get_status", "stream", "steps", "pause", "resume", "cancel", "retry", "result")
+    ),
     *((AgentRuntime, name) for name in ("start", "run", "stream")),
     *((shared, name) for name in ("start", "run", "stream")),
 ]
@@ -120,6 +123,41 @@ def test_who_is_cancelled_leaves_the_run_as_it_is(runtime: AgentRuntime, model: 
         return handle
 
     asyncio.run(main())
+
+
+def test_a_reader_that_gives_up_an_event_gets_it_when_it_asks_again(runtime: AgentRuntime, model: Stage) -> None:
+    agent = Agent("impatient", model=model.play(lambda _: say("late").after(1.5)))
+
+    async def main() -> list[str]:
+        events = (await runtime.start_async(agent, "Go.")).stream_async()
+        found: list[str] = []
+        while True:
+            try:
+                async with asyncio.timeout(0.2):
+                    found.append((await anext(events)).type)
+            except TimeoutError:
+                continue
+            except StopAsyncIteration:
+                return found
+
+    assert asyncio.run(main()) == ["step", "done"]
+
+
+def test_an_asynchronous_call_that_waits_for_a_run_takes_no_place(conductor_url: str, model: Stage) -> None:
+    inner = Agent("inner_of_one", model=model.play(doubling), tools=[double])
+    with AgentRuntime(conductor_url, concurrency=1) as narrow:
+
+        @tool
+        async def delegate_twice() -> list[str]:
+            """Ask another agent twice at once."""
+            asked = (narrow.run_async(inner, f"Double 4, {number}.", timeout=60) for number in range(2))
+            return [result.output for result in await asyncio.gather(*asked)]
+
+        outer = Agent("outer_of_one", model=model.play([call("delegate_twice"), say("done")]), tools=[delegate_twice])
+        handle = narrow.start(outer, "Go.")
+        assert handle.result(timeout=90).output == "done"
+        results = [event.result for event in handle.stream() if event.type == "tool_result"]
+        assert results == [["eight", "eight"]]
 
 
 def test_a_cancelled_run_says_so_on_a_loop_too(runtime: AgentRuntime, model: Stage) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain, islice
 
+from agentspan import forks
 from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
@@ -70,8 +72,14 @@ class History:
         self._client = client
         self.execution_id = execution_id
         self._past: dict[str, list[Draft]] = {}
+        self._lock = threading.Lock()  # one handle may be read by several threads, and by an event loop's
+        forks.tell(self)
         self._newest: Segment | None = None
         self._last: Segment | None = None  # the newest one too, of a reader that knows nothing of those before it
+
+    def after_fork(self) -> None:
+        """A look of the parent's may have been under way."""
+        self._lock = threading.Lock()
 
     @property
     def newest(self) -> WorkflowRecord | None:
@@ -91,6 +99,12 @@ class History:
                 hint="`agentspan agent list` shows the runs of agents.",
             )
         return run
+
+    def fresh(self, after: int) -> tuple[list[Event], bool]:
+        """The events after the first `after` ones, and whether the run is over, so that there are no more."""
+        with self._lock:
+            run = self.look()
+            return self.events(run, after), run.ended
 
     def look(self) -> WorkflowRecord:
         """Read what is new; the run, without its tasks."""
@@ -203,6 +217,10 @@ class History:
 
     def latest(self) -> tuple[WorkflowRecord, Segment | None]:
         """The run, without its tasks, and its newest segment; of the segments before it nothing is read."""
+        with self._lock:
+            return self._latest()
+
+    def _latest(self) -> tuple[WorkflowRecord, Segment | None]:
         run = self.run()
         if self._newest is not None and not self._newest.is_over():
             return run, self._newest

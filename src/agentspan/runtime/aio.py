@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -45,7 +46,7 @@ _threads = _Threads()
 async def in_thread(function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
     """What a function gives that waits for the server, without the loop waiting for it."""
     loop = asyncio.get_running_loop()
-    call: Callable[[], Any] = partial(function, *args, **options)
+    call: Callable[[], Any] = partial(copy_context().run, partial(function, *args, **options))
     found: T = await loop.run_in_executor(_threads.executor(), call)
     return found
 
@@ -66,6 +67,7 @@ async def pause(wait: Waiting, *, moved: bool) -> None:
     Raises:
         WaitTimeout: The caller's time is over.
     """
-    await asyncio.sleep(wait.until_next(moved=moved))
+    with wait.resting():
+        await asyncio.sleep(wait.until_next(moved=moved))
     if wait.stands_still:
         await in_thread(wait.look_after)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -220,6 +222,10 @@ class AgentHandle:
 
     # ---- the same on an event loop --------------------------------------------------------------------
 
+    def stream_async(self, from_: int = 0, *, timeout: float | None = None) -> AsyncEvents:
+        """The run's events for `async for`; see `stream`."""
+        return self.stream(from_, timeout=timeout).__aiter__()
+
     async def get_status_async(self) -> AgentStatus:
         """What the run is doing now; see `get_status`."""
         return await aio.in_thread(self.get_status)
@@ -271,27 +277,18 @@ class EventStream:
                 return
             wait.pause(moved=bool(fresh))
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        wait = self._wait()
-        while True:
-            fresh, over = await aio.reading(wait, self._fresh)
-            for event in fresh:
-                self.cursor = event.seq
-                yield event
-            if over:
-                return
-            await aio.pause(wait, moved=bool(fresh))
+    def __aiter__(self) -> AsyncEvents:
+        return AsyncEvents(self)
 
     def _wait(self) -> Waiting:
         return Waiting(self.handle.runtime.client, self.handle.execution_id, self._timeout, self._on_away)
 
     def _fresh(self) -> tuple[list[Event], bool]:
         """The events after the cursor, and whether they are the last."""
-        run = self.handle._history.look()
-        fresh = self.handle._history.events(run, after=self.cursor)
-        if run.ended:
+        fresh, over = self.handle._history.fresh(self.cursor)
+        if over:
             TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
-        return fresh, run.ended
+        return fresh, over
 
     async def get_result_async(self) -> AgentResult:
         """Wait for the end of the run on an event loop, and return what it gave; see `get_result`."""
@@ -300,6 +297,42 @@ class EventStream:
     def get_result(self) -> AgentResult:
         """Wait for the end of the run and return what it gave; raises as `AgentHandle.result` does."""
         return self.handle.result(self._timeout)
+
+
+class AsyncEvents:
+    """Iterates over a stream on an event loop. Who gives up waiting for an event can ask for it again."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+        self._wait = stream._wait()
+        self._unread: deque[Event] = deque()
+        self._over = False
+        self._look: asyncio.Task[None] | None = None
+
+    def __aiter__(self) -> AsyncEvents:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._unread:
+            if self._over:
+                raise StopAsyncIteration
+            if self._look is None:
+                self._look = asyncio.ensure_future(self._read_on())
+            # Shielded: a look that its reader gives up goes on, and the next one waits for that very look.
+            await asyncio.shield(self._look)
+            self._look = None
+        event = self._unread.popleft()
+        self._stream.cursor = event.seq
+        return event
+
+    async def _read_on(self) -> None:
+        while True:
+            fresh, over = await aio.reading(self._wait, self._stream._fresh)
+            self._unread.extend(fresh)
+            self._over = over
+            if fresh or over:
+                return
+            await aio.pause(self._wait, moved=False)
 
 
 _ENDINGS: dict[str, type[ExecutionError]] = {

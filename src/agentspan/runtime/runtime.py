@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import signal
@@ -78,7 +79,7 @@ class AgentRuntime:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await aio.in_thread(self.shutdown)
+        await asyncio.to_thread(self.shutdown)  # calls that finish meanwhile may need the threads of requests
 
     def register(self, agent: Agent) -> int:
         """Put the agent's definitions on the server; the version that holds exactly this content.

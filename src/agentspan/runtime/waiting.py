@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from agentspan.control.watchdog import Watchdog
@@ -40,7 +40,7 @@ class Waiting:
         self, client: Conductor, execution_id: str, timeout: float | None, on_away: Callable[[], None] = lambda: None
     ) -> None:
         call = current_tool_context()
-        self._rest = nullcontext if call is None else call.waiting
+        self.resting: Callable[[], AbstractContextManager[None]] = nullcontext if call is None else call.waiting
         self._execution_id = execution_id
         self._timeout = timeout
         self._on_away = on_away
@@ -67,7 +67,7 @@ class Waiting:
         Raises:
             WaitTimeout: The caller's time is over.
         """
-        with self._rest():
+        with self.resting():
             time.sleep(self.until_next(moved=moved))
         if self.stands_still:
             self.look_after()

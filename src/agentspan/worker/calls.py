@@ -25,7 +25,7 @@ class Calls:
     def __init__(self, most: int) -> None:
         self.most = most
         self._calls: dict[str, Call] = {}
-        self._waiting: set[int] = set()
+        self._waiting: Counter[int] = Counter()  # a call may wait for several runs at once
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -51,12 +51,13 @@ class Calls:
     def waiting(self, call: Call) -> Iterator[None]:
         """While a call waits for a run."""
         with self._lock:
-            self._waiting.add(id(call))
+            self._waiting[id(call)] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._waiting.discard(id(call))
+                self._waiting[id(call)] -= 1
+                self._waiting += Counter()  # drops what is down to none
 
     def all(self) -> list[Call]:
         """Those of this moment."""
