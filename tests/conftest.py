@@ -6,8 +6,12 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import httpcore  # noqa: F401
 import pytest
 
+# What the client needs is loaded before any test: one that puts `sys.modules` back would leave two of each, and an
+# error of the one is not an error of the other.
+from agentspan.engine import client  # noqa: F401
 from agentspan.server._providers import model_settings
 from agentspan.testing.plugin import Stage
 

@@ -12,11 +12,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from socket import gethostname
 from typing import Any
 
+import agentspan
 from agentspan.agents import (
     Agent,
     AgentHandle,
@@ -280,7 +280,7 @@ def recorded(handle: AgentHandle, name: str) -> dict[str, Any]:
         result = {"error": type(error).__name__, "message": error.message}
     return {
         "scenario": name,
-        "recorded_with": {"agentspan": version("agentspan"), "conductor": "3.32.3"},
+        "recorded_with": {"agentspan": agentspan.__version__, "conductor": "3.32.3"},
         "execution_id": handle.execution_id,
         "status": handle.get_status().to_json(),
         "result": result,
