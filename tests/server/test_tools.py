@@ -117,6 +117,21 @@ def test_the_error_goes_to_the_model_when_the_tries_are_used_up(setting: Setting
     ]
 
 
+def test_tries_without_a_pause_are_counted_once_each(setting: Setting) -> None:
+    """Conductor puts a call back into its queue before it stores the note of the try that failed."""
+    tries: dict[str, list[int]] = {}
+
+    @tool(retry=Retry(attempts=11, delay=0))
+    def broken(context: ToolContext) -> str:
+        """Always fail."""
+        tries.setdefault(context.call_id, []).append(context.attempt)
+        raise ValueError("it is broken")
+
+    setting.run([calls(*[call("broken")] * 4)] * 3, broken)
+
+    assert list(tries.values()) == [list(range(1, 12))] * 12
+
+
 def test_a_final_failure_is_not_tried_again(setting: Setting) -> None:
     tries: list[int] = []
 

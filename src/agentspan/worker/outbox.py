@@ -23,6 +23,10 @@ log = logging.getLogger("agentspan.worker")
 REMEMBERED, REMEMBERED_BYTES = 1000, 16_000_000
 """Finished calls whose results are kept, in case the server asks again because a report came late; their JSON."""
 
+STORED = 3
+"""Seconds that a call waits in its queue while its note is written: Conductor puts a call back first, and stores what
+its report says after that (source: `WorkflowExecutorOps.updateTask`, 3.32.3). A poll between would not see the note."""
+
 ASKED_AGAIN = 300.0
 """Seconds within which the server asks again: it notices what it has lost after two minutes at the latest."""
 
@@ -89,7 +93,8 @@ class Outbox:
     def report(self, call: Call) -> None:
         """Give the server the outcome of a finished call."""
         outcome = call.outcome or failed(call, "The call ended without a report.", final=True)
-        if not self._deliver(call, outcome):
+        at_once = outcome["status"] == "IN_PROGRESS" and outcome["callbackAfterSeconds"] < 1
+        if not (self._deliver_at_once(call, outcome) if at_once else self._deliver(call, outcome)):
             unstored = "The result could not be stored; the worker's log says why."
             self._deliver(call, failed(call, unstored, final=True))
         self._calls.end(call)
@@ -123,6 +128,14 @@ class Outbox:
             call.finished.set()
         self._telemetry.ends(call, None)
         self.hand_back(call.task)
+
+    def _deliver_at_once(self, call: Call, outcome: Json) -> bool:
+        """Deliver what is tried again now: first the note, then its place in the queue."""
+        sent = time.monotonic()
+        taken = self._deliver(call, {**outcome, "callbackAfterSeconds": STORED})
+        if taken and time.monotonic() - sent < STORED / 2:  # later, another worker may have it already
+            self._deliver(call, outcome)
+        return taken
 
     def _deliver(self, call: Call, outcome: Json) -> bool:
         """Whether the server took it, or has forgotten the call; False when it never will."""
