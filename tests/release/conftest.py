@@ -59,10 +59,8 @@ def environment(empty_environment: Environment) -> Environment:
     return empty_environment
 
 
-@pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(folder: Path) -> Path:
     """The files of the repository as a clone would have them, and nothing that was built."""
-    folder = tmp_path_factory.mktemp("checkout")
     for path in files():
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -70,12 +68,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A clone of the repository for one test, which may build in it."""
+    return clone(tmp_path / "checkout")
+
+
 @pytest.fixture(scope="session")
-def dist(checkout: Path) -> Path:
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a dry run of the release, which has passed."""
-    done = subprocess.run(["scripts/release-check"], cwd=checkout, capture_output=True, text=True, check=False)
+    folder = clone(tmp_path_factory.mktemp("released"))
+    done = subprocess.run(["scripts/release-check"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return checkout / "dist"
+    return folder / "dist"
 
 
 @pytest.fixture(scope="session")

@@ -38,9 +38,9 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
 
 def test_the_sdist_builds_the_wheel_that_the_checkout_builds(wheel: Path, checkout: Path, tmp_path: Path) -> None:
     """The released wheel was built from the sdist."""
-    uv("build", "--wheel", "--out-dir", tmp_path, cwd=checkout)
+    uv("build", "--wheel", "--out-dir", tmp_path / "built", cwd=checkout)
 
-    assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+    assert (tmp_path / "built" / wheel.name).read_bytes() == wheel.read_bytes()
 
 
 def test_the_metadata_are_valid_and_name_the_package(wheel: Path) -> None:
