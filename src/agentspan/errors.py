@@ -115,6 +115,10 @@ class ServerRejected(ServerError):
     """The server refused the request, or failed while answering it."""
 
 
+class UnknownFormat(AgentspanError):
+    """A run is stored in a form that only a newer version knows."""
+
+
 class LocalServerError(AgentspanError):
     """The embedded server cannot be fetched, started or stopped."""
 

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agentspan.agents import AgentStatus, Event, MissingWorker, Usage
+from agentspan.agents import AgentStatus, MissingWorker, Reason, Usage
 from agentspan.cli._events import line_of
-from agentspan.cli._output import duration, shorten, status_lines, table
+from agentspan.cli._output import shorten, status_lines, table
+from agentspan.reading.durations import duration
+from agentspan.reading.events import Event, event_of
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
@@ -35,6 +37,10 @@ def status(**values: object) -> AgentStatus:
     return AgentStatus(**given)  # type: ignore[arg-type]
 
 
+def waits_for(missing: MissingWorker) -> tuple[Reason, ...]:
+    return (Reason(kind="missing_worker", text="It needs a worker.", missing=missing),)
+
+
 def test_the_status_line_is_that_of_the_contract() -> None:
     assert next(status_lines(status(), NOW)) == "RUNNING  step 847 / 3000  elapsed 4m32s"
 
@@ -46,7 +52,7 @@ def test_a_status_says_what_the_run_waits_for() -> None:
         since=NOW - timedelta(seconds=70),
         last_poll=NOW - timedelta(seconds=75),
     )
-    lines = list(status_lines(status(missing_workers=(missing,), usage=Usage(1200, 34)), NOW))
+    lines = list(status_lines(status(waits=waits_for(missing), usage=Usage(1200, 34)), NOW))
 
     assert lines[1:] == [
         "  agent    analyst",
@@ -65,7 +71,7 @@ def test_a_status_says_which_version_of_a_tool_does_not_fit() -> None:
         mismatch="The worker w-1 serves an older version of the tool: version 1 of the agent, the run has 2.",
     )
 
-    assert list(status_lines(status(missing_workers=(missing,)), NOW))[3:] == [
+    assert list(status_lines(status(waits=waits_for(missing)), NOW))[3:] == [
         "  waits    for a worker that serves book, since 12s: The worker w-1 serves an older version of the tool: "
         "version 1 of the agent, the run has 2.",
     ]
@@ -82,7 +88,9 @@ def test_a_failed_run_says_why() -> None:
 
 
 def event(kind: str, **values: object) -> Event:
-    return Event(type=kind, execution_id="x", seq=1, step=3, timestamp=NOW, **values)  # type: ignore[arg-type]
+    if "tool_name" in values:
+        values = {"call_id": "call-1", **values}
+    return event_of(kind, execution_id="x", seq=1, step=3, timestamp=NOW, **values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ STATUS = {
     "usage": dict,
     "missing_workers": list,
     "busy_workers": list,
+    "waits": list,
     "is_running": bool,
     "is_waiting": bool,
     "is_complete": bool,
@@ -100,6 +101,7 @@ def test_a_run_from_its_wait_for_a_worker_to_its_answer(runtime: AgentRuntime, m
     waiting = status_of(handle)
     (missing,) = waiting["missing_workers"]
     assert (missing["tool"], missing["task_name"]) == ("flaky", "shaped.flaky")
+    assert [(reason["kind"], reason["tool"]) for reason in waiting["waits"]] == [("missing_worker", "flaky")]
     assert [waiting[name] for name in ("current_task", "is_running", "is_waiting")] == ["flaky", False, True]
 
     runtime.serve(agent, blocking=False)

@@ -144,7 +144,7 @@ def test_calls_that_wait_for_a_limit(runtime: AgentRuntime, model: Stage, go_on:
         return sorted(reason["kind"] for reason in reasons_of(handle))
 
     wait_until(lambda: kinds() == ["tool_queued", "tool_running"], "one to run and one to wait")
-    assert "its limits are reached" in text_of(handle)
+    wait_until(lambda: "its limits are reached" in text_of(handle), "the reason to tell of limits")
     handle.cancel()
 
 

@@ -17,9 +17,11 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from agentspan.cli._text import cut, flat, plain
+from agentspan.reading.durations import duration
 
 if TYPE_CHECKING:
-    from agentspan.reading.result import AgentStatus, MissingWorker
+    from agentspan.reading.reasons import MissingWorker
+    from agentspan.reading.result import AgentStatus
 
 Output = Literal["text", "json", "jsonl"]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -97,22 +99,6 @@ def width() -> int:
 def shorten(text: str, columns: int = _WIDTH) -> str:
     """A text of whatever origin on one line that a terminal takes as it is, cut where it gets too long."""
     return cut(flat(text), columns)
-
-
-def brief(seconds: float) -> str:
-    """Seconds for people who compare: `0.31s`, `4.2s`, `4m32s`."""
-    if seconds < 1:
-        return f"{seconds:.2f}s"
-    return f"{seconds:.1f}s" if seconds < 60 else duration(seconds)
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: `12s`, `4m32s`, `1h04m10s`."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02}m{rest:02}s"
-    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

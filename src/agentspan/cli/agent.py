@@ -21,7 +21,6 @@ from agentspan.cli._moment import Moment, When, moment
 from agentspan.cli._output import (
     Output,
     answer,
-    duration,
     emit,
     emit_all,
     example,
@@ -31,6 +30,7 @@ from agentspan.cli._output import (
     status_lines,
     table,
 )
+from agentspan.reading.durations import duration
 from agentspan.stored.status import ENDED, RunStatus
 
 if TYPE_CHECKING:

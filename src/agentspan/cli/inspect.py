@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentspan.cli._agent import agent_id, handle_of
-from agentspan.cli._output import Output, brief, emit, emit_all, example, output_option, status_lines, width
+from agentspan.cli._output import Output, emit, emit_all, example, output_option, status_lines, width
 from agentspan.cli._text import cut, flat
+from agentspan.reading.durations import brief
 
 if TYPE_CHECKING:
     from agentspan.reading.timeline import Attempt, Step, ToolCall

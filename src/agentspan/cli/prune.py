@@ -14,10 +14,11 @@ from agentspan.cli import _runs
 from agentspan.cli._agent import agent_name, run_status
 from agentspan.cli._app import Session
 from agentspan.cli._moment import Moment, When, moment
-from agentspan.cli._output import Output, duration, emit, emit_all, example, output_option, say, table
+from agentspan.cli._output import Output, emit, emit_all, example, output_option, say, table
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import RunSummary
 from agentspan.errors import NotFound
+from agentspan.reading.durations import duration
 from agentspan.reading.history import History
 from agentspan.stored.status import ENDED
 

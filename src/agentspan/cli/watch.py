@@ -13,10 +13,11 @@ import click
 from agentspan.cli._agent import agent_id, handle_of
 from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Session
 from agentspan.cli._events import show_event
-from agentspan.cli._output import Output, answer, duration, emit_all, example, output_option, say, status_lines
+from agentspan.cli._output import Output, answer, emit_all, example, output_option, say, status_lines
 from agentspan.cli._picture import Picture
 from agentspan.cli._text import cut
 from agentspan.cli.inspect import timeline_lines
+from agentspan.reading.durations import duration
 from agentspan.reading.events import Event
 from agentspan.reading.result import AgentStatus
 from agentspan.reading.timeline import Step

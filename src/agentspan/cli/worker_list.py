@@ -10,11 +10,12 @@ import click
 
 from agentspan.cli._agent import agent_name
 from agentspan.cli._app import Session
-from agentspan.cli._output import Output, brief, emit_all, example, output_option, say, table
+from agentspan.cli._output import Output, emit_all, example, output_option, say, table
 from agentspan.cli._text import flat
 from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.records import PollRecord
-from agentspan.reading.history import POLLED_LATELY
+from agentspan.reading.durations import brief
+from agentspan.reading.reasons import POLLED_LATELY
 from agentspan.stored.names import OWNER, model_task_name, tool_of_task
 
 _FORGOTTEN = 24 * 3600.0

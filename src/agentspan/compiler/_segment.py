@@ -8,6 +8,7 @@ from agentspan.compiler._plan import counts_before, failed, finish, plan
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
 from agentspan.declare.agent import Agent
+from agentspan.stored.inputs import SEGMENT_INPUT
 from agentspan.stored.lease import LEASE
 from agentspan.stored.names import OWNER, TURNS_PER_SEGMENT, segment_name, tool_reference
 
@@ -28,23 +29,7 @@ def segment(agent: Agent) -> Json:
         segment_name(agent.name),
         f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
         tasks,
-        inputParameters=[
-            "execution_id",
-            "prompt",
-            "messages",
-            "transcript",
-            "usage",
-            "steps",
-            "previous",
-            "instructions",
-            "tools",
-            "tool_tasks",
-            "limited",
-            "marked",
-            "again",
-            "programs",
-            "transcript_path",
-        ],
+        inputParameters=list(SEGMENT_INPUT),
         outputParameters=_passed_on(last),
     )
 

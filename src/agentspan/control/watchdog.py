@@ -28,7 +28,6 @@ from agentspan.engine.failure import model_failure
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, ServerRejected
 from agentspan.stored.lease import RESPONSE_TIMEOUT
-from agentspan.stored.names import turn_of
 
 log = logging.getLogger("agentspan.watchdog")
 
@@ -149,9 +148,9 @@ class Watchdog:
     def _is_lost(self, task: TaskRecord) -> bool:
         if self._age(task) < UNTAKEN + task.callback_after_seconds:
             return False
-        if _kind(task) == "tool":
+        if task.kind == "tool":
             return task.status == "SCHEDULED" and self._is_polled(task)
-        return _kind(task) == "llm" and self._is_cut_off(task)
+        return task.kind == "llm" and self._is_cut_off(task)
 
     def _is_cut_off(self, task: TaskRecord) -> bool:
         """Whether the server died after it had begun the task."""
@@ -166,7 +165,7 @@ class Watchdog:
         """Whether the engine may have overlooked that something is due."""
         if _on_lease(task):
             return self._lease_left(task) < 0
-        return _kind(task) != "tool" and self._age(task) > UNTAKEN
+        return task.kind != "tool" and self._age(task) > UNTAKEN
 
     def _lease_left(self, task: TaskRecord) -> float:
         return task.update_time / 1000 + RESPONSE_TIMEOUT - self._client.now()
@@ -196,11 +195,6 @@ class Watchdog:
             log.info("%s could not be decided: %s", workflow_id, error)
 
 
-def _kind(task: TaskRecord) -> str | None:
-    place = turn_of(task.reference_task_name)
-    return None if place is None else place[0]
-
-
 def _begun_as(task: TaskRecord) -> str:
     """The id that Conductor gives the sub-workflow of a task: the same, however often it starts it."""
     source = f"subworkflow:{task.workflow_instance_id}:{task.task_id}:{task.retry_count}"
@@ -209,7 +203,7 @@ def _begun_as(task: TaskRecord) -> str:
 
 def _refusal(workflow: WorkflowRecord, task: TaskRecord) -> str | None:
     """Why the model call that waits for its next try was refused, if for good."""
-    if _kind(task) != "llm" or task.status != "SCHEDULED" or task.retried_task_id is None:
+    if task.kind != "llm" or task.status != "SCHEDULED" or task.retried_task_id is None:
         return None
     before = next((other for other in workflow.tasks if other.task_id == task.retried_task_id), None)
     reason = (before.reason_for_incompletion if before else None) or ""
@@ -218,4 +212,4 @@ def _refusal(workflow: WorkflowRecord, task: TaskRecord) -> str | None:
 
 
 def _on_lease(task: TaskRecord) -> bool:
-    return _kind(task) == "tool" and task.status == "IN_PROGRESS"
+    return task.kind == "tool" and task.status == "IN_PROGRESS"

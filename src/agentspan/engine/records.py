@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from agentspan.stored.names import turn_of
+from agentspan.stored.notes import Notes
 from agentspan.stored.status import ENDED, RunStatus
 
 TaskStatus = Literal[
@@ -56,6 +58,29 @@ class TaskRecord(Record):
     reason_for_incompletion: str | None = None
     input_data: dict[str, Any] = Field(default_factory=dict)
     output_data: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[str, int, int] | None:
+        """Kind, turn in its segment and call in its turn, from 1; None of a task that stands beside the turns."""
+        return turn_of(self.reference_task_name)
+
+    @property
+    def kind(self) -> str | None:
+        """What it is of its turn: `llm`, `plan`, `tool` and others; None of a task that stands beside the turns."""
+        place = self.place
+        return None if place is None else place[0]
+
+    @property
+    def notes(self) -> Notes:
+        """What workers noted of the call."""
+        return Notes.of(self.output_data)
+
+    @property
+    def due(self) -> int:
+        """When a worker may take it: what it was put off for counts from the last try that failed."""
+        failures = self.notes.failures
+        since = failures[-1].at if failures else self.scheduled_time
+        return since + 1000 * self.callback_after_seconds
 
 
 class WorkflowRecord(Record):

@@ -1,11 +1,12 @@
-"""What an observer sees of a run."""
+"""What an observer sees of a run: one class for each kind of event, told apart by `type`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 EventName = Literal[
     "step",
@@ -34,37 +35,44 @@ class EventType(StrEnum):
     DONE = "done"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """One thing that happened in a run.
+class _Foreign:
+    """Answers None for what only events of another type have."""
+
+    if TYPE_CHECKING:
+        call_id: str | None
+        tool_name: str | None
+        args: dict[str, Any] | None
+        result: Any
+        output: Any
+        error: str | None
+        attempt: int | None
+    else:
+
+        def __getattr__(self, name: str) -> None:
+            if name not in _NAMES:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+_NAMES = frozenset({"call_id", "tool_name", "args", "result", "output", "error", "attempt"})
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Event(_Foreign):
+    """One thing that happened in a run. What only other events have is None.
 
     Attributes:
-        type: What happened.
         execution_id: The run.
         seq: Position in the run's sequence, from 1, without gaps; usable as a cursor.
         step: The step it belongs to, from 1.
         timestamp: When, by the server's clock.
-        call_id: The model's id of the tool call.
-        tool_name: The tool.
-        args: The call's arguments.
-        result: What the tool returned; `{"error": …}` when it failed.
-        output: The final answer (`done`).
-        error: What went wrong (`tool_retry`, `model_retry`, `tool_result`, `error`).
-        attempt: Which attempt failed (`tool_retry`, `model_retry`), from 1.
+        type: What happened.
     """
 
-    type: EventName
     execution_id: str
     seq: int
     step: int
     timestamp: datetime
-    call_id: str | None = None
-    tool_name: str | None = None
-    args: dict[str, Any] | None = None
-    result: Any = None
-    output: Any = None
-    error: str | None = None
-    attempt: int | None = None
+    type: EventName
 
     @property
     def content(self) -> str | None:
@@ -77,5 +85,154 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         """The event as JSON-able values, without the fields that do not apply."""
-        shown = {key: value for key, value in self.__dict__.items() if value is not None}
-        return {**shown, "timestamp": self.timestamp.isoformat()}
+        last = {name: value for name, value in self.__dict__.items() if name != "type"}
+        shown = {name: value for name, value in last.items() if value is not None or name == "result"}
+        return {"type": self.type, **shown, "timestamp": self.timestamp.isoformat()}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class StepBegan(Event):
+    """The model is asked."""
+
+    type: Literal["step"] = "step"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ToolCalled(Event):
+    """The model asked for a tool.
+
+    Attributes:
+        call_id: The model's id of the call.
+        tool_name: The tool.
+        args: The call's arguments.
+    """
+
+    call_id: str
+    tool_name: str
+    args: dict[str, Any]
+    type: Literal["tool_call"] = "tool_call"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ToolReturned(Event):
+    """A call is over.
+
+    Attributes:
+        call_id: The model's id of the call.
+        tool_name: The tool.
+        result: What the tool returned; `{"error": …}` when it failed.
+        error: Why it failed; None when it did not.
+    """
+
+    call_id: str
+    tool_name: str
+    result: Any
+    error: str | None = None
+    type: Literal["tool_result"] = "tool_result"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ToolRetried(Event):
+    """A try of a call failed, and there is another one.
+
+    Attributes:
+        call_id: The model's id of the call.
+        tool_name: The tool.
+        error: Why it failed.
+        attempt: Which try it was, from 1.
+    """
+
+    call_id: str
+    tool_name: str
+    error: str
+    attempt: int
+    type: Literal["tool_retry"] = "tool_retry"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ModelRetried(Event):
+    """A try of a model call failed, and there is another one.
+
+    Attributes:
+        error: Why it failed.
+        attempt: Which try it was, from 1.
+    """
+
+    error: str
+    attempt: int
+    type: Literal["model_retry"] = "model_retry"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Waiting(Event):
+    """A call waits for a worker that can take it.
+
+    Attributes:
+        call_id: The model's id of the call.
+        tool_name: The tool.
+        error: What it waits for.
+    """
+
+    call_id: str
+    tool_name: str
+    error: str
+    type: Literal["waiting"] = "waiting"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Resumed(Event):
+    """What waited, or had failed, goes on.
+
+    Attributes:
+        call_id: The model's id of the call; None of the model's own.
+        tool_name: The tool; None of the model's own call.
+    """
+
+    call_id: str | None = None
+    tool_name: str | None = None
+    type: Literal["resumed"] = "resumed"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RunFailed(Event):
+    """The run ended without an answer; nothing follows, unless it is retried.
+
+    Attributes:
+        error: Why.
+        attempt: Which try of the model call it was, from 1; None when no model call failed.
+    """
+
+    error: str
+    attempt: int | None = None
+    type: Literal["error"] = "error"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RunDone(Event):
+    """The run ended with an answer; the last event.
+
+    Attributes:
+        output: The answer.
+    """
+
+    output: Any
+    type: Literal["done"] = "done"
+
+
+AnyEvent: TypeAlias = (
+    StepBegan | ToolCalled | ToolReturned | ToolRetried | ModelRetried | Waiting | Resumed | RunFailed | RunDone
+)
+"""An event of a stream: a type checker knows by its `type` which fields it has."""
+
+_CLASSES: Mapping[str, type[Any]] = {cls.type: cls for cls in get_args(AnyEvent)}
+
+
+def event_of(type: EventName, **fields: Any) -> AnyEvent:
+    """The event of a type.
+
+    Args:
+        type: What happened.
+        **fields: The fields of its class.
+    """
+    event: AnyEvent = _CLASSES[type](**fields)
+    return event

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import chain, islice
 
 from agentspan import forks
-from agentspan.engine.client import BUSY, Conductor
+from agentspan.engine.client import Conductor
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.errors import NotFound
-from agentspan.reading.events import Event
-from agentspan.reading.projection import WAITING_AFTER, Draft, mismatch_of, segment_drafts
-from agentspan.reading.result import AgentStatus, BusyWorker, MissingWorker, Usage, answer_text
+from agentspan.errors import NotFound, UnknownFormat
+from agentspan.reading.events import AnyEvent
+from agentspan.reading.projection import Draft, segment_drafts
+from agentspan.reading.reasons import Waits
+from agentspan.reading.result import AgentStatus, Usage, answer_text
+from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
-from agentspan.stored.names import SEGMENT, tool_of_task, turn_of
+from agentspan.stored.format import FORMAT, format_of
+from agentspan.stored.names import tool_of_task
 from agentspan.stored.status import ENDED
-
-POLLED_LATELY = 20.0
-"""Seconds since the last poll after which a queue counts as served by nobody."""
 
 
 class Segment:
@@ -93,14 +91,21 @@ class History:
             NotFound: There is no such execution, or it is no agent's run.
         """
         run = self._client.workflow(self.execution_id, tasks=False)
-        if "agent" not in run.workflow_definition.get("metadata", {}):
+        metadata = run.workflow_definition.get("metadata", {})
+        if "agent" not in metadata:
             raise NotFound(
                 f"Execution {self.execution_id!r} is a run of the workflow {run.workflow_name}, not of an agent.",
                 hint="`agentspan agent list` shows the runs of agents.",
             )
+        if format_of(metadata) > FORMAT:
+            raise UnknownFormat(
+                f"The run {self.execution_id} is stored in form {format_of(metadata)}, and this agentspan knows none "
+                f"after {FORMAT}.",
+                hint="Upgrade agentspan to the version that started the run.",
+            )
         return run
 
-    def fresh(self, after: int) -> tuple[list[Event], bool]:
+    def fresh(self, after: int) -> tuple[list[AnyEvent], bool]:
         """The events after the first `after` ones, and whether the run is over, so that there are no more."""
         with self._lock:
             run = self.look()
@@ -116,7 +121,7 @@ class History:
 
     def _go_on(self, run: WorkflowRecord) -> None:
         """Find the segments after those that are known."""
-        newest = self._newest_id() if _loops(run) else self.execution_id
+        newest = self._newest_id() if loops(run) else self.execution_id
         if newest is None or (self._newest is not None and newest == self._newest.record.workflow_id):
             return
         segment = Segment(self._client, newest)
@@ -142,18 +147,14 @@ class History:
             del self._past[forgotten]
 
     def _newest_id(self) -> str | None:
-        run = self._client.workflow(self.execution_id)
-        segments = [task for task in run.tasks if _is_segment(task)]
-        # The newest one may not have started yet, when the one before it is gone already.
-        ids = [task.sub_workflow_id or task.input_data.get("workflowInput", {}).get("previous") for task in segments]
-        return next((segment_id for segment_id in reversed(ids) if segment_id), None)
+        return newest_segment_id(self._client.workflow(self.execution_id))
 
     def open_segment(self) -> TaskRecord | None:
         """The run's task for the segment that is at work, or about to begin."""
         tasks = self._client.workflow(self.execution_id).tasks
-        return next((task for task in reversed(tasks) if _is_segment(task) and task.status in PENDING), None)
+        return next((task for task in reversed(tasks) if is_segment(task) and task.status in PENDING), None)
 
-    def events(self, run: WorkflowRecord, after: int = 0) -> list[Event]:
+    def events(self, run: WorkflowRecord, after: int = 0) -> list[AnyEvent]:
         """The run's events so far, as of the last look, in order.
 
         Args:
@@ -169,22 +170,22 @@ class History:
         return [draft.numbered(self.execution_id, seq) for seq, draft in numbered]
 
     def _drafts(self, segment: WorkflowRecord) -> list[Draft]:
-        return list(segment_drafts(segment, int(self._client.now() * 1000)))
+        return list(segment_drafts(StoredSegment.of(segment), int(self._client.now() * 1000)))
 
     def steps(self, last: int | None = None) -> list[Step]:
         """The run's steps, in order; no more segments are read than the `last` ones need."""
         found: list[Step] = []
-        current = self._newest_id() if _loops(self.run()) else self.execution_id
+        current = self._newest_id() if loops(self.run()) else self.execution_id
         while current is not None and (last is None or len(found) < last):
             segment = self._client.workflow(current)
-            found[:0] = steps_of(segment)
+            found[:0] = steps_of(StoredSegment.of(segment))
             current = segment.input.get("previous")
         return found if last is None else found[max(0, len(found) - last) :]
 
     def segment_ids(self, run: WorkflowRecord) -> list[str]:
         """Ids of all segments there are, oldest first: each one names the one before it."""
         found: list[str] = []
-        current = self._newest_id() if _loops(run) else None
+        current = self._newest_id() if loops(run) else None
         while current is not None:
             try:
                 segment = self._client.workflow(current, tasks=False)
@@ -197,7 +198,8 @@ class History:
     def status(self) -> AgentStatus:
         """What the run is doing now; reads the run and its newest segment, however long the run is."""
         run, newest = self.latest()
-        segment = None if newest is None else newest.record
+        record = None if newest is None else newest.record
+        segment = None if record is None else StoredSegment.of(record)
         pending = [] if run.ended or newest is None else newest.pending
         metadata = run.workflow_definition["metadata"]
         return AgentStatus(
@@ -205,14 +207,13 @@ class History:
             agent=metadata["agent"],
             status=run.status,
             current_task=_current_task(pending),
-            step=_step(segment),
-            max_steps=metadata["max_turns"] if _loops(run) else 1,
+            step=0 if segment is None else segment.step,
+            max_steps=metadata["max_turns"] if loops(run) else 1,
             elapsed=self._elapsed(run),
             output=answer_text(run.output.get("result"), run.workflow_id) if run.status == "COMPLETED" else None,
             error=_error(run),
             usage=_usage(run, segment),
-            missing_workers=tuple(self._missing(pending)),
-            busy_workers=tuple(self._busy(pending)),
+            waits=tuple(Waits(self._client, run).of(record)),
         )
 
     def latest(self) -> tuple[WorkflowRecord, Segment | None]:
@@ -225,103 +226,26 @@ class History:
         if self._newest is not None and not self._newest.is_over():
             return run, self._newest
         if self._last is None or self._last.is_over():
-            newest = self._newest_id() if _loops(run) else self.execution_id
+            newest = self._newest_id() if loops(run) else self.execution_id
             if newest is not None and (self._last is None or newest != self._last.record.workflow_id):
                 self._last = Segment(self._client, newest)
         return run, self._last
-
-    def _missing(self, pending: list[TaskRecord]) -> Iterator[MissingWorker]:
-        for task in self._untaken(pending):
-            found = mismatch_of(task)
-            if found is not None and found.open:
-                yield self._missing_worker(task, found.at, found.why)
-            elif self._is_overdue(task):
-                missing = self._missing_worker(task, task.scheduled_time)
-                if missing.last_poll is None or self._client.now() - missing.last_poll.timestamp() > POLLED_LATELY:
-                    yield missing
-
-    def _untaken(self, pending: list[TaskRecord]) -> Iterator[TaskRecord]:
-        return (task for task in pending if _is_tool(task) and task.status == "SCHEDULED")
-
-    def _is_overdue(self, task: TaskRecord) -> bool:
-        return self._client.now() - (task.scheduled_time / 1000 + task.callback_after_seconds) >= WAITING_AFTER
-
-    def _missing_worker(self, task: TaskRecord, since: int, mismatch: str | None = None) -> MissingWorker:
-        last = max((poll.last_poll_time for poll in self._client.polls(task.task_def_name)), default=0)
-        return MissingWorker(
-            tool=tool_of_task(task.task_def_name),
-            task_name=task.task_def_name,
-            since=datetime.fromtimestamp(since / 1000, UTC),
-            last_poll=datetime.fromtimestamp(last / 1000, UTC) if last else None,
-            mismatch=mismatch,
-        )
-
-    def _busy(self, pending: list[TaskRecord]) -> Iterator[BusyWorker]:
-        overdue = [task for task in self._untaken(pending) if self._is_overdue(task)]
-        for queue in dict.fromkeys(task.task_def_name for task in overdue):
-            found = busy_worker(self._client, queue)
-            if found is not None:
-                yield found
 
     def _elapsed(self, run: WorkflowRecord) -> float:
         end = run.end_time if run.ended and run.end_time else int(self._client.now() * 1000)
         return max(0.0, (end - (run.start_time or run.create_time)) / 1000)
 
 
-def busy_worker(client: Conductor, queue: str) -> BusyWorker | None:
-    """The worker that serves a queue, and takes nothing from it as all its places are taken; None when there is none.
-
-    Args:
-        client: The server.
-        queue: A tool's queue.
-    """
-    polls = sorted(client.polls(queue), key=lambda poll: poll.last_poll_time)
-    last = polls[-1] if polls else None
-    if last is None or last.domain != BUSY or client.now() - last.last_poll_time / 1000 > POLLED_LATELY:
-        return None
-    worker_id, _, seconds = (last.worker_id or "").partition(" ")
-    since = last.last_poll_time / 1000 - float(seconds or 0)
-    return BusyWorker(
-        tool=tool_of_task(queue),
-        task_name=queue,
-        worker_id=worker_id,
-        since=datetime.fromtimestamp(since, UTC),
-        waiting=client.queue_sizes([queue]).get(queue, 0),
-    )
-
-
-def _loops(run: WorkflowRecord) -> bool:
-    return any(task.get("type") == "DO_WHILE" for task in run.workflow_definition.get("tasks", []))
-
-
-def _is_segment(task: TaskRecord) -> bool:
-    return task.reference_task_name.startswith(f"{SEGMENT}__")
-
-
 def _is_settled(task: TaskRecord) -> bool:
     return task.retried or task.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
-
-
-def _is_tool(task: TaskRecord) -> bool:
-    place = turn_of(task.reference_task_name)
-    return place is not None and place[0] == "tool"
 
 
 def _current_task(pending: list[TaskRecord]) -> str | None:
     names = []
     for task in pending:
-        place = turn_of(task.reference_task_name)
-        if place is not None and place[0] in ("llm", "tool"):
-            names.append("model" if place[0] == "llm" else tool_of_task(task.task_def_name))
+        if task.kind in ("llm", "tool"):
+            names.append("model" if task.kind == "llm" else tool_of_task(task.task_def_name))
     return ", ".join(dict.fromkeys(names)) or None
-
-
-def _step(segment: WorkflowRecord | None) -> int:
-    if segment is None:
-        return 0
-    places = [turn_of(task.reference_task_name) for task in segment.tasks]
-    turns = [place[1] for place in places if place is not None]
-    return int(segment.input.get("steps") or 0) + max(turns, default=0)
 
 
 def _error(run: WorkflowRecord) -> str | None:
@@ -330,11 +254,8 @@ def _error(run: WorkflowRecord) -> str | None:
     return reason_text(run.reason_for_incompletion or run.status)
 
 
-def _usage(run: WorkflowRecord, segment: WorkflowRecord | None) -> Usage:
-    if run.status == "COMPLETED" or segment is None:
-        return Usage.of(run.output.get("usage"))
-    plans = [t for t in segment.tasks if t.reference_task_name.startswith("plan_") and t.status == "COMPLETED"]
-    return Usage.of(plans[-1].output_data["result"]["usage"] if plans else segment.input.get("usage"))
+def _usage(run: WorkflowRecord, segment: StoredSegment | None) -> Usage:
+    return Usage.of(run.output.get("usage") if run.status == "COMPLETED" or segment is None else segment.usage)
 
 
 def _end_draft(run: WorkflowRecord, drafts: list[Draft]) -> Draft | None:

@@ -7,22 +7,17 @@ one, and `seq` can serve as a cursor, before and after any restart.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from agentspan.engine.failure import reason_text
-from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.reading.events import Event, EventName
-from agentspan.stored.lease import RESPONSE_TIMEOUT
-from agentspan.stored.names import tool_of_task, turn_of
-
-Turn = dict[str, dict[int, list[TaskRecord]]]
-"""One turn's tasks: kind, number of the call, attempts."""
-
-WAITING_AFTER = 5.0
-"""Seconds a tool call may wait for a worker before that becomes an event."""
+from agentspan.engine.records import PENDING, TaskRecord
+from agentspan.reading.events import AnyEvent, EventName, event_of
+from agentspan.reading.reasons import WAITING_AFTER, moment
+from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
+from agentspan.stored.notes import Mismatch
+from agentspan.stored.plan import CALLING, Plan
 
 CLOCKS_DIFFER = 2.0
 """Seconds by which a reader's clock may be ahead of the server's: none shows a wait that the others never see."""
@@ -39,68 +34,46 @@ class Draft:
     at: int
     details: dict[str, Any] = field(default_factory=dict)
 
-    def numbered(self, execution_id: str, seq: int) -> Event:
+    def numbered(self, execution_id: str, seq: int) -> AnyEvent:
         """The event at its place."""
-        moment = datetime.fromtimestamp(self.at / 1000, UTC)
-        return Event(
-            type=self.type,
+        return event_of(
+            self.type,
             execution_id=execution_id,
             seq=seq,
             step=self.step,
-            timestamp=moment,
+            timestamp=moment(self.at),
             **self.details,
         )
 
 
-def segment_drafts(segment: WorkflowRecord, now: int) -> Iterator[Draft]:
+def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
     """The events of one segment (or of an agent without tools), as far as it got.
 
     Args:
-        segment: The stored execution, with its tasks.
+        segment: The segment.
         now: Milliseconds since 1970: a call nobody has taken by now counts as waiting.
     """
-    turns = by_turn(segment.tasks)
-    before = int(segment.input.get("steps") or 0)
-    for turn, tasks in sorted(turns.items()):
-        if not tasks.get("llm"):
+    for turn in segment.turns:
+        yield from _model_drafts(turn, segment.model_retries)
+        if turn.plan is None:
             return
-        yield from _model_drafts(tasks["llm"][1], before + turn, segment)
-        plan = _last(tasks.get("plan", {}).get(1, []))
-        if plan is None or plan.status != "COMPLETED":
-            return
-        planned = plan.output_data["result"]
-        if planned["mode"] == "again":
-            yield _again_draft(planned, plan, before + turn)
+        if turn.plan.mode == "again":
+            yield _again_draft(turn, turn.plan)
             continue
-        if planned["mode"] == "failed":
-            passed = yield from _failed_drafts(tasks.get("failed", {}).get(1, []), before + turn)
+        if turn.plan.mode == "failed":
+            passed = yield from _failed_drafts(turn)
             if passed:
                 continue
             return
-        if planned["mode"] not in ("one", "many", "none"):
+        if turn.plan.mode not in CALLING:
             return
-        complete = yield from _call_drafts(planned, plan, tasks, before + turn, now)
+        complete = yield from _call_drafts(turn, now)
         if not complete:
             return
 
 
-def by_turn(tasks: Iterable[TaskRecord]) -> dict[int, Turn]:
-    """A segment's tasks by turn, kind (`llm`, `plan`, `tool`, …) and call; attempts oldest first."""
-    turns: dict[int, Turn] = {}
-    for task in tasks:
-        place = turn_of(task.reference_task_name)
-        if place is not None:
-            kind, turn, call = place
-            turns.setdefault(turn, {}).setdefault(kind, {}).setdefault(call, []).append(task)
-    return turns
-
-
-def _last(attempts: list[TaskRecord]) -> TaskRecord | None:
-    return attempts[-1] if attempts else None
-
-
-def _model_drafts(attempts: list[TaskRecord], step: int, segment: WorkflowRecord) -> Iterator[Draft]:
-    allowed = _model_retries(segment)
+def _model_drafts(turn: StoredTurn, allowed: int) -> Iterator[Draft]:
+    attempts, step = turn.model, turn.step
     yield Draft(type="step", step=step, at=attempts[0].scheduled_time)
     for number, task in enumerate(attempts, 1):
         if task.status in PENDING or task.status == "COMPLETED":
@@ -123,103 +96,75 @@ _AGAIN = {
 }
 
 
-def _again_draft(planned: dict[str, Any], plan: TaskRecord, step: int) -> Draft:
-    details = {"error": f"{_AGAIN[planned['problem']]} It is asked again.", "attempt": planned["again"]}
-    return Draft(type="model_retry", step=step, at=plan.end_time, details=details)
+def _again_draft(turn: StoredTurn, plan: Plan) -> Draft:
+    details = {"error": f"{_AGAIN[plan.problem or 'damaged']} It is asked again.", "attempt": plan.again}
+    return Draft(type="model_retry", step=turn.step, at=turn.planned_at, details=details)
 
 
-def _failed_drafts(attempts: list[TaskRecord], step: int) -> Generator[Draft, None, bool]:
+def _failed_drafts(turn: StoredTurn) -> Generator[Draft, None, bool]:
     """The end of a model that gives no answer, as often as it was retried; returns whether the run went on."""
+    attempts = turn.failed
     for number, task in enumerate(attempts):
         if task.status in PENDING:
             return False
         if task.status == "COMPLETED":
             return True
         reason = reason_text(task.reason_for_incompletion or task.status)
-        yield Draft(type="error", step=step, at=task.end_time, details={"error": reason})
+        yield Draft(type="error", step=turn.step, at=task.end_time, details={"error": reason})
         if number + 1 < len(attempts):
-            yield Draft(type="resumed", step=step, at=attempts[number + 1].scheduled_time)
+            yield Draft(type="resumed", step=turn.step, at=attempts[number + 1].scheduled_time)
     return False
 
 
-def _end_drafts(attempts: list[TaskRecord], place: int, step: int) -> Iterator[Draft]:
+def _end_drafts(attempts: Sequence[TaskRecord], place: int, step: int) -> Iterator[Draft]:
     """What the run's end left of an attempt it cut off: nothing, as the end itself is told last, unless it went on."""
     if place + 1 < len(attempts):
         yield Draft(type="error", step=step, at=attempts[place].end_time, details={"error": ENDED_THERE})
         yield Draft(type="resumed", step=step, at=attempts[place + 1].scheduled_time)
 
 
-def _model_retries(segment: WorkflowRecord) -> int:
-    for task in segment.workflow_definition.get("tasks", []):
-        if task.get("type") == "LLM_CHAT_COMPLETE":
-            return int(task.get("retryCount") or 0)  # the server overwrites the definition's own
-    return 0
-
-
-def _call_drafts(
-    planned: dict[str, Any],
-    plan: TaskRecord,
-    tasks: Turn,
-    step: int,
-    now: int,
-) -> Generator[Draft, None, bool]:
+def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
     """The turn's calls and, in their order, what became of them; returns whether all are done."""
-    calls = planned["calls"]
-    for call in calls:
-        details = {**_who(call), "args": call["args"]}
-        yield Draft(type="tool_call", step=step, at=plan.end_time, details=details)
+    for call in turn.calls:
+        details = {**_who(call), "args": call.planned.args}
+        yield Draft(type="tool_call", step=turn.step, at=turn.planned_at, details=details)
     ends = 0  # of the run, told so far: each cut off all calls that were at work
-    for number, call in enumerate(calls, 1):
-        if call["task"] is None:
-            yield _result_draft(call, step, plan.end_time, {"error": call["error"]})
-            continue
-        attempts = tasks.get("tool", {}).get(number, [])
+    for call in turn.calls:
         cut_off = 0
-        for place, task in enumerate(attempts):
-            yield from _attempt_drafts(task, call, step, now)
+        for place, task in enumerate(call.attempts):
+            yield from _attempt_drafts(task, call, turn.step, now)
             if task.status == "CANCELED":
                 cut_off += 1
                 if cut_off > ends:
-                    yield from _end_drafts(attempts, place, step)
+                    yield from _end_drafts(call.attempts, place, turn.step)
         ends = max(ends, cut_off)
-        if not attempts or attempts[-1].status in PENDING or attempts[-1].status == "CANCELED":
+        told = call.told
+        if told is None or (call.attempts and call.attempts[-1].status == "CANCELED"):
             return False
-        last = attempts[-1]
-        yield _result_draft(call, step, last.end_time, output_of(last))
+        ended = call.attempts[-1].end_time if call.attempts else turn.planned_at
+        yield _result_draft(call, turn.step, ended, told)
     return True
 
 
-def _who(call: dict[str, Any]) -> dict[str, Any]:
-    name = tool_of_task(call["task"]) if call["task"] else call["name"]
-    return {"call_id": call["id"], "tool_name": name}
+def _who(call: StoredCall) -> dict[str, Any]:
+    return {"call_id": call.planned.id, "tool_name": call.planned.tool}
 
 
-def _attempt_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int) -> Iterator[Draft]:
+def _attempt_drafts(task: TaskRecord, call: StoredCall, step: int, now: int) -> Iterator[Draft]:
+    notes = task.notes
     yield from _waiting_drafts(task, call, step, now)
-    yield from _mismatch_drafts(task, call, step)
-    for failure in task.output_data.get("failures", []):
-        details = {**_who(call), "error": failure["error"], "attempt": failure["attempt"]}
-        if failure.get("final"):
+    yield from _mismatch_drafts(notes.mismatch, call, step)
+    for failure in notes.failures:
+        if failure.final:
             return
-        yield Draft(type="tool_retry", step=step, at=failure["at"], details=details)
+        details = {**_who(call), "error": failure.error, "attempt": failure.attempt}
+        yield Draft(type="tool_retry", step=step, at=failure.at, details=details)
     if task.retried and task.status != "CANCELED":
-        details = {
-            **_who(call),
-            "error": death(task),
-            "attempt": task.retry_count + 1,
-        }
+        details = {**_who(call), "error": death(task), "attempt": task.retry_count + 1}
         yield Draft(type="tool_retry", step=step, at=task.end_time, details=details)
 
 
-def death(task: TaskRecord) -> str:
-    """Why an attempt ended that reported nothing."""
-    reason = task.reason_for_incompletion or ""
-    if task.status == "TIMED_OUT" and reason.startswith("responseTimeout"):
-        return f"Its worker {task.worker_id} died: no heartbeat for {RESPONSE_TIMEOUT} s."
-    return reason or f"The attempt ended as {task.status}."
-
-
-def _waiting_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int) -> Iterator[Draft]:
+def _waiting_drafts(task: TaskRecord, call: StoredCall, step: int, now: int) -> Iterator[Draft]:
     due = task.scheduled_time + 1000 * task.callback_after_seconds
     taken = task.start_time or task.end_time or now - int(CLOCKS_DIFFER * 1000)
     if taken - due < WAITING_AFTER * 1000:
@@ -230,31 +175,7 @@ def _waiting_drafts(task: TaskRecord, call: dict[str, Any], step: int, now: int)
         yield Draft(type="resumed", step=step, at=task.start_time, details=_who(call))
 
 
-@dataclass(frozen=True)
-class Mismatch:
-    """What a worker noted of a call that does not fit the version of the tool that it serves; times by its clock.
-
-    Attributes:
-        at: When the first one handed it back.
-        why: Which version it serves, and what does not fit.
-        open: Whether no worker has taken it since.
-        until: When one took it.
-    """
-
-    at: int
-    why: str
-    open: bool
-    until: int | None = None
-
-
-def mismatch_of(task: TaskRecord) -> Mismatch | None:
-    """The note on a call that was handed back because of the tool's version."""
-    noted = task.output_data.get("mismatch")
-    return None if noted is None else Mismatch(**noted)
-
-
-def _mismatch_drafts(task: TaskRecord, call: dict[str, Any], step: int) -> Iterator[Draft]:
-    found = mismatch_of(task)
+def _mismatch_drafts(found: Mismatch | None, call: StoredCall, step: int) -> Iterator[Draft]:
     if found is None:
         return
     yield Draft(type="waiting", step=step, at=found.at, details={**_who(call), "error": found.why})
@@ -262,17 +183,10 @@ def _mismatch_drafts(task: TaskRecord, call: dict[str, Any], step: int) -> Itera
         yield Draft(type="resumed", step=step, at=found.until, details=_who(call))
 
 
-def output_of(task: TaskRecord) -> dict[str, Any]:
-    """What the model is told of a finished call: `result` or `error`."""
-    if "result" in task.output_data or "error" in task.output_data:
-        return task.output_data
-    return {"error": task.reason_for_incompletion or f"The task ended as {task.status}."}
-
-
-def _result_draft(call: dict[str, Any], step: int, at: int, output: dict[str, Any]) -> Draft:
+def _result_draft(call: StoredCall, step: int, at: int, told: dict[str, Any]) -> Draft:
     details = _who(call)
-    if "result" in output:
-        details["result"] = output["result"]
+    if "result" in told:
+        details["result"] = told["result"]
     else:
-        details |= {"result": {"error": output["error"]}, "error": output["error"]}
+        details |= {"result": {"error": told["error"]}, "error": told["error"]}
     return Draft(type="tool_result", step=step, at=at, details=details)

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from agentspan.errors import ServerError
 from agentspan.reading._html import timeline_html
+from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
 from agentspan.reading.timeline import Step, ToolCall
 from agentspan.stored.mark import text_mark
 from agentspan.stored.status import ENDED, RunStatus
@@ -42,45 +43,6 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MissingWorker:
-    """A tool call that waits for a worker that can take it.
-
-    Attributes:
-        tool: The tool.
-        task_name: Its queue on the server.
-        since: When it began to wait.
-        last_poll: When a worker last asked for that tool; None when none ever did.
-        mismatch: Which other version of the tool a worker serves, and why the call does not fit it;
-            None when nobody serves the tool.
-    """
-
-    tool: str
-    task_name: str
-    since: datetime
-    last_poll: datetime | None
-    mismatch: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BusyWorker:
-    """A worker that serves a tool, and begins no call of it as all its places are taken.
-
-    Attributes:
-        tool: The tool.
-        task_name: Its queue on the server.
-        worker_id: The worker that was seen so last.
-        since: Since when.
-        waiting: Calls in the queue.
-    """
-
-    tool: str
-    task_name: str
-    worker_id: str
-    since: datetime
-    waiting: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class AgentStatus:
     """A run at one moment.
 
@@ -95,8 +57,7 @@ class AgentStatus:
         output: The answer, once there is one.
         error: Why it ended without one.
         usage: Tokens used in finished turns.
-        missing_workers: Tool calls that no worker has taken for seconds, or that none can take.
-        busy_workers: Workers whose places are all taken, and whose tools have calls that wait for one.
+        waits: What it waits for, most telling first; nothing once it is over.
     """
 
     execution_id: str
@@ -109,8 +70,18 @@ class AgentStatus:
     output: str | None = None
     error: str | None = None
     usage: Usage = field(default_factory=Usage)
-    missing_workers: tuple[MissingWorker, ...] = ()
-    busy_workers: tuple[BusyWorker, ...] = ()
+    waits: tuple[Reason, ...] = ()
+
+    @property
+    def missing_workers(self) -> tuple[MissingWorker, ...]:
+        """Tool calls that no worker has taken for seconds, or that none can take."""
+        return tuple(reason.missing for reason in self.waits if reason.missing is not None)
+
+    @property
+    def busy_workers(self) -> tuple[BusyWorker, ...]:
+        """Workers whose places are all taken, and whose tools have calls that wait for one."""
+        found = {reason.busy.task_name: reason.busy for reason in self.waits if reason.busy is not None}
+        return tuple(found.values())
 
     @property
     def is_complete(self) -> bool:
@@ -139,7 +110,15 @@ class AgentStatus:
             for item in self.missing_workers
         ]
         busy = [{**asdict(item), "since": item.since.isoformat()} for item in self.busy_workers]
-        return {**asdict(self), **flags, "missing_workers": missing, "busy_workers": busy}
+        values = {name: value for name, value in self.__dict__.items() if name != "waits"}
+        return {
+            **values,
+            "usage": asdict(self.usage),
+            "missing_workers": missing,
+            "busy_workers": busy,
+            "waits": [reason.to_json() for reason in self.waits],
+            **flags,
+        }
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 
 from agentspan.engine.failure import reason_text
-from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.reading.projection import Turn, by_turn, death, output_of
+from agentspan.engine.records import PENDING, TaskRecord
+from agentspan.reading.reasons import moment
 from agentspan.reading.result import answer_text
+from agentspan.reading.run import StoredCall, StoredSegment, death
 from agentspan.reading.timeline import Attempt, AttemptStatus, ModelCall, Step, ToolCall
-from agentspan.stored.names import tool_of_task
 
 
-def steps_of(segment: WorkflowRecord) -> Iterator[Step]:
+def steps_of(segment: StoredSegment) -> Iterator[Step]:
     """The steps of one segment (or of an agent without tools), as far as it got."""
-    turns = by_turn(segment.tasks)
-    before = int(segment.input.get("steps") or 0)
-    for number, turn in sorted(turns.items()):
-        if not turn.get("llm"):
-            return
+    for turn in segment.turns:
         yield Step(
-            number=before + number,
-            segment_id=segment.workflow_id,
-            model=_model_call(turn["llm"][1], run_of(segment)),
-            calls=tuple(_tool_calls(turn)),
+            number=turn.step,
+            segment_id=segment.record.workflow_id,
+            model=_model_call(turn.model, segment.execution_id),
+            calls=tuple(_tool_call(call) for call in turn.calls),
         )
 
 
-def run_of(segment: WorkflowRecord) -> str:
-    """The id of the run that a segment is part of; an agent without tools has no segments."""
-    return str(segment.input.get("execution_id") or segment.workflow_id)
-
-
-def _model_call(attempts: list[TaskRecord], execution_id: str) -> ModelCall:
+def _model_call(attempts: Sequence[TaskRecord], execution_id: str) -> ModelCall:
     last = attempts[-1]
     said = last.output_data
     answers = last.status == "COMPLETED" and not said.get("toolCalls")
@@ -51,44 +41,37 @@ def _model_status(task: TaskRecord) -> str:
     return "IN_PROGRESS" if task.status == "SCHEDULED" and task.start_time else task.status
 
 
-def _tool_calls(turn: Turn) -> Iterator[ToolCall]:
-    plans = turn.get("plan", {}).get(1, [])
-    if not plans or plans[-1].status != "COMPLETED":
-        return
-    for number, call in enumerate(plans[-1].output_data["result"]["calls"], 1):
-        tasks = turn.get("tool", {}).get(number, [])
-        told = output_of(tasks[-1]) if tasks and tasks[-1].status not in PENDING else {}
-        if call["task"] is None:
-            told = {"error": call["error"]}
-        yield ToolCall(
-            call_id=call["id"],
-            tool=tool_of_task(call["task"]) if call["task"] else call["name"],
-            args=call["args"],
-            attempts=tuple(_tool_attempts(tasks)),
-            result=told.get("result"),
-            error=None if "result" in told else told.get("error"),
-        )
+def _tool_call(call: StoredCall) -> ToolCall:
+    told = call.told or {}
+    return ToolCall(
+        call_id=call.planned.id,
+        tool=call.planned.tool,
+        args=call.planned.args,
+        attempts=tuple(_tool_attempts(call.attempts)),
+        result=told.get("result"),
+        error=None if "result" in told else told.get("error"),
+    )
 
 
-def _tool_attempts(tasks: list[TaskRecord]) -> Iterator[Attempt]:
+def _tool_attempts(tasks: Sequence[TaskRecord]) -> Iterator[Attempt]:
     """Conductor has a task for each worker that died; what a tool raised is noted inside of one task."""
     number = 0
     for task in tasks:
-        failures = task.output_data.get("failures", [])
+        failures = task.notes.failures
         for place, failure in enumerate(failures):
             number += 1
             # The server knows when the first try was taken, and who asked for the last one.
-            last = place == len(failures) - 1 and (failure.get("final") or task.status == "SCHEDULED")
+            last = place == len(failures) - 1 and (failure.final or task.status == "SCHEDULED")
             yield Attempt(
                 number=number,
                 status="failed",
-                scheduled=_moment(task.scheduled_time),
-                started=_moment(task.start_time) if place == 0 and task.start_time else None,
-                ended=_moment(failure["at"]),
+                scheduled=moment(task.scheduled_time),
+                started=moment(task.start_time) if place == 0 and task.start_time else None,
+                ended=moment(failure.at),
                 worker=task.worker_id if last else None,
-                error=failure["error"],
+                error=failure.error,
             )
-        if not failures or not failures[-1].get("final"):
+        if not failures or not failures[-1].final:
             number += 1
             yield _attempt(task, number, task.status, again=bool(failures))
 
@@ -101,13 +84,9 @@ def _attempt(task: TaskRecord, number: int, status: str, *, again: bool = False)
     return Attempt(
         number=number,
         status=_STATUS.get(status, "failed"),
-        scheduled=_moment(task.scheduled_time),
-        started=_moment(begun) if begun else None,
-        ended=_moment(task.end_time) if task.end_time and status not in PENDING else None,
+        scheduled=moment(task.scheduled_time),
+        started=moment(begun) if begun else None,
+        ended=moment(task.end_time) if task.end_time and status not in PENDING else None,
         worker=task.worker_id if status != "SCHEDULED" else None,
         error=reason_text(death(task)) if status not in (*PENDING, "COMPLETED") else None,
     )
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

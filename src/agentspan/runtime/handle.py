@@ -24,7 +24,7 @@ from agentspan.errors import (
     ServerError,
 )
 from agentspan.reading._html import timeline_html
-from agentspan.reading.events import Event
+from agentspan.reading.events import AnyEvent
 from agentspan.reading.history import History
 from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, answer_text, finish_reason
 from agentspan.reading.timeline import Step
@@ -265,7 +265,7 @@ class EventStream:
         self._timeout = timeout
         self._on_away = on_away
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[AnyEvent]:
         blocking.check("This stream")
         wait = self._wait()
         while True:
@@ -283,7 +283,7 @@ class EventStream:
     def _wait(self) -> Waiting:
         return Waiting(self.handle.runtime.client, self.handle.execution_id, self._timeout, self._on_away)
 
-    def _fresh(self) -> tuple[list[Event], bool]:
+    def _fresh(self) -> tuple[list[AnyEvent], bool]:
         """The events after the cursor, and whether they are the last."""
         fresh, over = self.handle._history.fresh(self.cursor)
         if over:
@@ -305,14 +305,14 @@ class AsyncEvents:
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
         self._wait = stream._wait()
-        self._unread: deque[Event] = deque()
+        self._unread: deque[AnyEvent] = deque()
         self._over = False
         self._look: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> AsyncEvents:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> AnyEvent:
         while not self._unread:
             if self._over:
                 raise StopAsyncIteration

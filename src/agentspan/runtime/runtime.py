@@ -22,7 +22,7 @@ from agentspan.control.registry import register
 from agentspan.declare.agent import Agent
 from agentspan.engine.client import Conductor
 from agentspan.errors import InputError
-from agentspan.reading.events import Event
+from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult
 from agentspan.runtime import aio
 from agentspan.runtime.handle import AgentHandle, EventStream
@@ -172,7 +172,7 @@ class AgentRuntime:
         handle = await self.start_async(agent, prompt, **options)
         return await handle.result_async(timeout)
 
-    async def stream_async(self, agent: Agent, prompt: str, **options: Any) -> AsyncIterator[Event]:
+    async def stream_async(self, agent: Agent, prompt: str, **options: Any) -> AsyncIterator[AnyEvent]:
         """Start a run and iterate over its events with `async for`; see `stream`."""
         handle = await self.start_async(agent, prompt, **options)
         async for event in handle.stream():
@@ -364,7 +364,7 @@ async def run_async(agent: Agent, prompt: str, *, runtime: AgentRuntime | None =
 
 async def stream_async(
     agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any
-) -> AsyncIterator[Event]:
+) -> AsyncIterator[AnyEvent]:
     """Start a run and iterate over its events with `async for`; see `AgentRuntime.stream_async`."""
     async for event in (runtime or shared_runtime()).stream_async(agent, prompt, **options):
         yield event

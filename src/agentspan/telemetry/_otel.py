@@ -31,6 +31,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import NotFound, ServerError
+from agentspan.reading.run import StoredSegment, newest_segment_id
+from agentspan.stored.notes import Notes
 from agentspan.telemetry import _spans
 from agentspan.telemetry._quiet import Attempt, Recorder, Start, Traces
 
@@ -95,15 +97,15 @@ class OtelTraces(Traces):
             return Attempt()
         task = call.task
         try:
-            parent = self._parent(client, str(task.input_data.get("execution_id")))
+            parent = self._parent(client, call.given.execution_id)
         except ServerError as error:
             log.debug("%s is not traced: %s", call, error)
             return Attempt()
         attributes = {
-            **_spans.tool_attributes(call.served.agent, call.served.tool.name, task.input_data),
+            **_spans.tool_attributes(call.served.agent, call.served.tool.name, call.given),
             _spans.ATTEMPT: call.attempt,
             _spans.WORKER: worker_id,
-            **(_spans.arguments_of(task.input_data) if _with_content() else {}),
+            **(_spans.arguments_of(call.given) if _with_content() else {}),
         }
         key = _spans.attempt_key(task)
         _keep(self._written, key, None)  # whatever the server thinks of this worker meanwhile
@@ -121,9 +123,10 @@ class OtelTraces(Traces):
             return
         try:
             run = client.workflow(execution_id)
-            newest = _spans.newest_segment_id(run)
+            newest = newest_segment_id(run)
             if newest is not None:
-                self.write_last_model_call(run, run if newest == execution_id else client.workflow(newest))
+                record = run if newest == execution_id else client.workflow(newest)
+                self.write_last_model_call(run, StoredSegment.of(record))
             self.write_run(run)
         except ServerError as error:
             log.debug("The end of run %s is not traced: %s", execution_id, error)
@@ -133,7 +136,7 @@ class OtelTraces(Traces):
         stored = _spans.invoke_agent(run, content=_with_content())
         self._write(stored, self._carried(run) if stored.key == run.workflow_id else self._parent_of(run))
 
-    def write_segment(self, run: WorkflowRecord, segment: WorkflowRecord) -> None:
+    def write_segment(self, run: WorkflowRecord, segment: StoredSegment) -> None:
         """A segment's model calls, and the attempts whose workers died."""
         parent = self._parent_of(run)
         for stored in _spans.model_calls(segment, content=_with_content()):
@@ -141,7 +144,7 @@ class OtelTraces(Traces):
         for stored in _spans.dead_attempts(segment):
             self._write(stored, parent)
 
-    def write_last_model_call(self, run: WorkflowRecord, segment: WorkflowRecord) -> None:
+    def write_last_model_call(self, run: WorkflowRecord, segment: StoredSegment) -> None:
         """The attempts of the newest model call: the answer, or what the run failed of."""
         stored = list(_spans.model_calls(segment, content=_with_content()))
         for call in stored:
@@ -214,7 +217,7 @@ class OtelAttempt(Attempt):
             self._span.set_attribute("agentspan.handed_back", True)
         elif report["status"] != "COMPLETED":
             self._span.set_attribute("error.type", error_type)
-            said = report["outputData"]["failures"][-1]["error"] if _with_content() else None
+            said = Notes.of(report["outputData"]).failures[-1].error if _with_content() else None
             self._span.set_status(Status(StatusCode.ERROR, said))
         elif _with_content():
             self._span.set_attributes(_spans.result_of(report["outputData"]))
@@ -256,7 +259,7 @@ class OtelRecorder(Recorder):
     def served(self, call: Call) -> None:
         """Follow the run of this call until it is over."""
         if _tracer() is not None:
-            followed = self._followed.setdefault(str(call.task.input_data.get("execution_id")), _Followed())
+            followed = self._followed.setdefault(call.given.execution_id, _Followed())
             followed.segments.add(call.task.workflow_instance_id)
             followed.put_off(FIRST)
 
@@ -275,10 +278,10 @@ class OtelRecorder(Recorder):
         followed.put_off(min(LAST, followed.pause * 1.5))
         try:
             run = self._client.workflow(execution_id)
-            newest = _spans.newest_segment_id(run)
+            newest = newest_segment_id(run)
             complete = run.ended or also_unfinished
             for segment_id in [name for name in followed.segments if complete or name != newest]:
-                segment = self._client.workflow(segment_id)
+                segment = StoredSegment.of(self._client.workflow(segment_id))
                 if _spans.last_worker(segment) == self._worker_id:
                     self._traces.write_segment(run, segment)
                 followed.segments.discard(segment_id)
@@ -291,11 +294,11 @@ class OtelRecorder(Recorder):
     def _write_end(self, run: WorkflowRecord, newest: str | None) -> None:
         if newest is None:
             return
-        segment = self._client.workflow(newest)
+        segment = StoredSegment.of(self._client.workflow(newest))
         worker = _spans.last_worker(segment)
-        previous = segment.input.get("previous")
+        previous = segment.given.previous
         if worker is None and previous:
-            worker = _spans.last_worker(self._client.workflow(str(previous)))
+            worker = _spans.last_worker(StoredSegment.of(self._client.workflow(previous)))
         if worker == self._worker_id:
             self._traces.write_last_model_call(run, segment)
             self._traces.write_run(run)

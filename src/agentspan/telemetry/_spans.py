@@ -14,7 +14,9 @@ from typing import Any, Literal
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.reading.result import Usage, answer_text, finish_reason
-from agentspan.stored.names import SEGMENT, tool_of_task, turn_of
+from agentspan.reading.run import StoredSegment
+from agentspan.stored.inputs import CallInput
+from agentspan.stored.names import tool_of_task
 
 Attributes = dict[str, Any]
 
@@ -73,7 +75,7 @@ class StoredSpan:
 
 def attempt_key(task: TaskRecord) -> str:
     """What the id of one attempt of a tool call is derived from: a task may be tried several times."""
-    return f"{task.task_id}/{len(task.output_data.get('failures', []))}"
+    return f"{task.task_id}/{len(task.notes.failures)}"
 
 
 def invoke_agent(run: WorkflowRecord, *, content: bool) -> StoredSpan:
@@ -109,26 +111,21 @@ def invoke_agent(run: WorkflowRecord, *, content: bool) -> StoredSpan:
     )
 
 
-def model_calls(segment: WorkflowRecord, *, content: bool) -> Iterator[StoredSpan]:
+def model_calls(segment: StoredSegment, *, content: bool) -> Iterator[StoredSpan]:
     """One span for each attempt of a model call that is over."""
-    attempts: dict[int, int] = {}
-    for task in segment.tasks:
-        place = turn_of(task.reference_task_name)
-        if place is None or place[0] != "llm":
-            continue
-        turn = place[1]
-        attempts[turn] = attempts.get(turn, 0) + 1
-        if task.status not in PENDING and task.start_time:
-            yield _chat(segment, task, _step(segment, turn), attempts[turn], content)
+    for turn in segment.turns:
+        for number, task in enumerate(turn.model, 1):
+            if task.status not in PENDING and task.start_time:
+                yield _chat(segment, task, turn.step, number, content)
 
 
-def _chat(segment: WorkflowRecord, task: TaskRecord, step: int, attempt: int, content: bool) -> StoredSpan:
+def _chat(segment: StoredSegment, task: TaskRecord, step: int, attempt: int, content: bool) -> StoredSpan:
     given, got = task.input_data, task.output_data
     provider, model = str(given.get("llmProvider")), str(given.get("model"))
     attributes: Attributes = {
         OPERATION: "chat",
-        AGENT: segment.workflow_definition["metadata"]["agent"],
-        EXECUTION: execution_id(segment),
+        AGENT: segment.record.workflow_definition["metadata"]["agent"],
+        EXECUTION: segment.execution_id,
         STEP: step,
         ATTEMPT: attempt,
         "gen_ai.provider.name": _PROVIDERS.get(provider, provider),
@@ -158,13 +155,13 @@ def _chat(segment: WorkflowRecord, task: TaskRecord, step: int, attempt: int, co
     )
 
 
-def dead_attempts(segment: WorkflowRecord) -> Iterator[StoredSpan]:
+def dead_attempts(segment: StoredSegment) -> Iterator[StoredSpan]:
     """One span for each attempt of a tool call whose worker died, or was cut off."""
-    for task in segment.tasks:
-        if _kind(task) != "tool" or task.status != "TIMED_OUT" or not task.start_time:
+    for task in segment.record.tasks:
+        if task.kind != "tool" or task.status != "TIMED_OUT" or not task.start_time:
             continue
         tool = tool_of_task(task.task_def_name)
-        failures = task.output_data.get("failures", [])
+        agent = segment.record.workflow_definition["metadata"]["agent"]
         yield StoredSpan(
             key=attempt_key(task),
             name=f"execute_tool {tool}",
@@ -172,8 +169,8 @@ def dead_attempts(segment: WorkflowRecord) -> Iterator[StoredSpan]:
             start=task.start_time,
             end=task.end_time or task.update_time,
             attributes={
-                **tool_attributes(segment.workflow_definition["metadata"]["agent"], tool, task.input_data),
-                ATTEMPT: task.retry_count + 1 + len(failures),
+                **tool_attributes(agent, tool, CallInput.of(task.input_data)),
+                ATTEMPT: task.retry_count + 1 + len(task.notes.failures),
                 WORKER: task.worker_id or "",
             },
             error_type="worker_lost",
@@ -181,22 +178,22 @@ def dead_attempts(segment: WorkflowRecord) -> Iterator[StoredSpan]:
         )
 
 
-def tool_attributes(agent: str, tool: str, task_input: Mapping[str, Any]) -> Attributes:
+def tool_attributes(agent: str, tool: str, given: CallInput) -> Attributes:
     """What is known of a tool call from the beginning."""
     return {
         OPERATION: "execute_tool",
         AGENT: agent,
         "gen_ai.tool.name": tool,
         "gen_ai.tool.type": "function",
-        "gen_ai.tool.call.id": str(task_input.get("call_id")),
-        EXECUTION: str(task_input.get("execution_id")),
-        STEP: int(task_input.get("step") or 0),
+        "gen_ai.tool.call.id": given.call_id,
+        EXECUTION: given.execution_id,
+        STEP: given.step,
     }
 
 
-def arguments_of(task_input: Mapping[str, Any]) -> Attributes:
+def arguments_of(given: CallInput) -> Attributes:
     """The content that a tool call begins with."""
-    return {"gen_ai.tool.call.arguments": _json(task_input.get("args") or {})}
+    return {"gen_ai.tool.call.arguments": _json(given.args)}
 
 
 def result_of(output: Mapping[str, Any]) -> Attributes:
@@ -204,33 +201,10 @@ def result_of(output: Mapping[str, Any]) -> Attributes:
     return {"gen_ai.tool.call.result": _json(output["result"])} if "result" in output else {}
 
 
-def newest_segment_id(run: WorkflowRecord) -> str | None:
-    """The segment that a run is in, or ended in; for an agent without tools the run itself."""
-    if not any(task.get("type") == "DO_WHILE" for task in run.workflow_definition.get("tasks", [])):
-        return run.workflow_id
-    segments = [task.sub_workflow_id for task in run.tasks if task.reference_task_name.startswith(f"{SEGMENT}__")]
-    found = [segment for segment in segments if segment]
-    return found[-1] if found else None
-
-
-def last_worker(segment: WorkflowRecord) -> str | None:
+def last_worker(segment: StoredSegment) -> str | None:
     """The worker that served the segment's last tool call."""
-    workers = [task.worker_id for task in segment.tasks if _kind(task) == "tool" and task.worker_id]
+    workers = [task.worker_id for task in segment.record.tasks if task.kind == "tool" and task.worker_id]
     return workers[-1] if workers else None
-
-
-def execution_id(segment: WorkflowRecord) -> str:
-    """The run that a segment belongs to; of an agent without tools the run itself."""
-    return str(segment.input.get("execution_id") or segment.workflow_id)
-
-
-def _kind(task: TaskRecord) -> str | None:
-    place = turn_of(task.reference_task_name)
-    return None if place is None else place[0]
-
-
-def _step(segment: WorkflowRecord, turn: int) -> int:
-    return int(segment.input.get("steps") or 0) + turn
 
 
 def _reply(output: Mapping[str, Any]) -> str:

@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 from agentspan.declare.tool import Tool, ToolContext
@@ -16,7 +17,9 @@ from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import RetryTool, ToolFailed
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import MAX_BYTES, ResultError, shown, to_jsonable
+from agentspan.stored.inputs import CallInput
 from agentspan.stored.mark import without_mark
+from agentspan.stored.notes import Failure, Mismatch, Notes
 
 log = logging.getLogger("agentspan.worker")
 
@@ -75,15 +78,20 @@ class Call:
     outcome: Json | None = None
     earlier_failures: int = 0
 
+    @cached_property
+    def given(self) -> CallInput:
+        """What the turn hands to the call; the same for every attempt."""
+        return CallInput.of(self.task.input_data)
+
     @property
     def key(self) -> str:
         """The same for every attempt of this call, and for no other call."""
-        return f"{self._input('execution_id')}/{self._input('step')}/{self.task.reference_task_name}"
+        return f"{self.given.execution_id}/{self.given.step}/{self.task.reference_task_name}"
 
     @property
-    def failures(self) -> list[Json]:
+    def failures(self) -> tuple[Failure, ...]:
         """Earlier tries of this task that raised, oldest first."""
-        return list(self.task.output_data.get("failures", []))
+        return self.task.notes.failures
 
     @property
     def attempt(self) -> int:
@@ -98,16 +106,16 @@ class Call:
     @property
     def max_bytes(self) -> int:
         """What the result may take: calls of one turn share it."""
-        return int(self._input("max_bytes") or MAX_BYTES)
+        return self.given.max_bytes or MAX_BYTES
 
-    def notes(self, failures: list[Json]) -> Json:
+    def notes(self, *failures: Failure) -> Json:
         """What a report keeps for whoever reads the events: tries that failed, and a version that did not fit."""
-        mismatch = self.task.output_data.get("mismatch")
-        if mismatch and mismatch["open"]:
+        noted = self.task.notes
+        mismatch = noted.mismatch
+        if mismatch is not None and mismatch.open:
             taken = self.host.now() - (time.monotonic() - self.started)
-            mismatch = {"until": int(taken * 1000), **mismatch, "open": False}
-        found = {"failures": failures, "mismatch": mismatch}
-        return {name: note for name, note in found.items() if note}
+            mismatch = replace(mismatch, until=mismatch.until or int(taken * 1000), open=False)
+        return Notes((*noted.failures, *failures), mismatch).to_json()
 
     def continue_as(self, task: TaskRecord) -> bool:
         """Whether the call is still at work; if so, it reports for `task`, which the server handed out meanwhile."""
@@ -126,20 +134,17 @@ class Call:
         return ToolContext(
             idempotency_key=self.key,
             attempt=self.attempt,
-            execution_id=str(self._input("execution_id")),
-            step=int(self._input("step") or 0),
+            execution_id=self.given.execution_id,
+            step=self.given.step,
             agent=self.served.agent,
             tool=self.served.tool.name,
-            call_id=str(self._input("call_id")),
+            call_id=self.given.call_id,
             on_heartbeat=self._beat_now,
             on_progress=self._progress,
             check_cancelled=self.lost.is_set,
-            read_context=lambda: self.host.run_context(str(self._input("execution_id"))),
+            read_context=lambda: self.host.run_context(self.given.execution_id),
             waiting=lambda: self.host.waiting(self),
         )
-
-    def _input(self, name: str) -> Any:
-        return self.task.input_data.get(name)
 
     def _beat_now(self) -> None:
         self.host.beat(self.task.task_id)
@@ -149,9 +154,7 @@ class Call:
         self._beat_now()
 
     def __str__(self) -> str:
-        return (
-            f"{self.served.agent}.{self.served.tool.name} of {self._input('execution_id')}, step {self._input('step')}"
-        )
+        return f"{self.served.agent}.{self.served.tool.name} of {self.given.execution_id}, step {self.given.step}"
 
 
 def completed(call: Call, value: Any) -> Json:
@@ -161,7 +164,7 @@ def completed(call: Call, value: Any) -> Json:
         ResultError: The value cannot be carried as JSON.
     """
     result = to_jsonable(value, call.max_bytes)
-    return {"status": "COMPLETED", "outputData": {"result": result, **call.notes(call.failures)}}
+    return {"status": "COMPLETED", "outputData": {"result": result, **call.notes()}}
 
 
 def timed_out(call: Call) -> TimeoutError:
@@ -195,18 +198,17 @@ def failed(call: Call, message: str, *, final: bool, delay: float = 0.0) -> Json
     """The report of a try that failed; unless `final`, there is another one after `delay` seconds."""
     # Every attempt's message is kept, beside those of the turn's other calls.
     message = shown(message, min(10_000, call.max_bytes // 50))
-    failure = {"attempt": call.attempt, "error": message, "at": int(call.host.now() * 1000), "final": final}
-    failures = [*call.failures, failure]
+    failure = Failure(attempt=call.attempt, error=message, at=int(call.host.now() * 1000), final=final)
     if final:
         return {
             "status": "FAILED_WITH_TERMINAL_ERROR",
             "reasonForIncompletion": message[:500],
-            "outputData": {"error": message, **call.notes(failures)},
+            "outputData": {"error": message, **call.notes(failure)},
         }
     return {
         "status": "IN_PROGRESS",
         "callbackAfterSeconds": round(delay),
-        "outputData": call.notes(failures),
+        "outputData": call.notes(failure),
     }
 
 
@@ -216,8 +218,7 @@ def not_ours(task: TaskRecord, served: Served, worker_id: str, now: float) -> Js
         f"The worker {worker_id} serves {served.tool.name} only for runs that it has started itself: the function was "
         "made for them, and may hold values of theirs. A worker that calls runtime.serve(agent) serves every run."
     )
-    first = task.output_data.get("mismatch") or {"at": int(now * 1000), "why": why}
-    return {"mismatch": {**first, "open": True}}
+    return _open(task.notes, int(now * 1000), why).to_json()
 
 
 def mismatched(call: Call, run_version: int, error: ArgumentError, worker_id: str) -> Json:
@@ -228,12 +229,18 @@ def mismatched(call: Call, run_version: int, error: ArgumentError, worker_id: st
         f"The worker {worker_id} serves {which} version of the tool: version {ours} of the agent, "
         f"the run has {run_version}. {error}"
     )
-    first = call.task.output_data.get("mismatch") or {"at": int(call.host.now() * 1000), "why": shown(why, 1000)}
+    notes = _open(call.task.notes, int(call.host.now() * 1000), shown(why, 1000))
     return {
         "status": "IN_PROGRESS",
         "callbackAfterSeconds": HANDED_ON,
-        "outputData": {**call.task.output_data, "mismatch": {**first, "open": True}},
+        "outputData": {**call.task.output_data, **notes.to_json()},
     }
+
+
+def _open(notes: Notes, now: int, why: str) -> Notes:
+    """The notes with a call that no worker has taken since it was first handed back."""
+    first = notes.mismatch or Mismatch(at=now, why=why, open=True)
+    return replace(notes, mismatch=replace(first, open=True))
 
 
 def is_another(segment: WorkflowRecord, tool: Tool[..., Any]) -> bool:

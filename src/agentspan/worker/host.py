@@ -23,6 +23,7 @@ from agentspan.declare.agent import Agent
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import ServerError, WorkerError
+from agentspan.stored.inputs import CallInput
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.telemetry.logs import CallFields
 from agentspan.worker.call import HANDED_ON, Call, not_ours
@@ -192,7 +193,7 @@ class WorkerHost:
             self._outbox.hand_back(task)
             return
         self._watchdog.progressed(task.workflow_instance_id)
-        starts = self._roster.pending_starts(queue, str(task.input_data.get("execution_id")))
+        starts = self._roster.pending_starts(queue, CallInput.of(task.input_data).execution_id)
         if starts:
             _thread("start", lambda: self._accept_after(starts, queue, task))
         else:
@@ -204,7 +205,7 @@ class WorkerHost:
         self._take(queue, task)
 
     def _take(self, queue: str, task: TaskRecord) -> None:
-        served = self._roster.of(queue, str(task.input_data.get("execution_id")))
+        served = self._roster.of(queue, CallInput.of(task.input_data).execution_id)
         if served is None:
             note = not_ours(task, self._roster.in_queue(queue), self.worker_id, self.now())
             self._outbox.hand_back(task, HANDED_ON, note)

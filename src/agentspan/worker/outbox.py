@@ -172,7 +172,7 @@ class Outbox:
                 if not self._calls.any_of(segment):
                     self._client.decide(segment)
             elif reference == tool_reference(TURNS_PER_SEGMENT):
-                self._client.decide(str(call.task.input_data["execution_id"]))
+                self._client.decide(call.given.execution_id)
                 self._watchdog.forget(segment)
         except ServerError as error:
             log.debug("The engine looks at %s when it does: %s", call, error)

@@ -126,7 +126,7 @@ class Runner:
     def _invoked(self, call: Call) -> Any:
         error: BaseException | None = None
         try:
-            return call.served.tool.invoke(call.task.input_data.get("args") or {}, call.tool_context())
+            return call.served.tool.invoke(call.given.args, call.tool_context())
         except BaseException as raised_:
             error = raised_
             raise
@@ -163,7 +163,7 @@ class Runner:
                 log.debug("The earlier attempt of %s cannot be read yet: %s", call, error)
                 trouble = pause_after(trouble)
                 continue
-            call.earlier_failures += len(attempt.output_data.get("failures", []))
+            call.earlier_failures += len(attempt.notes.failures)
             before = attempt.retried_task_id
 
     def _unfit(self, call: Call, error: ArgumentError) -> Json:

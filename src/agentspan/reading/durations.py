@@ -1,0 +1,19 @@
+"""Durations for people."""
+
+from __future__ import annotations
+
+
+def brief(seconds: float) -> str:
+    """Seconds for people who compare: `0.31s`, `4.2s`, `4m32s`."""
+    if seconds < 1:
+        return f"{seconds:.2f}s"
+    return f"{seconds:.1f}s" if seconds < 60 else duration(seconds)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `12s`, `4m32s`, `1h04m10s`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m{rest:02}s"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

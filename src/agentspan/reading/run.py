@@ -1,0 +1,162 @@
+"""A stored segment as what it stands for: turns, calls, and the tasks that are their attempts.
+
+A record is read here once. Events, steps, status and waits are made from what comes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.stored.inputs import SegmentInput
+from agentspan.stored.lease import RESPONSE_TIMEOUT
+from agentspan.stored.names import SEGMENT
+from agentspan.stored.plan import Plan, PlannedCall
+
+_Tasks = dict[tuple[str, int], tuple[TaskRecord, ...]]
+"""A turn's tasks by their kind and the number of their call, attempts oldest first."""
+
+
+@dataclass(frozen=True)
+class StoredCall:
+    """A call of a turn, and the tasks that were made for it, oldest first: one more for each worker that died."""
+
+    planned: PlannedCall
+    attempts: tuple[TaskRecord, ...] = ()
+
+    @property
+    def told(self) -> dict[str, Any] | None:
+        """What the model is told of it, `result` or `error`; None while it is at work."""
+        if self.planned.task is None:
+            return {"error": self.planned.error}
+        if not self.attempts or self.attempts[-1].status in PENDING:
+            return None
+        last = self.attempts[-1]
+        if "result" in last.output_data or "error" in last.output_data:
+            return last.output_data
+        return {"error": last.reason_for_incompletion or f"The task ended as {last.status}."}
+
+
+@dataclass(frozen=True)
+class StoredTurn:
+    """A turn as far as it got.
+
+    Attributes:
+        step: Which one of the run, from 1.
+        model: The attempts of its model call, oldest first.
+        plan: What the model asked for; None until it has answered.
+        planned_at: When the plan was made; milliseconds since 1970.
+        calls: Its calls, in the model's order.
+        failed: The tasks that ended the run for want of an answer, oldest first.
+    """
+
+    step: int
+    model: tuple[TaskRecord, ...]
+    plan: Plan | None
+    planned_at: int
+    calls: tuple[StoredCall, ...]
+    failed: tuple[TaskRecord, ...]
+
+
+@dataclass(frozen=True)
+class StoredSegment:
+    """A segment, or a run that has none.
+
+    Attributes:
+        record: What the server stores of it.
+        given: Its input.
+        turns: Its turns, as far as they were begun.
+    """
+
+    record: WorkflowRecord
+    given: SegmentInput
+    turns: tuple[StoredTurn, ...]
+
+    @classmethod
+    def of(cls, record: WorkflowRecord) -> StoredSegment:
+        """Read a record."""
+        given = SegmentInput.of(record.input)
+        return cls(record, given, tuple(_turns(record.tasks, given.steps)))
+
+    @property
+    def execution_id(self) -> str:
+        """The run that it is part of."""
+        return self.given.execution_id or self.record.workflow_id
+
+    @property
+    def step(self) -> int:
+        """Turns of the run begun so far."""
+        return self.turns[-1].step if self.turns else self.given.steps
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """Tokens of the run so far."""
+        counted = [turn.plan.usage for turn in self.turns if turn.plan is not None]
+        return counted[-1] if counted else self.given.usage
+
+    @property
+    def model_retries(self) -> int:
+        """How often a model call is tried again; the server overwrites what the task's own definition says."""
+        tasks = self.record.workflow_definition.get("tasks", [])
+        return next((int(task.get("retryCount") or 0) for task in tasks if task.get("type") == "LLM_CHAT_COMPLETE"), 0)
+
+
+def loops(run: WorkflowRecord) -> bool:
+    """Whether a run has segments; that of an agent without tools has none."""
+    return any(task.get("type") == "DO_WHILE" for task in run.workflow_definition.get("tasks", []))
+
+
+def is_segment(task: TaskRecord) -> bool:
+    """Whether a run's task stands for a segment."""
+    return task.reference_task_name.startswith(f"{SEGMENT}__")
+
+
+def newest_segment_id(run: WorkflowRecord) -> str | None:
+    """The segment that a run is in, or ended in; of a run that has none the run itself.
+
+    Args:
+        run: The run, with its tasks.
+    """
+    if not loops(run):
+        return run.workflow_id
+    segments = [task for task in run.tasks if is_segment(task)]
+    # The newest one may not have started yet, when the one before it is gone already.
+    ids = [task.sub_workflow_id or task.input_data.get("workflowInput", {}).get("previous") for task in segments]
+    return next((segment_id for segment_id in reversed(ids) if segment_id), None)
+
+
+def _turns(tasks: list[TaskRecord], before: int) -> Iterator[StoredTurn]:
+    turns: dict[int, _Tasks] = {}
+    for task in tasks:
+        if task.place is not None:
+            kind, number, call = task.place
+            found = turns.setdefault(number, {})
+            found[kind, call] = (*found.get((kind, call), ()), task)
+    for number, found in sorted(turns.items()):
+        if ("llm", 1) not in found:
+            return
+        yield _turn(before + number, found)
+
+
+def _turn(step: int, tasks: _Tasks) -> StoredTurn:
+    planned = tasks.get(("plan", 1), ())
+    plan = Plan.of(planned[-1].output_data["result"]) if planned and planned[-1].status == "COMPLETED" else None
+    calls = plan.calls if plan is not None else ()
+    return StoredTurn(
+        step=step,
+        model=tasks["llm", 1],
+        plan=plan,
+        planned_at=planned[-1].end_time if planned else 0,
+        calls=tuple(StoredCall(call, tasks.get(("tool", number), ())) for number, call in enumerate(calls, 1)),
+        failed=tasks.get(("failed", 1), ()),
+    )
+
+
+def death(task: TaskRecord) -> str:
+    """Why an attempt ended that reported nothing."""
+    reason = task.reason_for_incompletion or ""
+    if task.status == "TIMED_OUT" and reason.startswith("responseTimeout"):
+        return f"Its worker {task.worker_id} died: no heartbeat for {RESPONSE_TIMEOUT} s."
+    return reason or f"The attempt ended as {task.status}."

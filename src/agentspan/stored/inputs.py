@@ -1,0 +1,83 @@
+"""What a run hands to its segments, and a turn to a call's worker: the keys, named once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SEGMENT_INPUT = (
+    "execution_id",
+    "prompt",
+    "messages",
+    "transcript",
+    "usage",
+    "steps",
+    "previous",
+    "instructions",
+    "tools",
+    "tool_tasks",
+    "limited",
+    "marked",
+    "again",
+    "programs",
+    "transcript_path",
+)
+"""The input of a segment's workflow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentInput:
+    """What readers need of a segment's input.
+
+    Attributes:
+        execution_id: The run that it is part of; None of a run without segments.
+        steps: Turns of the run before it.
+        previous: The segment before it.
+        usage: Tokens of the run before it.
+    """
+
+    execution_id: str | None = None
+    steps: int = 0
+    previous: str | None = None
+    usage: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> SegmentInput:
+        """Read it from the input of a segment, or of a run without segments."""
+        return cls(
+            execution_id=given.get("execution_id"),
+            steps=int(given.get("steps") or 0),
+            previous=given.get("previous"),
+            usage=given.get("usage"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallInput:
+    """The input of a tool call's task.
+
+    Attributes:
+        execution_id: The run.
+        step: The turn of the run, from 1.
+        call_id: The model's id of the call.
+        args: Its arguments, as the model gave them.
+        max_bytes: What its result may take; 0 where nothing is said.
+    """
+
+    execution_id: str
+    step: int
+    call_id: str
+    args: dict[str, Any]
+    max_bytes: int
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> CallInput:
+        """Read it from the input of the task."""
+        return cls(
+            execution_id=str(given.get("execution_id")),
+            step=int(given.get("step") or 0),
+            call_id=str(given.get("call_id")),
+            args=given.get("args") or {},
+            max_bytes=int(given.get("max_bytes") or 0),
+        )

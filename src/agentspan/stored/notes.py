@@ -1,0 +1,66 @@
+"""What a worker stores with a call beside its result: the tries that raised, and a version that did not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A try of a call whose tool raised.
+
+    Attributes:
+        attempt: Which one, from 1.
+        error: What it said.
+        at: Milliseconds since 1970, by the server's clock.
+        final: Whether no other try follows.
+    """
+
+    attempt: int
+    error: str
+    at: int
+    final: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mismatch:
+    """A call that does not fit the version of the tool that a worker serves; milliseconds since 1970.
+
+    Attributes:
+        at: When the first worker handed it back.
+        why: Which version that one serves, and what does not fit.
+        open: Whether no worker has taken it since.
+        until: When one took it.
+    """
+
+    at: int
+    why: str
+    open: bool
+    until: int | None = None
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The notes of one call."""
+
+    failures: tuple[Failure, ...] = ()
+    mismatch: Mismatch | None = None
+
+    @classmethod
+    def of(cls, output: Mapping[str, Any]) -> Notes:
+        """Read them from the output of the call's task."""
+        failures = tuple(Failure(**noted) for noted in output.get("failures") or ())
+        mismatch = output.get("mismatch")
+        return cls(failures, Mismatch(**mismatch) if mismatch else None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The part of a task's output that holds them; nothing where there is nothing to note."""
+        found: dict[str, Any] = {}
+        if self.failures:
+            found["failures"] = [asdict(failure) for failure in self.failures]
+        if self.mismatch is not None:
+            mismatch = asdict(self.mismatch)
+            found["mismatch"] = {name: value for name, value in mismatch.items() if value is not None}
+        return found

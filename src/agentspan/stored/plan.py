@@ -1,0 +1,73 @@
+"""The plan of a turn: what the model asked for, as the compiler's program leaves it and readers take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from agentspan.stored.names import tool_of_task
+
+Mode = Literal["done", "one", "many", "none", "again", "failed"]
+"""The end, one call, several, none that can be made; or an answer that did not arrive: asked again, given up."""
+
+CALLING: frozenset[Mode] = frozenset({"one", "many", "none"})
+"""The modes of turns that have calls."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCall:
+    """A call that the model asked for.
+
+    Attributes:
+        id: The model's id of it.
+        name: What the model called.
+        args: Its arguments.
+        task: The task definition that makes it; None of a call that is not made.
+        error: Why it is not made.
+    """
+
+    id: str
+    name: str
+    args: dict[str, Any]
+    task: str | None
+    error: str | None = None
+
+    @property
+    def tool(self) -> str:
+        """The tool; what the model called it where there is none."""
+        return tool_of_task(self.task) if self.task else self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a turn's model asked for.
+
+    Attributes:
+        mode: What comes next.
+        calls: What it called.
+        usage: Tokens of the run so far, this turn's included.
+        again: Which time in a row it is asked again (`again`).
+        problem: What was wrong with its answer (`again`): `failed`, `empty`, `damaged`.
+    """
+
+    mode: Mode
+    calls: tuple[PlannedCall, ...] = ()
+    usage: dict[str, Any]
+    again: int = 0
+    problem: str | None = None
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Plan:
+        """Read it from the output of the plan's task."""
+        calls = tuple(
+            PlannedCall(id=call["id"], name=call["name"], args=call["args"], task=call["task"], error=call.get("error"))
+            for call in result.get("calls") or ()
+        )
+        return cls(
+            mode=cast(Mode, result["mode"]),
+            calls=calls,
+            usage=result.get("usage") or {},
+            again=int(result.get("again") or 0),
+            problem=result.get("problem"),
+        )
