@@ -29,6 +29,7 @@ from agentspan.config import Settings
 from agentspan.engine.client import Conductor
 from agentspan.reading.history import History
 from agentspan.reading.projection import segment_drafts
+from agentspan.reading.run import StoredSegment
 from agentspan.server._process import free_port
 from agentspan.testing import ModelRequest, Reply, call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage
@@ -204,7 +205,10 @@ def test_a_call_that_was_cancelled_before_a_worker_took_it_never_counts_as_waiti
     history.look()
     assert history.newest is not None
     in_an_hour = int(time.time() + 3600) * 1000
-    assert [draft.type for draft in segment_drafts(history.newest, in_an_hour)] == ["step", "tool_call"]
+    assert [draft.type for draft in segment_drafts(StoredSegment.of(history.newest), in_an_hour)] == [
+        "step",
+        "tool_call",
+    ]
 
 
 def test_a_run_that_met_its_time_limit_and_was_retried(runtime: AgentRuntime, model: Stage) -> None:
