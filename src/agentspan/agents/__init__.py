@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from agentspan.compat import AgentConfig, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agent",
+    "AgentConfig",
     "AgentHandle",
     "AgentResult",
     "AgentRuntime",
@@ -98,6 +100,7 @@ __all__ = [
     "compile_agent",
     "configure",
     "current_tool_context",
+    "plan",
     "run",
     "run_async",
     "start",
