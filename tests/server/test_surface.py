@@ -127,17 +127,18 @@ def test_an_agent_runs_by_its_name(runtime: AgentRuntime, model: Stage) -> None:
     agent = Agent("by_name", model=name, tools=[add])
     other = Agent("by_name", model=name, instructions="Be brief.")
     runtime.serve(agent, blocking=False)
+    first = runtime.register(agent)
     runtime.deploy(other)
 
-    assert run("by_name", "1 + 2?", runtime=runtime, version=1).output == "three"
-    keyed = [start("by_name", "2 + 2?", runtime=runtime, idempotency_key="once") for _ in range(2)]
+    assert run("by_name", "1 + 2?", runtime=runtime, version=first).output == "three"
+    keyed = [start("by_name", "2 + 2?", runtime=runtime, idempotency_key=name) for _ in range(2)]
     assert keyed[0].execution_id == keyed[1].execution_id
     assert keyed[0].result(timeout=60).output == "alone"
     assert model.requests(name)[-1].system == "Be brief."
     with pytest.raises(NotFound, match=r"has no agent 'by_name\.segment'"):
         runtime.start("by_name.segment", "1 + 2?")
-    with pytest.raises(NotFound, match="has no version 9 of an agent 'by_name'"):
-        runtime.start("by_name", "1 + 2?", version=9)
+    with pytest.raises(NotFound, match="has no version 999 of an agent 'by_name'"):
+        runtime.start("by_name", "1 + 2?", version=999)
     with pytest.raises(InputError, match="version goes with the name"):
         runtime.start(agent, "1 + 2?", version=1)
 
