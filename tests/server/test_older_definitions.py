@@ -66,4 +66,4 @@ def test_a_run_without_tools(runtime: AgentRuntime, model: Stage, answer: str) -
 
     assert (result.output, result.steps) == (answer, 1)
     assert [event.type for event in handle.stream()] == ["step", "done"]
-    assert replace(result, read_steps=None).intact
+    assert replace(result, source=None).intact

@@ -6,9 +6,12 @@ talks to a server are loaded when they are first used.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from agentspan.compat import AgentConfig, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agent",
+    "AgentConfig",
     "AgentHandle",
     "AgentResult",
     "AgentRuntime",
@@ -123,6 +127,7 @@ __all__ = [
     "compile_agent",
     "configure",
     "current_tool_context",
+    "plan",
     "run",
     "run_async",
     "start",
@@ -149,3 +154,14 @@ def __getattr__(name: str) -> Any:
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LATE[name]), name)
+
+
+class _Package(ModuleType):
+    """Keeps what it exports: importing the submodule `tool` would put it in the place of the decorator."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -182,6 +182,17 @@ class History:
             current = segment.input.get("previous")
         return found if last is None else found[max(0, len(found) - last) :]
 
+    def all_events(self) -> list[AnyEvent]:
+        """The run's events so far, in order."""
+        return self.fresh(0)[0]
+
+    def messages(self) -> list[dict[str, str]]:
+        """The run's conversation: what came before it, its prompt, and its answer where there is one."""
+        run = self.run()
+        said = [*(run.input.get("messages") or []), {"role": "user", "message": str(run.input.get("prompt", ""))}]
+        answer = answer_text(run.output.get("result"), run.workflow_id) if run.status == "COMPLETED" else ""
+        return [*said, {"role": "assistant", "message": answer}] if answer.strip() else said
+
     def segment_ids(self, run: WorkflowRecord) -> list[str]:
         """Ids of all segments there are, oldest first: each one names the one before it."""
         found: list[str] = []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from agentspan.errors import ServerError
 from agentspan.reading._html import timeline_html
+from agentspan.reading.events import AnyEvent
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
 from agentspan.reading.timeline import Step, ToolCall
 from agentspan.stored.mark import text_mark
@@ -125,6 +126,19 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
+class Source(Protocol):
+    """Where more of a run can be read."""
+
+    def steps(self, last: int | None = None) -> list[Step]:
+        """Its steps, or only the newest ones."""
+
+    def all_events(self) -> list[AnyEvent]:
+        """Everything that happened in it."""
+
+    def messages(self) -> list[dict[str, str]]:
+        """Its conversation, in the form that `run(messages=…)` takes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AgentResult:
     """What a finished run gave.
@@ -139,7 +153,9 @@ class AgentResult:
         intact: Whether `output` is what the model said, to the letter. False where the server has read it as JSON and
             written it anew, so that spacing and the form of numbers may differ and what followed the JSON is missing;
             and where it is empty, and nothing tells whether the model refused, was filtered or said nothing.
-        read_steps: Reads the newest steps from the server, for a notebook; None of a result that came from elsewhere.
+        error: Why the run ended without an answer. A run that did raises instead of giving a result, unless the
+            setting `compat` is on.
+        source: Where `tool_calls`, `events` and `messages` are read; None of a result that came from elsewhere.
     """
 
     output: str
@@ -149,7 +165,8 @@ class AgentResult:
     steps: int
     usage: Usage
     intact: bool = True
-    read_steps: Callable[[int | None], list[Step]] | None = field(default=None, repr=False, compare=False)
+    error: str | None = None
+    source: Source | None = field(default=None, repr=False, compare=False)
 
     @property
     def token_usage(self) -> Usage:
@@ -158,8 +175,13 @@ class AgentResult:
 
     @property
     def is_success(self) -> bool:
-        """Whether the run ended with an answer. A run that ended without one raises instead of giving a result."""
+        """Whether the run ended with an answer."""
         return self.status == "COMPLETED"
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it ended without one; see `error`."""
+        return not self.is_success
 
     @property
     def tool_calls(self) -> list[ToolCall]:
@@ -168,8 +190,33 @@ class AgentResult:
         Raises:
             ServerError: The server cannot be asked now.
         """
-        steps = [] if self.read_steps is None else self.read_steps(None)
+        steps = [] if self.source is None else self.source.steps()
         return [call for step in steps for call in step.calls]
+
+    @property
+    def events(self) -> list[AnyEvent]:
+        """Everything that happened in the run; read from the server, and empty of a result from elsewhere.
+
+        Raises:
+            ServerError: The server cannot be asked now.
+        """
+        return [] if self.source is None else self.source.all_events()
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation with this answer at its end: `run(agent, prompt, messages=result.messages)` goes on with it.
+
+        Calls of tools are not in it; `tool_calls` has them. Read from the server, and empty of a result from elsewhere.
+
+        Raises:
+            ServerError: The server cannot be asked now.
+        """
+        return [] if self.source is None else self.source.messages()
+
+    @property
+    def sub_results(self) -> dict[str, Any]:
+        """The answers of the agents that took part, by their names; an agent that ran alone has none."""
+        return {}
 
     def print_result(self, file: TextIO | None = None) -> None:
         """Print the answer, and in a line what it took.
@@ -192,21 +239,22 @@ class AgentResult:
             "tokens": f"{self.usage.prompt_tokens:,} in, {self.usage.completion_tokens:,} out",
         }
         steps: list[Step] = []
-        if self.read_steps is not None:
+        if self.source is not None:
             try:
-                steps = self.read_steps(STEPS_IN_HTML)
+                steps = self.source.steps(STEPS_IN_HTML)
             except ServerError as error:
                 facts["timeline"] = str(error)
         return timeline_html(f"{self.execution_id} {self.status}", facts, steps)
 
     def __getstate__(self) -> dict[str, Any]:
         # A connection does not travel to another process.
-        return {**self.__dict__, "read_steps": None}
+        return {**self.__dict__, "source": None}
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON-able values."""
-        values = {name: value for name, value in self.__dict__.items() if name != "read_steps"}
-        return {**values, "usage": asdict(self.usage)}
+        values = {name: value for name, value in self.__dict__.items() if name not in ("source", "error")}
+        failure = {} if self.error is None else {"error": self.error}
+        return {**values, "usage": asdict(self.usage), **failure}
 
 
 def answer_text(value: Any, execution_id: str = "") -> str:

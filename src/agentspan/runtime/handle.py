@@ -218,7 +218,7 @@ class AgentHandle:
         if not run.ended:
             return None
         TRACES.ended(self.runtime.client, self.execution_id)
-        return replace(result_of(run), read_steps=self.steps)
+        return replace(result_of(run), source=self._history)
 
     # ---- the same on an event loop --------------------------------------------------------------------
 

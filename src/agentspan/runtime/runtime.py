@@ -15,16 +15,18 @@ from typing import Any
 
 from agentspan import blocking, forks
 from agentspan._distribution import warn_of_mixed_files
+from agentspan.compat import AgentConfig, as_settings, plan
 from agentspan.compiler import compile_agent
 from agentspan.config import Settings, load_settings
 from agentspan.control.claims import start_once
 from agentspan.control.registry import register
 from agentspan.declare.agent import Agent
 from agentspan.engine.client import Conductor
-from agentspan.errors import InputError
+from agentspan.errors import InputError, NotFound
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult
 from agentspan.runtime import aio
+from agentspan.runtime.by_id import ById
 from agentspan.runtime.handle import AgentHandle, EventStream
 from agentspan.runtime.progress import ProgressLine
 from agentspan.schema.values import check_text, check_value
@@ -41,13 +43,15 @@ WAKES = 0.5
 """Seconds between two looks of a serving process for a signal."""
 
 
-class AgentRuntime:
+class AgentRuntime(ById):
     """A connection to a Conductor server, and the worker host of this process for it.
 
     Args:
         server_url: The server's address, with or without `/api`; default: `configure()`, then
             AGENTSPAN_SERVER_URL, then http://127.0.0.1:6767.
+        config: Settings under upstream's names; what is given beside it wins.
         **settings: Other fields of `Settings`, or `profile="…"` for those of a profile of the user's file.
+            `api_key` and `api_secret` are other names of `auth_key` and `auth_secret`.
 
     As a context manager it stops its worker host at the end of the block: running calls finish,
     the rest is handed back. Runs themselves go on.
@@ -56,9 +60,9 @@ class AgentRuntime:
         ConfigError: A setting makes no sense.
     """
 
-    def __init__(self, server_url: str | None = None, **settings: Any) -> None:
+    def __init__(self, server_url: str | None = None, *, config: AgentConfig | None = None, **settings: Any) -> None:
         warn_of_mixed_files(log)
-        self.settings: Settings = load_settings(server_url=server_url, **settings)
+        self.settings: Settings = load_settings(**as_settings({"server_url": server_url, **settings}, config))
         self.client = Conductor(self.settings)
         self._host: WorkerHost | None = None
         self._versions: dict[str, int] = {}
@@ -99,11 +103,16 @@ class AgentRuntime:
                 self._versions[definition.fingerprint] = known
         return known
 
+    def plan(self, agent: Agent) -> dict[str, Any]:
+        """What an agent is on a server; nothing is sent. See `agentspan.agents.plan`."""
+        return plan(agent)
+
     def start(
         self,
-        agent: Agent,
+        agent: Agent | str,
         prompt: str,
         *,
+        version: int | None = None,
         messages: list[dict[str, str]] | None = None,
         context: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
@@ -112,7 +121,8 @@ class AgentRuntime:
         """Start a run and return as soon as the server has stored it.
 
         Args:
-            agent: What to run.
+            agent: What to run: an agent, or the name of one that is registered already, whose tools others serve.
+            version: Which version of a registered agent; the newest unless given.
             prompt: The user's message.
             messages: The conversation before it: `{"role": "user" | "assistant", "message": …}`.
             context: Values kept with the run for its readers; the model does not see them.
@@ -124,27 +134,46 @@ class AgentRuntime:
 
         Raises:
             InputError: The prompt, the messages or the context cannot be carried intact; nothing was sent.
+            NotFound: No agent of that name, or version, is registered.
             ServerError: The server cannot be reached, or refuses.
         """
+        name = agent if isinstance(agent, str) else agent.name
         inputs = _run_input(prompt, messages, context)
         if idempotency_key is not None:
             _check_key(idempotency_key)
-        with TRACES.starting(agent.name) as started:
+        with TRACES.starting(name) as started:
             inputs |= started.inputs
-            version = self.register(agent)
-            begin = partial(self._begin, agent.name, version, inputs, idempotency_key)
-            if serve and agent.tools:
-                started.execution_id = self._worker_host().serve_run(agent, version, begin)
+            exact = self._exact_version(agent, version)
+            begin = partial(self._begin, name, exact, inputs, idempotency_key)
+            if serve and isinstance(agent, Agent) and agent.tools:
+                started.execution_id = self._worker_host().serve_run(agent, exact, begin)
             else:
                 started.execution_id = begin()
         return AgentHandle(started.execution_id, self)
+
+    def _exact_version(self, agent: Agent | str, version: int | None) -> int:
+        if isinstance(agent, str):
+            return self._registered(agent, version)
+        if version is not None:
+            raise InputError("version goes with the name of a registered agent; an agent itself has one by its content")
+        return self.register(agent)
+
+    def _registered(self, name: str, version: int | None) -> int:
+        found = self.client.workflow_definition(name, version)
+        if found is None or found.get("metadata", {}).get("agent") != name:
+            which = f"agent {name!r}" if version is None else f"version {version} of an agent {name!r}"
+            raise NotFound(
+                f"The server at {self.settings.address} has no {which}.",
+                hint="`runtime.deploy(agent)` registers one; so does starting it by its object.",
+            )
+        return int(found["version"])
 
     def _begin(self, name: str, version: int, inputs: dict[str, Any], key: str | None) -> str:
         if key is None:
             return self.client.start_workflow(name, version, inputs)
         return start_once(self.client, name, version, inputs, key)
 
-    def run(self, agent: Agent, prompt: str, *, timeout: float | None = None, **options: Any) -> AgentResult:
+    def run(self, agent: Agent | str, prompt: str, *, timeout: float | None = None, **options: Any) -> AgentResult:
         """Start a run and wait for its result; see `start` and `AgentHandle.result`.
 
         When stderr is a terminal, a line there shows what the run is doing, unless the setting `progress` is off.
@@ -154,16 +183,16 @@ class AgentRuntime:
         with ProgressLine(handle) if self.settings.progress else nullcontext():
             return handle.result(timeout)
 
-    def stream(self, agent: Agent, prompt: str, **options: Any) -> EventStream:
+    def stream(self, agent: Agent | str, prompt: str, **options: Any) -> EventStream:
         """Start a run and iterate over its events; see `start` and `AgentHandle.stream`."""
         return self.start(agent, prompt, **options).stream()
 
-    async def start_async(self, agent: Agent, prompt: str, **options: Any) -> AgentHandle:
+    async def start_async(self, agent: Agent | str, prompt: str, **options: Any) -> AgentHandle:
         """Start a run without keeping the event loop waiting; see `start`."""
         return await aio.in_thread(self.start, agent, prompt, **options)
 
     async def run_async(
-        self, agent: Agent, prompt: str, *, timeout: float | None = None, **options: Any
+        self, agent: Agent | str, prompt: str, *, timeout: float | None = None, **options: Any
     ) -> AgentResult:
         """Start a run and wait for its result on an event loop; see `run`.
 
@@ -172,7 +201,7 @@ class AgentRuntime:
         handle = await self.start_async(agent, prompt, **options)
         return await handle.result_async(timeout)
 
-    async def stream_async(self, agent: Agent, prompt: str, **options: Any) -> AsyncIterator[AnyEvent]:
+    async def stream_async(self, agent: Agent | str, prompt: str, **options: Any) -> AsyncIterator[AnyEvent]:
         """Start a run and iterate over its events with `async for`; see `stream`."""
         handle = await self.start_async(agent, prompt, **options)
         async for event in handle.stream():
@@ -337,33 +366,37 @@ def shared_runtime() -> AgentRuntime:
         return _shared[settings]
 
 
-def start(agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentHandle:
+def start(agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentHandle:
     """Start a run and return as soon as the server has stored it; see `AgentRuntime.start`."""
     return (runtime or shared_runtime()).start(agent, prompt, **options)
 
 
-def run(agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentResult:
+def run(agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentResult:
     """Start a run and wait for its result; see `AgentRuntime.run`."""
     return (runtime or shared_runtime()).run(agent, prompt, **options)
 
 
-def stream(agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> EventStream:
+def stream(agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> EventStream:
     """Start a run and iterate over its events; see `AgentRuntime.stream`."""
     return (runtime or shared_runtime()).stream(agent, prompt, **options)
 
 
-async def start_async(agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentHandle:
+async def start_async(
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any
+) -> AgentHandle:
     """Start a run without keeping the event loop waiting; see `AgentRuntime.start`."""
     return await (runtime or shared_runtime()).start_async(agent, prompt, **options)
 
 
-async def run_async(agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentResult:
+async def run_async(
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any
+) -> AgentResult:
     """Start a run and wait for its result on an event loop; see `AgentRuntime.run_async`."""
     return await (runtime or shared_runtime()).run_async(agent, prompt, **options)
 
 
 async def stream_async(
-    agent: Agent, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any
 ) -> AsyncIterator[AnyEvent]:
     """Start a run and iterate over its events with `async for`; see `AgentRuntime.stream_async`."""
     async for event in (runtime or shared_runtime()).stream_async(agent, prompt, **options):

@@ -1,0 +1,20 @@
+"""What runs give, under the path that scripts know; `agentspan.agents` has the same names."""
+
+from __future__ import annotations
+
+from agentspan.reading.events import Event, EventType
+from agentspan.reading.result import AgentResult, AgentStatus, Usage
+from agentspan.runtime.handle import AgentHandle, EventStream
+from agentspan.stored.status import FinishReason, Status
+
+__all__ = [
+    "AgentHandle",
+    "AgentResult",
+    "AgentStatus",
+    "Event",
+    "EventStream",
+    "EventType",
+    "FinishReason",
+    "Status",
+    "Usage",
+]

@@ -1,0 +1,9 @@
+"""Running agents, under the path that scripts know; `agentspan.agents` has the same names."""
+
+from __future__ import annotations
+
+from agentspan.compat import plan
+from agentspan.config import configure
+from agentspan.runtime.runtime import run, run_async, start, start_async, stream, stream_async
+
+__all__ = ["configure", "plan", "run", "run_async", "start", "start_async", "stream", "stream_async"]

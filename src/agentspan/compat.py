@@ -1,0 +1,89 @@
+"""The forms in which scripts written for the upstream SDK give and get things, where ours differ."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from agentspan.compiler import compile_agent
+from agentspan.declare.agent import Agent
+from agentspan.errors import ConfigError
+
+_RENAMED = {"api_key": "auth_key", "api_secret": "auth_secret"}
+
+_NEEDLESS = {
+    "auto_start_server": False,
+    "auto_start_workers": True,
+    "daemon_workers": True,
+    "streaming_enabled": True,
+}
+"""What upstream has a switch for, and here is so without one."""
+
+_WITHOUT_EFFECT = (
+    "llm_retry_count",
+    "worker_poll_interval_ms",
+    "worker_thread_count",
+    "auto_register_integrations",
+    "credential_strict_mode",
+    "log_level",
+)
+
+
+class AgentConfig:
+    """Settings under upstream's names, for `AgentRuntime(config=…)`.
+
+    Only values that are given count: what is left out comes from `configure()`, the environment and so on, as for
+    any runtime.
+
+    Raises:
+        ConfigError: An unknown name.
+    """
+
+    def __init__(self, server_url: str | None = None, **values: Any) -> None:
+        known = {"server_url", "auth_key", "auth_secret", *_RENAMED, *_NEEDLESS, *_WITHOUT_EFFECT}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(
+                f"AgentConfig: unknown setting {', '.join(unknown)}.", hint=f"It takes {', '.join(sorted(known))}."
+            )
+        idle = [name for name in values if name in _WITHOUT_EFFECT or values[name] != _NEEDLESS.get(name, values[name])]
+        if idle:
+            warnings.warn(f"AgentConfig: {', '.join(idle)} has no effect here.", stacklevel=2)
+        own = {name: value for name, value in values.items() if name not in (*_NEEDLESS, *_WITHOUT_EFFECT)}
+        self.values = as_settings({"server_url": server_url, **own})
+
+    @classmethod
+    def from_env(cls) -> AgentConfig:
+        """An empty one: a runtime reads the environment by itself."""
+        return cls()
+
+
+def as_settings(given: dict[str, Any], config: AgentConfig | None = None) -> dict[str, Any]:
+    """Arguments of a runtime under the names of `Settings`; None leaves a value to other places.
+
+    Args:
+        given: What the caller wrote.
+        config: What counts where `given` says nothing.
+    """
+    named = {_RENAMED.get(name, name): value for name, value in given.items() if value is not None}
+    return named if config is None else {**config.values, **named}
+
+
+def plan(agent: Agent) -> dict[str, Any]:
+    """What an agent is on a server, without asking one; `compile_agent` gives the same as a value.
+
+    Returns:
+        `workflowDef`, the agent's own definition; `workflowDefs` and `taskDefs`, all of them, in the order in which
+        they are registered; `requiredWorkers`, the names of the tasks that workers serve.
+
+    Raises:
+        DefinitionError: The agent cannot be compiled.
+    """
+    definition = compile_agent(agent)
+    workflows = list(definition.at_version(1))
+    return {
+        "workflowDef": workflows[-1],
+        "workflowDefs": workflows,
+        "taskDefs": list(definition.tasks),
+        "requiredWorkers": [task["name"] for task in definition.tasks],
+    }

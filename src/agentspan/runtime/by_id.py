@@ -1,0 +1,43 @@
+"""What can be asked of a run by its id, without keeping its handle."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from agentspan.reading.result import AgentStatus
+
+if TYPE_CHECKING:
+    from agentspan.runtime.handle import AgentHandle
+
+
+class ById(ABC):
+    """The verbs of a handle, each with the run's id in front."""
+
+    @abstractmethod
+    def handle(self, execution_id: str) -> AgentHandle:
+        """A run on this server, by its id."""
+
+    def get_status(self, execution_id: str) -> AgentStatus:
+        """What a run is doing now; see `AgentHandle.get_status`."""
+        return self.handle(execution_id).get_status()
+
+    def pause(self, execution_id: str) -> None:
+        """Stop a run at its next task; see `AgentHandle.pause`. `handle(execution_id).resume()` goes on."""
+        self.handle(execution_id).pause()
+
+    def cancel(self, execution_id: str, reason: str = "cancelled by a caller") -> None:
+        """End a run; see `AgentHandle.cancel`."""
+        self.handle(execution_id).cancel(reason)
+
+    async def get_status_async(self, execution_id: str) -> AgentStatus:
+        """What a run is doing now, without keeping the event loop waiting."""
+        return await self.handle(execution_id).get_status_async()
+
+    async def pause_async(self, execution_id: str) -> None:
+        """Stop a run at its next task, without keeping the event loop waiting."""
+        await self.handle(execution_id).pause_async()
+
+    async def cancel_async(self, execution_id: str, reason: str = "cancelled by a caller") -> None:
+        """End a run, without keeping the event loop waiting."""
+        await self.handle(execution_id).cancel_async(reason)
