@@ -11,6 +11,7 @@
     │   ├── Conflict                   1     the name or state is taken
     │   └── ServerRejected             1     Conductor refused the request
     ├── LocalServerError               1   the embedded server cannot be fetched, started or stopped
+    ├── UnknownFormat                  1   a run that only a newer version can read
     ├── ExecutionError                 3   a run ended without a result
     │   ├── ExecutionFailed            3
     │   ├── ExecutionTimedOut          3
@@ -31,7 +32,10 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentspan.reading.result import AgentResult
 
 _LONGEST = 2**31 - 1
 """Seconds that a call can be put off."""
@@ -128,13 +132,17 @@ class ExecutionError(AgentspanError):
 
     Attributes:
         execution_id: The run.
+        result: What it had done by then: status, steps, tokens. None where that is not known.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, execution_id: str, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, execution_id: str, hint: str | None = None, result: AgentResult | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
-        self.execution_id = execution_id
+        self.execution_id: str = execution_id
+        self.result: AgentResult | None = result
 
 
 class ExecutionFailed(ExecutionError):

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from agentspan.errors import ExecutionError
+from agentspan.reading.ending import error_of, result_of
 from agentspan.reading.history import History
-from agentspan.runtime.handle import result_of
 
 from .server import RUNS, RecordedRun
 
@@ -68,9 +67,11 @@ def test_an_open_run_is_where_it_was(path: Path) -> None:
 def test_its_result_is_that_of_then(path: Path) -> None:
     run = RecordedRun(path)
     expected = run.recording["result"]
-    try:
-        found = result_of(run.workflow(run.execution_id)).to_json()
-    except ExecutionError as error:
+    record = run.workflow(run.execution_id)
+    result = result_of(record)
+    found = result.to_json()
+    if result.is_failed:
+        error = error_of(record, result)
         found = {"error": type(error).__name__, "message": error.message}
 
     read = json.loads(json.dumps(found))

@@ -61,8 +61,9 @@ from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
 from agentspan.stored.status import FinishReason, Status
 
 if TYPE_CHECKING:
-    from agentspan.runtime.handle import AgentHandle, EventStream
+    from agentspan.runtime.handle import AgentHandle
     from agentspan.runtime.runtime import AgentRuntime, run, run_async, start, start_async, stream, stream_async
+    from agentspan.runtime.stream import EventStream
 
 __all__ = [
     "Agent",
@@ -139,7 +140,7 @@ __all__ = [
 
 _LATE = {
     "AgentHandle": "agentspan.runtime.handle",
-    "EventStream": "agentspan.runtime.handle",
+    "EventStream": "agentspan.runtime.stream",
     "AgentRuntime": "agentspan.runtime.runtime",
     "run": "agentspan.runtime.runtime",
     "run_async": "agentspan.runtime.runtime",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agentspan.reading.events import Event, EventType
 from agentspan.reading.result import AgentResult, AgentStatus, Usage
-from agentspan.runtime.handle import AgentHandle, EventStream
+from agentspan.runtime.handle import AgentHandle
+from agentspan.runtime.stream import EventStream
 from agentspan.stored.status import FinishReason, Status
 
 __all__ = [

@@ -21,7 +21,7 @@ from agentspan.reading.durations import duration
 from agentspan.reading.events import Event
 from agentspan.reading.result import AgentStatus
 from agentspan.reading.timeline import Step
-from agentspan.runtime.handle import AgentHandle, EventStream
+from agentspan.runtime.handle import AgentHandle
 from agentspan.runtime.waiting import Waiting
 
 _STEPS = 10
@@ -60,7 +60,7 @@ class _Lines:
 
     def follow(self) -> None:
         """Print until the run is over."""
-        events = self._noting(EventStream(self._handle, 0, None, self._note_away))
+        events = self._noting(self._handle.stream(on_away=self._note_away))
         if self._output == "text":
             for event in events:
                 show_event(event)

@@ -261,9 +261,17 @@ class Conductor:
         )
         return _RUNS.validate_python(found.get("results", []))
 
-    def control(self, execution_id: str, verb: str, method: str = "PUT", **query: Any) -> None:
-        """Pause, resume, retry or decide an execution."""
-        self.call(method, f"/workflow/{_segment(execution_id)}/{verb}", query.items())
+    def pause(self, execution_id: str) -> None:
+        """Have the engine schedule no more of an execution's tasks; those of its sub-workflows go on."""
+        self.call("PUT", f"/workflow/{_segment(execution_id)}/pause")
+
+    def resume(self, execution_id: str) -> None:
+        """Go on with an execution that was paused."""
+        self.call("PUT", f"/workflow/{_segment(execution_id)}/resume")
+
+    def retry(self, execution_id: str) -> None:
+        """Go on with an execution that failed, at the task that failed, in whatever sub-workflow that is."""
+        self.call("POST", f"/workflow/{_segment(execution_id)}/retry", [("resumeSubworkflowTasks", True)])
 
     def decide(self, execution_id: str) -> None:
         """Make the engine look at an execution now."""

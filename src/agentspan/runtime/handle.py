@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from agentspan import blocking
-from agentspan.engine.failure import model_failure, reason_text
-from agentspan.engine.records import WorkflowRecord
-from agentspan.errors import (
-    Conflict,
-    ExecutionError,
-    ExecutionFailed,
-    ExecutionTerminated,
-    ExecutionTimedOut,
-    InputError,
-    ServerError,
-)
+from agentspan.control import verbs
+from agentspan.errors import InputError, ServerError
 from agentspan.reading._html import timeline_html
-from agentspan.reading.events import AnyEvent
+from agentspan.reading.ending import error_of, result_of, so_far
 from agentspan.reading.history import History
-from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus
 from agentspan.reading.timeline import Step
 from agentspan.runtime import aio
-from agentspan.runtime.waiting import FIRST_LOOK, Waiting
-from agentspan.schema.values import check_text
+from agentspan.runtime.stream import AsyncEvents, EventStream
+from agentspan.runtime.waiting import Waiting
 from agentspan.telemetry.traces import TRACES
 
 if TYPE_CHECKING:
     from agentspan.runtime.runtime import AgentRuntime
-
-LONGEST_REASON = 4_000
-"""Bytes of a reason as it stands in an address; Tomcat takes 8 KB for a request and its headers."""
-BEGINNING = 5.0
-"""Seconds that a segment which was just scheduled gets to begin, so that it can be paused."""
 
 
 class AgentHandle:
@@ -58,8 +39,8 @@ class AgentHandle:
                 f"execution_id must be the id of a run, not {execution_id!r}",
                 hint="`handle.execution_id` has it, and `agentspan agent list` shows the runs there are.",
             )
-        self.execution_id = execution_id
-        self.runtime = runtime
+        self.execution_id: str = execution_id
+        self.runtime: AgentRuntime = runtime
         self._history = History(runtime.client, execution_id)
 
     def __repr__(self) -> str:
@@ -113,17 +94,7 @@ class AgentHandle:
         Raises:
             Conflict: The run is over, or paused already.
         """
-        self._expect("pause", "RUNNING")
-        client = self.runtime.client
-        # Conductor pauses the one execution it is given. The run first: from then on it begins no other segment.
-        client.control(self.execution_id, "pause")
-        deadline = time.monotonic() + BEGINNING
-        while (segment := self._history.open_segment()) is not None and time.monotonic() < deadline:
-            if segment.sub_workflow_id:
-                with suppress(Conflict):  # it has just ended
-                    client.control(segment.sub_workflow_id, "pause")
-                return
-            time.sleep(FIRST_LOOK)
+        verbs.pause(self.runtime.client, self._history)
 
     def resume(self) -> None:
         """Go on after `pause()`.
@@ -131,13 +102,7 @@ class AgentHandle:
         Raises:
             Conflict: The run is not paused.
         """
-        self._expect("resume", "PAUSED")
-        client = self.runtime.client
-        segment = self._history.open_segment()
-        # The run last: until then it is PAUSED, and whoever dies on the way can resume it again.
-        if segment is not None and segment.sub_workflow_id and client.status(segment.sub_workflow_id) == "PAUSED":
-            client.control(segment.sub_workflow_id, "resume")
-        client.control(self.execution_id, "resume")
+        verbs.resume(self.runtime.client, self._history)
 
     def cancel(self, reason: str = "cancelled by a caller") -> None:
         """End the run; tools that run now are told by `ToolContext.cancelled`.
@@ -146,10 +111,7 @@ class AgentHandle:
             Conflict: The run is over.
             InputError: The reason is longer than an address may be.
         """
-        if len(quote(check_text(reason, "reason"))) > LONGEST_REASON:
-            raise InputError(f"reason is too long: it stands in an address, which has {LONGEST_REASON:,} bytes for it")
-        self._expect("cancel", "RUNNING", "PAUSED")
-        self.runtime.client.terminate(self.execution_id, reason)
+        verbs.cancel(self.runtime.client, self._history, reason)
 
     def retry(self) -> None:
         """Go on at the very call that failed; nothing that finished is done again.
@@ -157,36 +119,24 @@ class AgentHandle:
         Raises:
             Conflict: The run is alive, or ended with an answer.
         """
-        run = self._expect("retry", "FAILED", "TERMINATED", "TIMED_OUT")
-        if run.output.get("finish_reason") == "max_turns":
-            raise Conflict(
-                f"Run {self.execution_id} used all its turns; there is no failed call to go on from.",
-                hint="Start a new run with a larger max_turns.",
-            )
-        self.runtime.client.control(self.execution_id, "retry", "POST", resumeSubworkflowTasks=True)
+        verbs.retry(self.runtime.client, self._history)
 
-    def _expect(self, verb: str, *statuses: str) -> WorkflowRecord:
-        run = self._history.run()
-        if run.status not in statuses:
-            raise Conflict(
-                f"Run {self.execution_id} is {run.status}: it cannot {verb}.",
-                hint=f"To {verb}, a run must be {' or '.join(statuses)}.",
-            )
-        return run
-
-    def stream(self, from_: int = 0, *, timeout: float | None = None) -> EventStream:
+    def stream(
+        self, from_: int = 0, *, timeout: float | None = None, on_away: Callable[[], None] = lambda: None
+    ) -> EventStream:
         """The run's events, from the one after the cursor `from_`, until the run is over.
 
         Args:
             from_: `seq` of the last event already seen; 0 for all of them.
             timeout: Seconds to follow the run at most; None waits for its end.
+            on_away: Called each time the server does not answer; it is waited for.
 
         Raises:
             InputError: `from_` is negative, or no whole number.
         """
         if not isinstance(from_, int) or from_ < 0:
             raise InputError(f"from_ must be the `seq` of an event, or 0, not {from_!r}")
-        return EventStream(self, from_, timeout)
+        return EventStream(self, self._history, from_, timeout, on_away)
 
     def result(self, timeout: float | None = None) -> AgentResult:
         """Wait for the end of the run and return what it gave.
@@ -218,7 +168,11 @@ class AgentHandle:
         if not run.ended:
             return None
         TRACES.ended(self.runtime.client, self.execution_id)
-        return replace(result_of(run), source=self._history)
+        result = replace(result_of(run), source=self._history)
+        if result.is_failed:
+            result = so_far(result, self._history.status())
+            raise error_of(run, result)
+        return result
 
     # ---- the same on an event loop --------------------------------------------------------------------
 
@@ -249,115 +203,3 @@ class AgentHandle:
     async def retry_async(self) -> None:
         """Go on at the very call that failed; see `retry`."""
         await aio.in_thread(self.retry)
-
-
-class EventStream:
-    """An iterator over a run's events that ends with the run, for `for` and for `async for`.
-
-    Reading starts when iteration does; `get_result()` reads what is left and returns the result.
-    """
-
-    def __init__(
-        self, handle: AgentHandle, from_: int, timeout: float | None, on_away: Callable[[], None] = lambda: None
-    ) -> None:
-        self.handle = handle
-        self.cursor = from_
-        self._timeout = timeout
-        self._on_away = on_away
-
-    def __iter__(self) -> Iterator[AnyEvent]:
-        blocking.check("This stream")
-        wait = self._wait()
-        while True:
-            fresh, over = wait.reading(self._fresh)
-            for event in fresh:
-                self.cursor = event.seq
-                yield event
-            if over:
-                return
-            wait.pause(moved=bool(fresh))
-
-    def __aiter__(self) -> AsyncEvents:
-        return AsyncEvents(self)
-
-    def _wait(self) -> Waiting:
-        return Waiting(self.handle.runtime.client, self.handle.execution_id, self._timeout, self._on_away)
-
-    def _fresh(self) -> tuple[list[AnyEvent], bool]:
-        """The events after the cursor, and whether they are the last."""
-        fresh, over = self.handle._history.fresh(self.cursor)
-        if over:
-            TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
-        return fresh, over
-
-    async def get_result_async(self) -> AgentResult:
-        """Wait for the end of the run on an event loop, and return what it gave; see `get_result`."""
-        return await self.handle.result_async(self._timeout)
-
-    def get_result(self) -> AgentResult:
-        """Wait for the end of the run and return what it gave; raises as `AgentHandle.result` does."""
-        return self.handle.result(self._timeout)
-
-
-class AsyncEvents:
-    """Iterates over a stream on an event loop. Who gives up waiting for an event can ask for it again."""
-
-    def __init__(self, stream: EventStream) -> None:
-        self._stream = stream
-        self._wait = stream._wait()
-        self._unread: deque[AnyEvent] = deque()
-        self._over = False
-        self._look: asyncio.Task[None] | None = None
-
-    def __aiter__(self) -> AsyncEvents:
-        return self
-
-    async def __anext__(self) -> AnyEvent:
-        while not self._unread:
-            if self._over:
-                raise StopAsyncIteration
-            if self._look is None:
-                self._look = asyncio.ensure_future(self._read_on())
-            # Shielded: a look that its reader gives up goes on, and the next one waits for that very look.
-            await asyncio.shield(self._look)
-            self._look = None
-        event = self._unread.popleft()
-        self._stream.cursor = event.seq
-        return event
-
-    async def _read_on(self) -> None:
-        while True:
-            fresh, over = await aio.reading(self._wait, self._stream._fresh)
-            self._unread.extend(fresh)
-            self._over = over
-            if fresh or over:
-                return
-            await aio.pause(self._wait, moved=False)
-
-
-_ENDINGS: dict[str, type[ExecutionError]] = {
-    "FAILED": ExecutionFailed,
-    "TERMINATED": ExecutionTerminated,
-    "TIMED_OUT": ExecutionTimedOut,
-}
-
-
-def result_of(run: WorkflowRecord) -> AgentResult:
-    """The result of a run that is over; raises when it ended without one."""
-    if run.status in _ENDINGS:
-        reason = run.reason_for_incompletion or "no reason given"
-        failure = model_failure(reason)
-        raise _ENDINGS[run.status](
-            f"Run {run.workflow_id} of agent {run.workflow_name} ended as {run.status}: {reason_text(reason)}",
-            execution_id=run.workflow_id,
-            hint=(failure and failure.hint) or f"`agentspan agent stream {run.workflow_id}` shows its steps.",
-        )
-    return AgentResult(
-        output=answer_text(run.output.get("result"), run.workflow_id),
-        execution_id=run.workflow_id,
-        status=run.status,
-        finish_reason=finish_reason(run.output.get("finish_reason")),
-        steps=int(run.output.get("steps") or 0),
-        usage=Usage.of(run.output.get("usage")),
-        intact=bool(run.output.get("intact", True)),
-    )

@@ -27,8 +27,9 @@ from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult
 from agentspan.runtime import aio
 from agentspan.runtime.by_id import ById
-from agentspan.runtime.handle import AgentHandle, EventStream
+from agentspan.runtime.handle import AgentHandle
 from agentspan.runtime.progress import ProgressLine
+from agentspan.runtime.stream import EventStream
 from agentspan.schema.values import check_text, check_value
 from agentspan.telemetry.traces import TRACES
 from agentspan.worker import WorkerHost

@@ -1,0 +1,92 @@
+"""Pause, resume, cancel and retry a run, from any process."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from urllib.parse import quote
+
+from agentspan.engine.client import Conductor
+from agentspan.engine.records import WorkflowRecord
+from agentspan.errors import Conflict, InputError
+from agentspan.reading.history import History
+from agentspan.schema.values import check_text
+
+LONGEST_REASON = 4_000
+"""Bytes of a reason as it stands in an address; Tomcat takes 8 KB for a request and its headers."""
+
+BEGINNING = 5.0
+"""Seconds that a segment which was just scheduled gets to begin, so that it can be paused."""
+
+LOOK = 0.01
+"""Seconds between two looks at it."""
+
+
+def pause(client: Conductor, history: History) -> None:
+    """Stop a run at its next task; what runs now finishes.
+
+    Raises:
+        Conflict: The run is over, or paused already.
+    """
+    _expect(history, "pause", "RUNNING")
+    # Conductor pauses the one execution it is given. The run first: from then on it begins no other segment.
+    client.pause(history.execution_id)
+    deadline = time.monotonic() + BEGINNING
+    while (segment := history.open_segment()) is not None and time.monotonic() < deadline:
+        if segment.sub_workflow_id:
+            with suppress(Conflict):  # it has just ended
+                client.pause(segment.sub_workflow_id)
+            return
+        time.sleep(LOOK)
+
+
+def resume(client: Conductor, history: History) -> None:
+    """Go on with a run that was paused.
+
+    Raises:
+        Conflict: The run is not paused.
+    """
+    _expect(history, "resume", "PAUSED")
+    segment = history.open_segment()
+    # The run last: until then it is PAUSED, and whoever dies on the way can resume it again.
+    if segment is not None and segment.sub_workflow_id and client.status(segment.sub_workflow_id) == "PAUSED":
+        client.resume(segment.sub_workflow_id)
+    client.resume(history.execution_id)
+
+
+def cancel(client: Conductor, history: History, reason: str) -> None:
+    """End a run.
+
+    Raises:
+        Conflict: The run is over.
+        InputError: The reason is longer than an address may be.
+    """
+    if len(quote(check_text(reason, "reason"))) > LONGEST_REASON:
+        raise InputError(f"reason is too long: it stands in an address, which has {LONGEST_REASON:,} bytes for it")
+    _expect(history, "cancel", "RUNNING", "PAUSED")
+    client.terminate(history.execution_id, reason)
+
+
+def retry(client: Conductor, history: History) -> None:
+    """Go on at the very call that failed.
+
+    Raises:
+        Conflict: The run is alive, or ended with an answer.
+    """
+    run = _expect(history, "retry", "FAILED", "TERMINATED", "TIMED_OUT")
+    if run.output.get("finish_reason") == "max_turns":
+        raise Conflict(
+            f"Run {history.execution_id} used all its turns; there is no failed call to go on from.",
+            hint="Start a new run with a larger max_turns.",
+        )
+    client.retry(history.execution_id)
+
+
+def _expect(history: History, verb: str, *statuses: str) -> WorkflowRecord:
+    run = history.run()
+    if run.status not in statuses:
+        raise Conflict(
+            f"Run {history.execution_id} is {run.status}: it cannot {verb}.",
+            hint=f"To {verb}, a run must be {' or '.join(statuses)}.",
+        )
+    return run

@@ -1,0 +1,61 @@
+"""How a run ended: its result, or the error that tells why there is none."""
+
+from __future__ import annotations
+
+from agentspan.engine.failure import model_failure, reason_text
+from agentspan.engine.records import WorkflowRecord
+from agentspan.errors import ExecutionError, ExecutionFailed, ExecutionTerminated, ExecutionTimedOut
+from agentspan.reading.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason
+
+_ENDINGS: dict[str, type[ExecutionError]] = {
+    "FAILED": ExecutionFailed,
+    "TERMINATED": ExecutionTerminated,
+    "TIMED_OUT": ExecutionTimedOut,
+}
+
+
+def result_of(run: WorkflowRecord) -> AgentResult:
+    """What a run gave that is over, whether with an answer or without one.
+
+    Args:
+        run: The run; its tasks are not needed.
+    """
+    reason = run.reason_for_incompletion or run.status
+    return AgentResult(
+        output=answer_text(run.output.get("result"), run.workflow_id),
+        execution_id=run.workflow_id,
+        status=run.status,
+        finish_reason=finish_reason(run.output.get("finish_reason")),
+        steps=int(run.output.get("steps") or 0),
+        usage=Usage.of(run.output.get("usage")),
+        intact=bool(run.output.get("intact", True)),
+        error=None if run.status == "COMPLETED" else reason_text(reason),
+    )
+
+
+def so_far(result: AgentResult, status: AgentStatus) -> AgentResult:
+    """The result of a run that ended without an answer, with what it had done by then: the engine stores no sums of it.
+
+    Args:
+        result: What `result_of` gave.
+        status: The run's status.
+    """
+    values = {**result.__dict__, "steps": status.step, "usage": status.usage, "finish_reason": "error"}
+    return AgentResult(**values)
+
+
+def error_of(run: WorkflowRecord, result: AgentResult) -> ExecutionError:
+    """The error of a run that ended without an answer.
+
+    Args:
+        run: The run; its tasks are not needed.
+        result: What it had done by then.
+    """
+    reason = run.reason_for_incompletion or "no reason given"
+    failure = model_failure(reason)
+    return _ENDINGS[run.status](
+        f"Run {run.workflow_id} of agent {run.workflow_name} ended as {run.status}: {reason_text(reason)}",
+        execution_id=run.workflow_id,
+        hint=(failure and failure.hint) or f"`agentspan agent stream {run.workflow_id}` shows its steps.",
+        result=result,
+    )
