@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from agentspan.compiler import compile_agent
+from agentspan.config import OtherSettings
 from agentspan.declare.agent import Agent
 from agentspan.errors import ConfigError
 
@@ -56,6 +57,14 @@ class AgentConfig:
     def from_env(cls) -> AgentConfig:
         """An empty one: a runtime reads the environment by itself."""
         return cls()
+
+
+class RuntimeSettings(OtherSettings, total=False):
+    """The keyword arguments of `AgentRuntime` beside the server's address."""
+
+    profile: str | None
+    api_key: str | None
+    api_secret: str | None
 
 
 def as_settings(given: dict[str, Any], config: AgentConfig | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack, cast
 from urllib.parse import SplitResult, urlsplit
 
 from agentspan.errors import ConfigError
@@ -150,7 +150,26 @@ def _names() -> tuple[str, ...]:
 _configured: dict[str, Any] = {}
 
 
-def configure(**values: Any) -> None:
+class OtherSettings(TypedDict, total=False):
+    """The fields of `Settings` as keyword arguments, without the server's address."""
+
+    auth_key: str | None
+    auth_secret: str | None
+    ca_file: str | None
+    request_timeout: float | None
+    concurrency: int | None
+    progress: bool | None
+    health_file: str | None
+    ui_url: str | None
+
+
+class SettingsValues(OtherSettings, total=False):
+    """The fields of `Settings` as keyword arguments."""
+
+    server_url: str | None
+
+
+def configure(**values: Unpack[SettingsValues]) -> None:
     """Set settings for every runtime this process makes from now on.
 
     Args:
@@ -159,8 +178,9 @@ def configure(**values: Any) -> None:
     Raises:
         ConfigError: An unknown name, or a value that makes no sense.
     """
-    _refuse_unknown(values, "configure()")
-    _configured.update(values)
+    given = cast("dict[str, Any]", values)
+    _refuse_unknown(given, "configure()")
+    _configured.update(given)
     load_settings()
 
 

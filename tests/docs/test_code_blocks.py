@@ -50,7 +50,7 @@ def gpt(request: ModelRequest) -> Reply:
 def place(conductor_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to be in, with the session's server as the one to use."""
     shared: dict[Any, AgentRuntime] = {}
-    monkeypatch.setattr("agentspan.runtime.runtime._shared", shared)
+    monkeypatch.setattr("agentspan.runtime.shared._shared", shared)
     monkeypatch.setattr("agentspan.config._configured", {})
     monkeypatch.setattr(sys, "modules", sys.modules.copy())
     monkeypatch.setenv("AGENTSPAN_SERVER_URL", conductor_url)

@@ -6,7 +6,7 @@ import threading
 
 from agentspan.agents import Agent, AgentRuntime, tool
 from agentspan.cli import worker_list
-from agentspan.reading.reasons import POLLED_LATELY
+from agentspan.reading.waits import POLLED_LATELY
 from agentspan.testing import call as asks
 from agentspan.testing import calls, say, wait_until
 from agentspan.testing.plugin import Stage

@@ -62,7 +62,8 @@ from agentspan.stored.status import FinishReason, Status
 
 if TYPE_CHECKING:
     from agentspan.runtime.handle import AgentHandle
-    from agentspan.runtime.runtime import AgentRuntime, run, run_async, start, start_async, stream, stream_async
+    from agentspan.runtime.runtime import AgentRuntime
+    from agentspan.runtime.shared import run, run_async, start, start_async, stream, stream_async
     from agentspan.runtime.stream import EventStream
 
 __all__ = [
@@ -142,12 +143,12 @@ _LATE = {
     "AgentHandle": "agentspan.runtime.handle",
     "EventStream": "agentspan.runtime.stream",
     "AgentRuntime": "agentspan.runtime.runtime",
-    "run": "agentspan.runtime.runtime",
-    "run_async": "agentspan.runtime.runtime",
-    "start": "agentspan.runtime.runtime",
-    "start_async": "agentspan.runtime.runtime",
-    "stream": "agentspan.runtime.runtime",
-    "stream_async": "agentspan.runtime.runtime",
+    "run": "agentspan.runtime.shared",
+    "run_async": "agentspan.runtime.shared",
+    "start": "agentspan.runtime.shared",
+    "start_async": "agentspan.runtime.shared",
+    "stream": "agentspan.runtime.shared",
+    "stream_async": "agentspan.runtime.shared",
 }
 
 

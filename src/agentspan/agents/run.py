@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from agentspan.compat import plan
 from agentspan.config import configure
-from agentspan.runtime.runtime import run, run_async, start, start_async, stream, stream_async
+from agentspan.runtime.shared import run, run_async, start, start_async, stream, stream_async
 
 __all__ = ["configure", "plan", "run", "run_async", "start", "start_async", "stream", "stream_async"]

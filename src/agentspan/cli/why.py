@@ -12,7 +12,8 @@ from agentspan.cli._app import Session
 from agentspan.cli._output import Output, emit, emit_all, example, output_option, status_lines
 from agentspan.cli._text import flat, plain
 from agentspan.engine.client import Conductor
-from agentspan.reading.reasons import Reason, ending
+from agentspan.reading.reasons import Reason
+from agentspan.reading.waits import ending
 
 
 @click.command("why", epilog=example("agentspan agent why 7744cf11"))

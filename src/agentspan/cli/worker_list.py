@@ -15,7 +15,7 @@ from agentspan.cli._text import flat
 from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.records import PollRecord
 from agentspan.reading.durations import brief
-from agentspan.reading.reasons import POLLED_LATELY
+from agentspan.reading.waits import POLLED_LATELY
 from agentspan.stored.names import OWNER, model_task_name, tool_of_task
 
 _FORGOTTEN = 24 * 3600.0

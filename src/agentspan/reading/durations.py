@@ -1,6 +1,8 @@
-"""Durations for people."""
+"""Times as Conductor stores them, and durations for people."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 
 def brief(seconds: float) -> str:
@@ -17,3 +19,8 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h{minutes:02}m{rest:02}s"
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def moment(milliseconds: int) -> datetime:
+    """A time as Conductor stores it."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -12,11 +12,11 @@ from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, UnknownFormat
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.projection import Draft, segment_drafts
-from agentspan.reading.reasons import Waits
 from agentspan.reading.result import AgentStatus, Usage, answer_text
 from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
+from agentspan.reading.waits import Waits
 from agentspan.stored.format import FORMAT, format_of
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.status import ENDED

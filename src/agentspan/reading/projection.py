@@ -13,9 +13,10 @@ from typing import Any
 
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
+from agentspan.reading.durations import moment
 from agentspan.reading.events import AnyEvent, EventName, event_of
-from agentspan.reading.reasons import WAITING_AFTER, moment
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
+from agentspan.reading.waits import WAITING_AFTER
 from agentspan.stored.notes import Mismatch
 from agentspan.stored.plan import CALLING, Plan
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
-from agentspan.reading.reasons import moment
+from agentspan.reading.durations import moment
 from agentspan.reading.result import answer_text
 from agentspan.reading.run import StoredCall, StoredSegment, death
 from agentspan.reading.timeline import Attempt, AttemptStatus, ModelCall, Step, ToolCall

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from importlib import import_module
-from typing import Any
+from typing import Any, Unpack
 
 from agentspan import blocking, forks
 from agentspan._distribution import warn_of_mixed_files
-from agentspan.compat import AgentConfig, as_settings, plan
+from agentspan.compat import AgentConfig, RuntimeSettings, as_settings, plan
 from agentspan.compiler import compile_agent
 from agentspan.config import Settings, load_settings
 from agentspan.control.claims import start_once
@@ -28,6 +28,7 @@ from agentspan.reading.result import AgentResult
 from agentspan.runtime import aio
 from agentspan.runtime.by_id import ById
 from agentspan.runtime.handle import AgentHandle
+from agentspan.runtime.options import StartOptions
 from agentspan.runtime.progress import ProgressLine
 from agentspan.runtime.stream import EventStream
 from agentspan.schema.values import check_text, check_value
@@ -61,7 +62,9 @@ class AgentRuntime(ById):
         ConfigError: A setting makes no sense.
     """
 
-    def __init__(self, server_url: str | None = None, *, config: AgentConfig | None = None, **settings: Any) -> None:
+    def __init__(
+        self, server_url: str | None = None, *, config: AgentConfig | None = None, **settings: Unpack[RuntimeSettings]
+    ) -> None:
         warn_of_mixed_files(log)
         self.settings: Settings = load_settings(**as_settings({"server_url": server_url, **settings}, config))
         self.client = Conductor(self.settings)
@@ -174,7 +177,9 @@ class AgentRuntime(ById):
             return self.client.start_workflow(name, version, inputs)
         return start_once(self.client, name, version, inputs, key)
 
-    def run(self, agent: Agent | str, prompt: str, *, timeout: float | None = None, **options: Any) -> AgentResult:
+    def run(
+        self, agent: Agent | str, prompt: str, *, timeout: float | None = None, **options: Unpack[StartOptions]
+    ) -> AgentResult:
         """Start a run and wait for its result; see `start` and `AgentHandle.result`.
 
         When stderr is a terminal, a line there shows what the run is doing, unless the setting `progress` is off.
@@ -184,16 +189,16 @@ class AgentRuntime(ById):
         with ProgressLine(handle) if self.settings.progress else nullcontext():
             return handle.result(timeout)
 
-    def stream(self, agent: Agent | str, prompt: str, **options: Any) -> EventStream:
+    def stream(self, agent: Agent | str, prompt: str, **options: Unpack[StartOptions]) -> EventStream:
         """Start a run and iterate over its events; see `start` and `AgentHandle.stream`."""
         return self.start(agent, prompt, **options).stream()
 
-    async def start_async(self, agent: Agent | str, prompt: str, **options: Any) -> AgentHandle:
+    async def start_async(self, agent: Agent | str, prompt: str, **options: Unpack[StartOptions]) -> AgentHandle:
         """Start a run without keeping the event loop waiting; see `start`."""
         return await aio.in_thread(self.start, agent, prompt, **options)
 
     async def run_async(
-        self, agent: Agent | str, prompt: str, *, timeout: float | None = None, **options: Any
+        self, agent: Agent | str, prompt: str, *, timeout: float | None = None, **options: Unpack[StartOptions]
     ) -> AgentResult:
         """Start a run and wait for its result on an event loop; see `run`.
 
@@ -202,7 +207,9 @@ class AgentRuntime(ById):
         handle = await self.start_async(agent, prompt, **options)
         return await handle.result_async(timeout)
 
-    async def stream_async(self, agent: Agent | str, prompt: str, **options: Any) -> AsyncIterator[AnyEvent]:
+    async def stream_async(
+        self, agent: Agent | str, prompt: str, **options: Unpack[StartOptions]
+    ) -> AsyncIterator[AnyEvent]:
         """Start a run and iterate over its events with `async for`; see `stream`."""
         handle = await self.start_async(agent, prompt, **options)
         async for event in handle.stream():
@@ -340,65 +347,3 @@ def _until_signalled() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-_shared: dict[Settings, AgentRuntime] = {}
-_shared_lock = threading.Lock()
-
-
-class _Shared:
-    """Renews the lock of the shared runtimes in a forked child."""
-
-    def after_fork(self) -> None:
-        global _shared_lock
-        _shared_lock = threading.Lock()
-
-
-_renewal = _Shared()
-forks.tell(_renewal)
-
-
-def shared_runtime() -> AgentRuntime:
-    """The runtime behind `start`, `run` and `stream`: one per process and settings."""
-    settings = load_settings()
-    with _shared_lock:
-        if settings not in _shared:
-            _shared[settings] = AgentRuntime()
-        return _shared[settings]
-
-
-def start(agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentHandle:
-    """Start a run and return as soon as the server has stored it; see `AgentRuntime.start`."""
-    return (runtime or shared_runtime()).start(agent, prompt, **options)
-
-
-def run(agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> AgentResult:
-    """Start a run and wait for its result; see `AgentRuntime.run`."""
-    return (runtime or shared_runtime()).run(agent, prompt, **options)
-
-
-def stream(agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any) -> EventStream:
-    """Start a run and iterate over its events; see `AgentRuntime.stream`."""
-    return (runtime or shared_runtime()).stream(agent, prompt, **options)
-
-
-async def start_async(
-    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any
-) -> AgentHandle:
-    """Start a run without keeping the event loop waiting; see `AgentRuntime.start`."""
-    return await (runtime or shared_runtime()).start_async(agent, prompt, **options)
-
-
-async def run_async(
-    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any
-) -> AgentResult:
-    """Start a run and wait for its result on an event loop; see `AgentRuntime.run_async`."""
-    return await (runtime or shared_runtime()).run_async(agent, prompt, **options)
-
-
-async def stream_async(
-    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Any
-) -> AsyncIterator[AnyEvent]:
-    """Start a run and iterate over its events with `async for`; see `AgentRuntime.stream_async`."""
-    async for event in (runtime or shared_runtime()).stream_async(agent, prompt, **options):
-        yield event

@@ -1,0 +1,84 @@
+"""`start`, `run` and `stream`: a runtime that a program does not have to make."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from typing import Unpack
+
+from agentspan import forks
+from agentspan.config import Settings, load_settings
+from agentspan.declare.agent import Agent
+from agentspan.reading.events import AnyEvent
+from agentspan.reading.result import AgentResult
+from agentspan.runtime.handle import AgentHandle
+from agentspan.runtime.options import RunOptions, StartOptions
+from agentspan.runtime.runtime import AgentRuntime
+from agentspan.runtime.stream import EventStream
+
+_shared: dict[Settings, AgentRuntime] = {}
+_shared_lock = threading.Lock()
+
+
+class _Shared:
+    """Renews the lock of the shared runtimes in a forked child."""
+
+    def after_fork(self) -> None:
+        global _shared_lock
+        _shared_lock = threading.Lock()
+
+
+_renewal = _Shared()
+forks.tell(_renewal)
+
+
+def shared_runtime() -> AgentRuntime:
+    """The runtime behind `start`, `run` and `stream`: one per process and settings."""
+    settings = load_settings()
+    with _shared_lock:
+        if settings not in _shared:
+            _shared[settings] = AgentRuntime()
+        return _shared[settings]
+
+
+def start(
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StartOptions]
+) -> AgentHandle:
+    """Start a run and return as soon as the server has stored it; see `AgentRuntime.start`."""
+    return (runtime or shared_runtime()).start(agent, prompt, **options)
+
+
+def run(
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[RunOptions]
+) -> AgentResult:
+    """Start a run and wait for its result; see `AgentRuntime.run`."""
+    return (runtime or shared_runtime()).run(agent, prompt, **options)
+
+
+def stream(
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StartOptions]
+) -> EventStream:
+    """Start a run and iterate over its events; see `AgentRuntime.stream`."""
+    return (runtime or shared_runtime()).stream(agent, prompt, **options)
+
+
+async def start_async(
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StartOptions]
+) -> AgentHandle:
+    """Start a run without keeping the event loop waiting; see `AgentRuntime.start`."""
+    return await (runtime or shared_runtime()).start_async(agent, prompt, **options)
+
+
+async def run_async(
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[RunOptions]
+) -> AgentResult:
+    """Start a run and wait for its result on an event loop; see `AgentRuntime.run_async`."""
+    return await (runtime or shared_runtime()).run_async(agent, prompt, **options)
+
+
+async def stream_async(
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StartOptions]
+) -> AsyncIterator[AnyEvent]:
+    """Start a run and iterate over its events with `async for`; see `AgentRuntime.stream_async`."""
+    async for event in (runtime or shared_runtime()).stream_async(agent, prompt, **options):
+        yield event
