@@ -18,8 +18,7 @@ from agentspan.agents import (
     run_async,
     tool,
 )
-from agentspan.runtime import aio
-from agentspan.runtime import runtime as shared
+from agentspan.runtime import aio, shared
 from agentspan.testing import ModelRequest, Reply, call, say
 from agentspan.testing.plugin import Stage
 

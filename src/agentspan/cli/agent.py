@@ -120,7 +120,7 @@ def start(session: Session, target: str, prompt: str, output: Output) -> None:
         click.echo(_started(handle))
     else:
         emit({"execution_id": handle.execution_id, "agent": agent.name, "status": "RUNNING"}, output)
-    if agent.tools:
+    if agent.needs_worker:
         say(f"Its tools need a worker: agentspan worker start {target}")
 
 
@@ -299,7 +299,7 @@ def _detach(runtime: AgentRuntime, handle: AgentHandle, agent: Agent, target: st
     say("\nDetached. The run is not cancelled: it goes on, on the server.")
     say(f"  agentspan agent status {handle.execution_id}")
     say(f"  agentspan agent stream {handle.execution_id} --from {seen}")
-    if agent.tools:
+    if agent.needs_worker:
         say(f"  agentspan worker start {target}    serves its tools again")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from agentspan.compiler._agent import looping, single
 from agentspan.compiler._tasks import Json
+from agentspan.compiler._thin import model_definition, thin
 from agentspan.compiler._tools import tool_definition
 from agentspan.declare.agent import Agent
 from agentspan.errors import DefinitionError, InputError
@@ -58,10 +59,15 @@ def compile_agent(agent: Agent) -> Definition:
     Raises:
         DefinitionError: Conductor would not carry its texts intact, or all of them together are too long.
     """
-    workflows = looping(agent) if agent.tools else (single(agent),)
+    if agent.model_place == "worker":
+        return _definition(agent, thin(agent), model_definition(agent))
+    return _definition(agent, looping(agent) if agent.tools else (single(agent),))
+
+
+def _definition(agent: Agent, workflows: tuple[Json, ...], *tasks_besides: Json) -> Definition:
     for workflow in workflows:
         _check(agent, workflow)
-    tasks = tuple(tool_definition(agent, tool) for tool in agent.tools)
+    tasks = (*tasks_besides, *(tool_definition(agent, tool) for tool in agent.tools))
     return Definition(agent.name, workflows, tasks, _fingerprint(workflows, tasks))
 
 

@@ -68,59 +68,55 @@ def looping(agent: Agent) -> tuple[Json, ...]:
     return segment(agent), _agent_workflow(agent)
 
 
-def _agent_workflow(agent: Agent) -> Json:
-    one_segment = t.sub_workflow(
-        "segment",
-        SEGMENT,
-        segment_name(agent.name),
-        1,
-        {
-            "execution_id": ref("workflow.workflowId"),
-            "prompt": ref("workflow.input.prompt"),
-            "messages": ref("workflow.input.messages"),
-            "transcript": ref(f"{SEGMENT}.output.transcript"),
-            "usage": ref(f"{SEGMENT}.output.usage"),
-            "steps": ref(f"{SEGMENT}.output.steps"),
-            "again": ref(f"{SEGMENT}.output.again"),
-            "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
-            "instructions": literal(agent.instructions),
-            "tools": [tool_spec(tool) for tool in agent.tools],
-            "tool_tasks": {tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
-            # The limits stand in the tool's own definition, which only a fork looks at.
-            "limited": [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit],
-            "marked": [tool.name for tool in agent.tools if needs_mark(tool)],
-            "programs": {name: literal(t.program(name)) for name in ("open", "plan", "exchange")},
-            "transcript_path": transcript_path(),
-        },
-    )
-    output = {key: ref(f"{SEGMENT}.output.{key}") for key in ("result", "finish_reason", "intact", "steps", "usage")}
-    out_of_turns = t.terminate(
+def loop(agent: Agent, inputs: Json) -> Json:
+    """The loop over segments, each begun with these inputs."""
+    one_segment = t.sub_workflow("segment", SEGMENT, segment_name(agent.name), 1, inputs)
+    return t.do_while("turns", LOOP, f"$.{SEGMENT}['finish_reason'] == null", [one_segment], keep_last=1)
+
+
+def out_of_turns(agent: Agent, output: Json) -> Json:
+    """Fail where the turns were used up."""
+    failed = t.terminate(
         "out_of_turns",
         "out_of_turns",
         "FAILED",
         output,
         f"The agent {agent.name} used all of its {agent.max_turns} turns and still asked for a tool.",
     )
+    return t.switch(
+        "ended_by",
+        "ended_by",
+        "Whether the model answered, or ran out of turns.",
+        ref(f"{SEGMENT}.output.finish_reason"),
+        {"max_turns": [failed]},
+    )
+
+
+def _agent_workflow(agent: Agent) -> Json:
+    inputs: Json = {
+        "execution_id": ref("workflow.workflowId"),
+        "prompt": ref("workflow.input.prompt"),
+        "messages": ref("workflow.input.messages"),
+        "transcript": ref(f"{SEGMENT}.output.transcript"),
+        "usage": ref(f"{SEGMENT}.output.usage"),
+        "steps": ref(f"{SEGMENT}.output.steps"),
+        "again": ref(f"{SEGMENT}.output.again"),
+        "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
+        "instructions": literal(agent.instructions),
+        "tools": [tool_spec(tool) for tool in agent.tools],
+        "tool_tasks": {tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
+        # The limits stand in the tool's own definition, which only a fork looks at.
+        "limited": [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit],
+        "marked": [tool.name for tool in agent.tools if needs_mark(tool)],
+        "programs": {name: literal(t.program(name)) for name in ("open", "plan", "exchange")},
+        "transcript_path": transcript_path(),
+    }
+    output = {key: ref(f"{SEGMENT}.output.{key}") for key in ("result", "finish_reason", "intact", "steps", "usage")}
     return workflow(
         agent,
         agent.name,
         agent.description or f"Agent {agent.name}: {agent.model} with {len(agent.tools)} tools.",
-        [
-            t.do_while(
-                "turns",
-                LOOP,
-                f"$.{SEGMENT}['finish_reason'] == null",
-                [one_segment],
-                keep_last=1,
-            ),
-            t.switch(
-                "ended_by",
-                "ended_by",
-                "Whether the model answered, or ran out of turns.",
-                ref(f"{SEGMENT}.output.finish_reason"),
-                {"max_turns": [out_of_turns]},
-            ),
-        ],
+        [loop(agent, inputs), out_of_turns(agent, output)],
         inputParameters=["prompt", "messages", "context"],
         outputParameters=output,
         **time_limit(agent),

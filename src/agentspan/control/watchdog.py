@@ -148,7 +148,7 @@ class Watchdog:
     def _is_lost(self, task: TaskRecord) -> bool:
         if self._age(task) < UNTAKEN + task.callback_after_seconds:
             return False
-        if task.kind == "tool":
+        if task.in_worker:
             return task.status == "SCHEDULED" and self._is_polled(task)
         return task.kind == "llm" and self._is_cut_off(task)
 
@@ -165,7 +165,7 @@ class Watchdog:
         """Whether the engine may have overlooked that something is due."""
         if _on_lease(task):
             return self._lease_left(task) < 0
-        return task.kind != "tool" and self._age(task) > UNTAKEN
+        return not task.in_worker and self._age(task) > UNTAKEN
 
     def _lease_left(self, task: TaskRecord) -> float:
         return task.update_time / 1000 + RESPONSE_TIMEOUT - self._client.now()
@@ -203,7 +203,7 @@ def _begun_as(task: TaskRecord) -> str:
 
 def _refusal(workflow: WorkflowRecord, task: TaskRecord) -> str | None:
     """Why the model call that waits for its next try was refused, if for good."""
-    if task.kind != "llm" or task.status != "SCHEDULED" or task.retried_task_id is None:
+    if task.kind != "llm" or task.in_worker or task.status != "SCHEDULED" or task.retried_task_id is None:
         return None
     before = next((other for other in workflow.tasks if other.task_id == task.retried_task_id), None)
     reason = (before.reason_for_incompletion if before else None) or ""
@@ -212,4 +212,4 @@ def _refusal(workflow: WorkflowRecord, task: TaskRecord) -> str | None:
 
 
 def _on_lease(task: TaskRecord) -> bool:
-    return task.kind == "tool" and task.status == "IN_PROGRESS"
+    return task.in_worker and task.status == "IN_PROGRESS"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.providers import find_provider, suggest_provider
@@ -17,6 +17,9 @@ _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,99}")
 _MAX_TURNS = 100_000
 _MAX_CONTEXT = 2_000_000  # characters; with their JSON around them they stay under Conductor's limits
 _MANY = 2**31 - 1
+
+Place = Literal["server", "worker"]
+"""Who calls an agent's model."""
 
 _BOUNDS: dict[str, tuple[float, float]] = {
     "max_tokens": (1, _MANY),
@@ -50,6 +53,8 @@ class ModelSettings:
         reasoning_summary: Such as "auto": makes the reasoning part of what is stored.
         web_search: Let the provider search the web by itself.
         code_interpreter: Let the provider run code by itself.
+        base_url: Where the provider's API is; of a model that speaks OpenAI's (Ollama, vLLM, OpenRouter, a gateway), as
+            `openai/NAME`. For model calls in a worker only.
     """
 
     max_tokens: int | None = None
@@ -64,6 +69,7 @@ class ModelSettings:
     reasoning_summary: str | None = None
     web_search: bool = False
     code_interpreter: bool = False
+    base_url: str | None = None
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
@@ -125,6 +131,7 @@ class Agent:
     model_settings: ModelSettings
     model_retry: Retry
     context: ContextBudget
+    model_place: Place | None
 
     def __init__(
         self,
@@ -139,6 +146,7 @@ class Agent:
         model_settings: ModelSettings = ModelSettings(),
         model_retry: Retry = _MODEL_RETRY,
         context: ContextBudget = ContextBudget(),
+        model_place: Place | None = None,
     ) -> None:
         """Declare an agent.
 
@@ -153,6 +161,9 @@ class Agent:
             model_settings: How the model is asked.
             model_retry: When the model's provider limits, fails or is silent.
             context: How much of the conversation the model is shown.
+            model_place: Who calls the model: the Conductor `server`, or a `worker` of this agent. A worker passes every
+                text on to the byte and keeps all that the model said, and the provider's key stays with it; it needs
+                the extra `models`. None leaves it to the setting `model_place`, which is `server` unless set.
 
         Raises:
             DefinitionError: When a value makes no sense; the message names it.
@@ -168,11 +179,13 @@ class Agent:
             "model_settings": model_settings,
             "model_retry": model_retry,
             "context": context,
+            "model_place": model_place,
         }
         _check_name(name)
         what = f"agent {name!r}"
         _check_types(given, what)
-        _check_model(model, what)
+        _check_place(given, what)
+        _check_model(model, what, anywhere=model_place == "worker")
         _check_text(instructions, f"{what}: instructions")
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
@@ -190,6 +203,11 @@ class Agent:
     def model_name(self) -> str:
         """The model's name at its provider."""
         return self.model.partition("/")[2]
+
+    @property
+    def needs_worker(self) -> bool:
+        """Whether a worker serves calls of it: of its tools, or of its model."""
+        return bool(self.tools) or self.model_place == "worker"
 
     def __repr__(self) -> str:
         tools = "".join(f", {tool.name}" for tool in self.tools)
@@ -211,13 +229,37 @@ def _check_types(given: dict[str, Any], what: str) -> None:
             raise DefinitionError(f"{what}: {argument} must be a {kind.__name__}, not {given[argument]!r}")
 
 
-def _check_model(model: str, what: str) -> None:
+def _check_place(given: dict[str, Any], what: str) -> None:
+    place = given["model_place"]
+    if place not in (None, "server", "worker"):
+        raise DefinitionError(f"{what}: model_place must be 'server' or 'worker', not {place!r}")
+    settings = given["model_settings"]
+    if place == "worker":
+        if settings.web_search or settings.code_interpreter:
+            raise DefinitionError(
+                f"{what}: web_search and code_interpreter are for model calls of the server",
+                hint="Leave them out, or leave out model_place.",
+            )
+        if any(_name_of(item) == "model" for item in given["tools"]):
+            raise DefinitionError(f"{what}: no tool can be named 'model' where a worker calls the model")
+    elif settings.base_url is not None:
+        raise DefinitionError(
+            f"{what}: the Conductor server calls providers where they are; a base_url needs a worker",
+            hint="Add model_place='worker'.",
+        )
+
+
+def _name_of(item: object) -> str | None:
+    return item.name if isinstance(item, Tool) else getattr(item, "__name__", None)
+
+
+def _check_model(model: str, what: str, *, anywhere: bool) -> None:
     provider, _, name = model.partition("/")
     if not provider or not name.strip():
         raise DefinitionError(
             f"{what}: model {model!r} is not of the form 'provider/model'", hint="Such as 'openai/gpt-4o'."
         )
-    if find_provider(provider) is None:
+    if find_provider(provider) is None and not anywhere:
         raise DefinitionError(
             f"{what}: model {model!r} has an unknown provider {provider!r}: {suggest_provider(provider)}"
         )

@@ -15,6 +15,7 @@ _WRAPPED = re.compile(
     r"|(?:Task execution failed|Non-retryable error): (?P<model>.*)",
     re.DOTALL,
 )
+_IN_WORKER = re.compile(r"(The model's provider answered (\d{3}): .*?)'*$", re.DOTALL)
 _NO_PROVIDER = re.compile(r"no configuration found for: ([\w-]+)")
 _FINAL = frozenset({400, 401, 403, 404, 405, 410, 413, 422})
 
@@ -48,6 +49,11 @@ def model_failure(reason: str) -> ModelFailure | None:
         return ModelFailure(message, final=True, hint=key_hint(provider))
     if "is null" in reason and ('"args"' in reason or '"content"' in reason):
         return ModelFailure("The model called a tool with null instead of arguments, which Conductor cannot read.")
+    told = _IN_WORKER.search(reason)
+    if told is not None:
+        status = int(told[2])
+        hint = "Check the provider's key in the environment of the worker, then retry the run."
+        return ModelFailure(told[1], final=status in _FINAL, hint=hint if status in (401, 403) else None)
     answered = _STATUS.search(reason)
     if answered is None:
         return None

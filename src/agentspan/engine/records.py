@@ -71,6 +71,11 @@ class TaskRecord(Record):
         return None if place is None else place[0]
 
     @property
+    def in_worker(self) -> bool:
+        """Whether a worker is at it: a tool's call, or a model's where the server does not make it."""
+        return self.kind == "tool" or (self.kind == "llm" and self.task_type != "LLM_CHAT_COMPLETE")
+
+    @property
     def notes(self) -> Notes:
         """What workers noted of the call."""
         return Notes.of(self.output_data)

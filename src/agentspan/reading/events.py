@@ -168,13 +168,13 @@ class Waiting(Event):
     """A call waits for a worker that can take it.
 
     Attributes:
-        call_id: The model's id of the call.
-        tool_name: The tool.
+        call_id: The model's id of the call; None of the model's own.
+        tool_name: The tool; None of the model's own call.
         error: What it waits for.
     """
 
-    call_id: str
-    tool_name: str
+    call_id: str | None = None
+    tool_name: str | None = None
     error: str
     type: Literal["waiting"] = "waiting"
 

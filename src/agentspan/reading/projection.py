@@ -55,7 +55,7 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
         now: Milliseconds since 1970: a call nobody has taken by now counts as waiting.
     """
     for turn in segment.turns:
-        yield from _model_drafts(turn, segment.model_retries)
+        yield from _model_drafts(turn, segment.model_retries, now)
         if turn.plan is None:
             return
         if turn.plan.mode == "again":
@@ -73,9 +73,12 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
             return
 
 
-def _model_drafts(turn: StoredTurn, allowed: int) -> Iterator[Draft]:
+def _model_drafts(turn: StoredTurn, allowed: int, now: int) -> Iterator[Draft]:
     attempts, step = turn.model, turn.step
     yield Draft(type="step", step=step, at=attempts[0].scheduled_time)
+    if attempts[0].in_worker:
+        yield from _worker_model_drafts(attempts, step, now)
+        return
     for number, task in enumerate(attempts, 1):
         if task.status in PENDING or task.status == "COMPLETED":
             return
@@ -88,6 +91,23 @@ def _model_drafts(turn: StoredTurn, allowed: int) -> Iterator[Draft]:
         yield Draft(type=kind, step=step, at=task.end_time, details={"error": reason, "attempt": number})
         if final and number < len(attempts):
             yield Draft(type="resumed", step=step, at=attempts[number].scheduled_time)
+
+
+def _worker_model_drafts(attempts: Sequence[TaskRecord], step: int, now: int) -> Iterator[Draft]:
+    """The tries of a model call that workers make: what it raised is noted in its task, a death ends one."""
+    for place, task in enumerate(attempts):
+        yield from _waiting_drafts(task, {}, step, now)
+        for failure in task.notes.failures:
+            kind: EventName = "error" if failure.final else "model_retry"
+            details = {"error": failure.error, "attempt": failure.attempt}
+            yield Draft(type=kind, step=step, at=failure.at, details=details)
+            if failure.final and place + 1 < len(attempts):
+                yield Draft(type="resumed", step=step, at=attempts[place + 1].scheduled_time)
+        if task.status == "CANCELED":
+            yield from _end_drafts(attempts, place, step)
+        elif task.retried and not any(failure.final for failure in task.notes.failures):
+            details = {"error": death(task), "attempt": task.retry_count + 1}
+            yield Draft(type="model_retry", step=step, at=task.end_time, details=details)
 
 
 _AGAIN = {
@@ -153,7 +173,7 @@ def _who(call: StoredCall) -> dict[str, Any]:
 
 def _attempt_drafts(task: TaskRecord, call: StoredCall, step: int, now: int) -> Iterator[Draft]:
     notes = task.notes
-    yield from _waiting_drafts(task, call, step, now)
+    yield from _waiting_drafts(task, _who(call), step, now)
     yield from _mismatch_drafts(notes.mismatch, call, step)
     for failure in notes.failures:
         if failure.final:
@@ -165,15 +185,15 @@ def _attempt_drafts(task: TaskRecord, call: StoredCall, step: int, now: int) -> 
         yield Draft(type="tool_retry", step=step, at=task.end_time, details=details)
 
 
-def _waiting_drafts(task: TaskRecord, call: StoredCall, step: int, now: int) -> Iterator[Draft]:
+def _waiting_drafts(task: TaskRecord, who: dict[str, Any], step: int, now: int) -> Iterator[Draft]:
     due = task.scheduled_time + 1000 * task.callback_after_seconds
     taken = task.start_time or task.end_time or now - int(CLOCKS_DIFFER * 1000)
     if taken - due < WAITING_AFTER * 1000:
         return
     at = due + int(WAITING_AFTER * 1000)
-    yield Draft(type="waiting", step=step, at=at, details={**_who(call), "error": "No worker has taken it."})
+    yield Draft(type="waiting", step=step, at=at, details={**who, "error": "No worker has taken it."})
     if task.start_time:
-        yield Draft(type="resumed", step=step, at=task.start_time, details=_who(call))
+        yield Draft(type="resumed", step=step, at=task.start_time, details=who)
 
 
 def _mismatch_drafts(found: Mismatch | None, call: StoredCall, step: int) -> Iterator[Draft]:

@@ -5,7 +5,7 @@ A record is read here once. Events, steps, status and waits are made from what c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,12 +78,17 @@ class StoredSegment:
     def of(cls, record: WorkflowRecord) -> StoredSegment:
         """Read a record."""
         given = SegmentInput.of(record.input)
-        return cls(record, given, tuple(_turns(record.tasks, given.steps)))
+        return cls(record, given, tuple(turns_of(record.tasks, given.steps)))
 
     @property
     def execution_id(self) -> str:
         """The run that it is part of."""
         return self.given.execution_id or self.record.workflow_id
+
+    @property
+    def model(self) -> str:
+        """The agent's model, `provider/name`."""
+        return str(self.record.workflow_definition.get("metadata", {}).get("model", ""))
 
     @property
     def step(self) -> int:
@@ -127,7 +132,13 @@ def newest_segment_id(run: WorkflowRecord) -> str | None:
     return next((segment_id for segment_id in reversed(ids) if segment_id), None)
 
 
-def _turns(tasks: list[TaskRecord], before: int) -> Iterator[StoredTurn]:
+def turns_of(tasks: Sequence[TaskRecord], before: int) -> Iterator[StoredTurn]:
+    """The turns that tasks of one segment stand for.
+
+    Args:
+        tasks: The segment's tasks, or the last ones of them.
+        before: Turns of the run before the segment.
+    """
     turns: dict[int, _Tasks] = {}
     for task in tasks:
         if task.place is not None:
@@ -141,7 +152,7 @@ def _turns(tasks: list[TaskRecord], before: int) -> Iterator[StoredTurn]:
 
 
 def _turn(step: int, tasks: _Tasks) -> StoredTurn:
-    planned = tasks.get(("plan", 1), ())
+    planned = tasks.get(("plan", 1), ()) or tuple(task for task in tasks["llm", 1] if task.in_worker)
     plan = Plan.of(planned[-1].output_data["result"]) if planned and planned[-1].status == "COMPLETED" else None
     calls = plan.calls if plan is not None else ()
     return StoredTurn(

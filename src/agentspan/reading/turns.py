@@ -18,13 +18,15 @@ def steps_of(segment: StoredSegment) -> Iterator[Step]:
         yield Step(
             number=turn.step,
             segment_id=segment.record.workflow_id,
-            model=_model_call(turn.model, segment.execution_id),
+            model=_model_call(turn.model, segment.execution_id, segment.model),
             calls=tuple(_tool_call(call) for call in turn.calls),
         )
 
 
-def _model_call(attempts: Sequence[TaskRecord], execution_id: str) -> ModelCall:
+def _model_call(attempts: Sequence[TaskRecord], execution_id: str, model: str) -> ModelCall:
     last = attempts[-1]
+    if last.in_worker:
+        return _worker_model_call(attempts, model)
     said = last.output_data
     answers = last.status == "COMPLETED" and not said.get("toolCalls")
     return ModelCall(
@@ -33,6 +35,18 @@ def _model_call(attempts: Sequence[TaskRecord], execution_id: str) -> ModelCall:
         prompt_tokens=int(said.get("promptTokens") or 0),
         completion_tokens=int(said.get("completionTokens") or 0),
         answer=answer_text(said.get("result"), execution_id) if answers else None,
+    )
+
+
+def _worker_model_call(attempts: Sequence[TaskRecord], model: str) -> ModelCall:
+    said = attempts[-1].output_data.get("result") or {}
+    tokens = said.get("tokens") or {}
+    return ModelCall(
+        model=said.get("model") or model,
+        attempts=tuple(_tool_attempts(attempts)),
+        prompt_tokens=int(tokens.get("prompt_tokens") or 0),
+        completion_tokens=int(tokens.get("completion_tokens") or 0),
+        answer=said.get("text") if said.get("mode") == "done" and not said.get("calls") else None,
     )
 
 

@@ -43,8 +43,8 @@ class Waits:
             yield self._paused()
         tasks = segment.tasks if segment else []
         pending = [task for task in tasks if task.status in PENDING]
-        waits = [self._model(task, tasks) for task in pending if task.kind == "llm"]
-        waits += [self._tool(task) for task in pending if task.kind == "tool"]
+        waits = [self._model(task, tasks) for task in pending if task.kind == "llm" and not task.in_worker]
+        waits += [self._tool(task) for task in pending if task.in_worker]
         yield from waits
         if not waits and not paused:
             yield self._engine(segment)

@@ -176,9 +176,11 @@ class AgentHandle:
 
     # ---- the same on an event loop --------------------------------------------------------------------
 
-    def stream_async(self, from_: int = 0, *, timeout: float | None = None) -> AsyncEvents:
+    def stream_async(
+        self, from_: int = 0, *, timeout: float | None = None, on_away: Callable[[], None] = lambda: None
+    ) -> AsyncEvents:
         """The run's events for `async for`; see `stream`."""
-        return self.stream(from_, timeout=timeout).__aiter__()
+        return self.stream(from_, timeout=timeout, on_away=on_away).__aiter__()
 
     async def get_status_async(self) -> AgentStatus:
         """What the run is doing now; see `get_status`."""

@@ -149,7 +149,7 @@ class AgentRuntime(ById):
             inputs |= started.inputs
             exact = self._exact_version(agent, version)
             begin = partial(self._begin, name, exact, inputs, idempotency_key)
-            if serve and isinstance(agent, Agent) and agent.tools:
+            if serve and isinstance(agent, Agent) and agent.needs_worker:
                 started.execution_id = self._worker_host().serve_run(agent, exact, begin)
             else:
                 started.execution_id = begin()
@@ -228,7 +228,7 @@ class AgentRuntime(ById):
         stopped = self._stopped
         for agent in agents:
             version = self.register(agent)
-            if agent.tools:
+            if agent.needs_worker:
                 self._worker_host().serve(agent, version)
         if blocking:
             with _until_signalled() as signalled:

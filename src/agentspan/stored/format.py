@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-FORMAT = 1
-"""The newest form that this version writes and reads. A definition without a number has the first."""
+FORMAT = 2
+"""The newest form that this version writes and reads. A definition without a number has the first, in which the server
+calls the model; in the second a worker does."""
 
 
 def format_of(metadata: Mapping[str, Any]) -> int:

@@ -76,7 +76,8 @@ class CallInput:
         """Read it from the input of the task."""
         return cls(
             execution_id=str(given.get("execution_id")),
-            step=int(given.get("step") or 0),
+            # A model's call knows its turn of the segment, and the turns before that.
+            step=int(given.get("step") or (given.get("steps") or 0) + (given.get("turn") or 0)),
             call_id=str(given.get("call_id")),
             args=given.get("args") or {},
             max_bytes=int(given.get("max_bytes") or 0),

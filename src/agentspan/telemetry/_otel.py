@@ -93,7 +93,7 @@ class OtelTraces(Traces):
     def attempt(self, call: Call, client: Conductor, worker_id: str) -> Attempt:
         """A span from now to the attempt's end; none where the run's trace cannot be learned."""
         tracer = _tracer()
-        if tracer is None:
+        if tracer is None or call.task.kind == "llm":  # a model's call is read from what is stored, as the server's
             return Attempt()
         task = call.task
         try:

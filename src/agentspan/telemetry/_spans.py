@@ -122,6 +122,9 @@ def model_calls(segment: StoredSegment, *, content: bool) -> Iterator[StoredSpan
 def _chat(segment: StoredSegment, task: TaskRecord, step: int, attempt: int, content: bool) -> StoredSpan:
     given, got = task.input_data, task.output_data
     provider, model = str(given.get("llmProvider")), str(given.get("model"))
+    if task.in_worker:
+        provider, _, model = segment.model.partition("/")
+        got = _as_server(got.get("result") or {})
     attributes: Attributes = {
         OPERATION: "chat",
         AGENT: segment.record.workflow_definition["metadata"]["agent"],
@@ -153,6 +156,22 @@ def _chat(segment: StoredSegment, task: TaskRecord, step: int, attempt: int, con
         error_type=None if well else task.status,
         error=None if well else reason_text(task.reason_for_incompletion or task.status),
     )
+
+
+def _as_server(said: Mapping[str, Any]) -> Attributes:
+    """What a worker stored of an answer, under the names that the server has for it."""
+    tokens = said.get("tokens") or {}
+    calls = [
+        {"taskReferenceName": call["id"], "name": call["name"], "inputParameters": call["args"]}
+        for call in said.get("calls") or ()
+    ]
+    return {
+        "finishReason": said.get("finish_reason"),
+        "promptTokens": tokens.get("prompt_tokens"),
+        "completionTokens": tokens.get("completion_tokens"),
+        "toolCalls": calls,
+        "result": said.get("text"),
+    }
 
 
 def dead_attempts(segment: StoredSegment) -> Iterator[StoredSpan]:

@@ -28,6 +28,11 @@ Json = dict[str, Any]
 FINAL = (ArgumentError, ResultError, ToolFailed)
 """What is not tried again."""
 
+
+class ModelAway(RetryTool):
+    """A model's provider cannot be reached, is busy or fails."""
+
+
 LONGEST = 10 * 366 * 86_400
 """Seconds that a tool may ask to be tried again after; Conductor counts them as an int."""
 
@@ -177,7 +182,7 @@ def raised(call: Call, error: BaseException) -> Json:
     if isinstance(error, FINAL):
         return failed(call, text_of(error), final=True)
     retry = call.served.tool.retry
-    message = f"{type(error).__name__}: {text_of(error)}"
+    message = text_of(error) if isinstance(error, ModelAway) else f"{type(error).__name__}: {text_of(error)}"
     if call.failed + 1 >= retry.attempts:
         return failed(call, message, final=True)
     delay = retry.delay_before(call.failed + 2)

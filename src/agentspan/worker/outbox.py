@@ -171,11 +171,18 @@ class Outbox:
             if is_forked(reference):
                 if not self._calls.any_of(segment):
                     self._client.decide(segment)
-            elif reference == tool_reference(TURNS_PER_SEGMENT):
+            elif reference == tool_reference(TURNS_PER_SEGMENT) or _ends_run(call):
                 self._client.decide(call.given.execution_id)
                 self._watchdog.forget(segment)
         except ServerError as error:
             log.debug("The engine looks at %s when it does: %s", call, error)
+
+
+def _ends_run(call: Call) -> bool:
+    """Whether a model has given the run's answer."""
+    outcome = call.outcome or {}
+    result = outcome.get("outputData", {}).get("result")
+    return call.task.kind == "llm" and isinstance(result, dict) and result.get("mode") == "done"
 
 
 class Memory:

@@ -15,9 +15,10 @@ from typing import Any
 from agentspan.declare.agent import Agent
 from agentspan.declare.tool import Tool
 from agentspan.schema.arguments import innermost
-from agentspan.stored.names import tool_task_name
+from agentspan.stored.names import model_task_name, tool_task_name
 from agentspan.stored.status import ENDED
 from agentspan.worker.call import Served
+from agentspan.worker.models import model_tool
 
 KEPT = 512
 """Runs whose tools are kept without asking whether they are over."""
@@ -78,6 +79,8 @@ class Roster:
 
     def _added(self, agent: Agent, version: int) -> dict[str, Served]:
         tools = {tool_task_name(agent.name, tool.name): Served(agent.name, version, tool) for tool in agent.tools}
+        if agent.model_place == "worker":
+            tools[model_task_name(agent.name)] = Served(agent.name, version, model_tool(agent))
         self._queues |= tools
         return tools
 

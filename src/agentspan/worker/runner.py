@@ -28,6 +28,7 @@ from agentspan.worker.call import (
     timed_out,
 )
 from agentspan.worker.loop import ToolLoop
+from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
 
 log = logging.getLogger("agentspan.worker")
@@ -58,6 +59,8 @@ class Runner:
         self._telemetry = telemetry
         self._on_end = on_end
         self._loop = ToolLoop()
+        self._models = Models(client)
+        self._model_loop = ToolLoop()  # which no tool can hold
         self._pid = os.getpid()
 
     def run(self, call: Call) -> None:
@@ -88,6 +91,7 @@ class Runner:
     def stop(self) -> None:
         """End the event loop; what is left on it is cancelled."""
         self._loop.stop()
+        self._model_loop.stop()
 
     def _serve(self, call: Call) -> None:
         try:
@@ -117,7 +121,8 @@ class Runner:
             if not inspect.isawaitable(value):
                 return value
             try:
-                return self._loop.result(call, value)
+                loop = self._model_loop if call.task.kind == "llm" else self._loop
+                return loop.result(call, value)
             except TimeoutError as error:
                 if call.served.tool.timeout is not None and time.monotonic() - call.started > call.served.tool.timeout:
                     raise timed_out(call) from error
@@ -126,6 +131,8 @@ class Runner:
     def _invoked(self, call: Call) -> Any:
         error: BaseException | None = None
         try:
+            if call.task.kind == "llm":
+                return self._models.answer(call)
             return call.served.tool.invoke(call.given.args, call.tool_context())
         except BaseException as raised_:
             error = raised_
@@ -163,7 +170,10 @@ class Runner:
                 log.debug("The earlier attempt of %s cannot be read yet: %s", call, error)
                 trouble = pause_after(trouble)
                 continue
-            call.earlier_failures += len(attempt.notes.failures)
+            failures = attempt.notes.failures
+            if failures and failures[-1].final:  # the run ended by it, and was retried: that is a beginning
+                return
+            call.earlier_failures += len(failures)
             before = attempt.retried_task_id
 
     def _unfit(self, call: Call, error: ArgumentError) -> Json:

@@ -1,0 +1,173 @@
+"""Agents whose model a worker calls: a turn is the model's task, a route, and the tools.
+
+The model's task is given a reference to its turn and no transcript: a worker has that in memory, or reads it from the
+turns before. It leaves the provider's message whole, and the plan of what comes next. See ADR 0020.
+"""
+
+from __future__ import annotations
+
+from agentspan.compiler import _tasks as t
+from agentspan.compiler._agent import loop, out_of_turns
+from agentspan.compiler._tasks import Json, ref
+from agentspan.compiler._workflow import time_limit, workflow
+from agentspan.declare.agent import Agent
+from agentspan.declare.tool import Tool
+from agentspan.stored.lease import LEASE
+from agentspan.stored.names import (
+    OWNER,
+    TURNS_PER_SEGMENT,
+    model_task_name,
+    segment_name,
+    tool_reference,
+    tool_task_name,
+)
+from agentspan.stored.request import ModelRequest
+
+_OUTPUT = ("result", "finish_reason", "intact", "steps", "usage")
+
+
+def thin(agent: Agent) -> tuple[Json, ...]:
+    return (_segment(agent), _looping(agent)) if agent.tools else (_single(agent),)
+
+
+def model_definition(agent: Agent) -> Json:
+    """The task definition of the model's calls: with the lease of a tool's."""
+    return {
+        "name": model_task_name(agent.name),
+        "description": f"Calls the model of the agent {agent.name}.",
+        "ownerApp": OWNER,
+        "ownerEmail": f"{OWNER}@localhost.localdomain",
+        **LEASE,
+        "inputKeys": ["execution_id", "segment", "steps", "turn", "usage"],
+        "outputKeys": ["result"],
+    }
+
+
+def _single(agent: Agent) -> Json:
+    return _declared(
+        agent,
+        workflow(
+            agent,
+            agent.name,
+            agent.description or f"Agent {agent.name}: one call of {agent.model}.",
+            [_model(agent, 1, ref("workflow.workflowId"))],
+            inputParameters=["prompt", "messages", "context"],
+            outputParameters=_answer(1),
+            **time_limit(agent),
+        ),
+    )
+
+
+def _looping(agent: Agent) -> Json:
+    carried = {key: ref(f"segment.output.{key}") for key in ("usage", "steps")}
+    one_segment: Json = {
+        "execution_id": ref("workflow.workflowId"),
+        "previous": ref("segment.output.subWorkflowId"),
+        **carried,
+    }
+    output = {key: ref(f"segment.output.{key}") for key in _OUTPUT}
+    return _declared(
+        agent,
+        workflow(
+            agent,
+            agent.name,
+            agent.description or f"Agent {agent.name}: {agent.model} with {len(agent.tools)} tools.",
+            [loop(agent, one_segment), out_of_turns(agent, output)],
+            inputParameters=["prompt", "messages", "context"],
+            outputParameters=output,
+            **time_limit(agent),
+        ),
+    )
+
+
+def _segment(agent: Agent) -> Json:
+    last = f"llm_{TURNS_PER_SEGMENT}.output.result"
+    return workflow(
+        agent,
+        segment_name(agent.name),
+        f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
+        [task for turn in range(1, TURNS_PER_SEGMENT + 1) for task in _turn(agent, turn)],
+        inputParameters=["execution_id", "usage", "steps", "previous"],
+        outputParameters={"usage": ref(f"{last}.usage"), "steps": ref(f"{last}.step")},
+    )
+
+
+def _turn(agent: Agent, turn: int) -> list[Json]:
+    planned = f"llm_{turn}.output.result"
+    one = t.dynamic(
+        "tool",
+        tool_reference(turn),
+        ref(f"{planned}.calls[0].task"),
+        {
+            "args": ref(f"{planned}.calls[0].args"),
+            "call_id": ref(f"{planned}.calls[0].id"),
+            "step": ref(f"{planned}.step"),
+            "execution_id": ref("workflow.input.execution_id"),
+            "max_bytes": ref(f"{planned}.max_bytes"),
+        },
+        # Without it Conductor gives a DYNAMIC task a definition that knows no lease and no retries (3.32.3, tried).
+        {"name": "tool", "ownerApp": OWNER, **LEASE},
+    )
+    many = [
+        t.dynamic_fork("fork", f"fork_{turn}", ref(f"{planned}.fork"), ref(f"{planned}.fork_inputs")),
+        t.join("join", f"join_{turn}"),
+    ]
+    finish = t.terminate("finish", f"finish_{turn}", "COMPLETED", _answer(turn))
+    route = t.switch(
+        "route",
+        f"route_{turn}",
+        "The end, one tool, several tools, or none that can be called.",
+        ref(f"{planned}.mode"),
+        {"done": [finish], "one": [one], "many": many},
+    )
+    return [_model(agent, turn, ref("workflow.input.execution_id")), route]
+
+
+def _model(agent: Agent, turn: int, execution_id: str) -> Json:
+    before = "workflow.input.usage" if turn == 1 else f"llm_{turn - 1}.output.result.usage"
+    inputs = {
+        "execution_id": execution_id,
+        "segment": ref("workflow.workflowId"),
+        "turn": turn,
+        "steps": ref("workflow.input.steps"),
+        "usage": ref(before),
+    }
+    return t.task("SIMPLE", model_task_name(agent.name), f"llm_{turn}", inputs)
+
+
+def _answer(turn: int) -> Json:
+    said = f"llm_{turn}.output.result"
+    return {
+        "result": ref(f"{said}.text"),
+        "finish_reason": ref(f"{said}.finish_reason"),
+        "intact": True,
+        "steps": ref(f"{said}.step"),
+        "usage": ref(f"{said}.usage"),
+    }
+
+
+def _declared(agent: Agent, definition: Json) -> Json:
+    """With what a worker needs to know of the agent, whatever version of it the worker has itself."""
+    # The limits stand in the tool's own definition, which only a fork looks at.
+    limited = [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit]
+    asked = ModelRequest(
+        model=agent.model,
+        instructions=agent.instructions,
+        tools=tuple(_tool(tool) for tool in agent.tools),
+        tool_tasks={tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
+        limited=tuple(limited),
+        settings=_settings(agent),
+        max_turns=agent.max_turns if agent.tools else 1,
+        max_chars=agent.context.max_chars,
+        keep_chars=agent.context.kept,
+    )
+    return {**definition, "metadata": {**definition["metadata"], "format": 2, "request": asked.to_json()}}
+
+
+def _tool(tool: Tool[..., object]) -> Json:
+    return {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+
+
+def _settings(agent: Agent) -> Json:
+    given = vars(agent.model_settings)
+    return {name: value for name, value in given.items() if value not in (None, (), False)}

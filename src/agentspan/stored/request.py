@@ -1,0 +1,76 @@
+"""What a worker needs to know of an agent to call its model: kept in the definition of the agent's workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest:
+    """How the model of an agent is asked.
+
+    Attributes:
+        model: "provider/model".
+        instructions: The system prompt.
+        tools: What the model is told of each tool: `name`, `description`, `parameters`.
+        tool_tasks: The task definition of each tool, by its name.
+        limited: Tools with a limit of their own.
+        settings: Fields of `ModelSettings`, those that are set.
+        max_turns: The run fails when the model has not finished by then.
+        max_chars: The transcript is trimmed when it is longer.
+        keep_chars: What remains of it then.
+    """
+
+    model: str
+    instructions: str
+    tools: tuple[Json, ...]
+    tool_tasks: dict[str, str]
+    limited: tuple[str, ...]
+    settings: Json
+    max_turns: int
+    max_chars: int
+    keep_chars: int
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> ModelRequest:
+        """Read it from the metadata of a definition."""
+        found = metadata["request"]
+        return cls(**{**found, "tools": tuple(found["tools"]), "limited": tuple(found["limited"])})
+
+    def to_json(self) -> Json:
+        """The request as a definition holds it."""
+        return {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInput:
+    """The input of a model call's task: which turn it is.
+
+    Attributes:
+        execution_id: The run.
+        segment: The execution that the turn stands in.
+        turn: Which one of that, from 1.
+        steps: Turns of the run before that.
+        usage: Tokens of the run before this turn.
+    """
+
+    execution_id: str
+    segment: str
+    turn: int
+    steps: int
+    usage: Json
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> ModelInput:
+        """Read it from the input of the task."""
+        return cls(
+            execution_id=str(given["execution_id"]),
+            segment=str(given["segment"]),
+            turn=int(given["turn"]),
+            steps=int(given.get("steps") or 0),
+            usage=given.get("usage") or {},
+        )

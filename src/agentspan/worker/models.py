@@ -1,0 +1,324 @@
+"""Calling the models of agents in this worker: the transcript of each run, and the plan of its next turn."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Protocol, cast
+
+from agentspan.declare.agent import Agent
+from agentspan.declare.tool import Tool, tool
+from agentspan.engine.client import Conductor
+from agentspan.engine.records import TaskRecord
+from agentspan.errors import ConfigError, NotFound, ServerError
+from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
+from agentspan.schema.values import MAX_BYTES
+from agentspan.stored.names import tool_reference
+from agentspan.stored.plan import PlannedCall
+from agentspan.stored.request import ModelInput, ModelRequest
+from agentspan.worker.call import Call
+from agentspan.worker.outbox import pause_after
+
+log = logging.getLogger("agentspan.worker")
+
+Json = dict[str, Any]
+
+KEPT = 256
+"""Runs whose transcripts are kept."""
+
+KEPT_CHARS = 200_000_000
+"""Characters of all transcripts that are kept."""
+
+
+def model() -> None:
+    """Call the model."""
+
+
+def model_tool(agent: Agent) -> Tool[..., Any]:
+    """What stands for an agent's model among the tools that a worker serves.
+
+    Raises:
+        ConfigError: The extra `models` is not installed.
+    """
+    if find_spec("pydantic_ai") is None:
+        raise ConfigError(
+            f"The agent {agent.name} has its model called by a worker, and the extra `models` is not installed here.",
+            hint="pip install 'agents-on-conductor[models]', or leave out model_place.",
+        )
+    return tool(model, retry=agent.model_retry)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What one turn added to a transcript.
+
+    Attributes:
+        said: The provider's message, as JSON.
+        told: The model's calls with what it is told of each: `result` or `error`.
+    """
+
+    said: Json
+    told: tuple[tuple[PlannedCall, Json], ...]
+
+    kept: Json = field(default_factory=dict, compare=False)
+    """What the provider's module makes of it, once."""
+
+    @property
+    def chars(self) -> int:
+        """Its length, about what a model is sent of it."""
+        return len(json.dumps([self.said, [told for _, told in self.told]], ensure_ascii=False))
+
+
+@dataclass
+class Transcript:
+    """The conversation of a run, up to a turn of a segment.
+
+    Attributes:
+        request: How its model is asked.
+        beginning: The conversation before the run, and its prompt: `role` and `message`.
+        exchanges: What its turns added.
+        sizes: The length of each.
+        segment: The newest segment that was read.
+        turn: The newest turn of that segment that is in it.
+        read: Tasks of that segment before that of the turn after.
+    """
+
+    request: ModelRequest
+    beginning: tuple[Json, ...]
+    exchanges: list[Exchange] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    segment: str = ""
+    turn: int = 0
+    read: int = 0
+
+    def add(self, turn: StoredTurn) -> None:
+        """Go on with a turn that is over."""
+        said = turn.model[-1].output_data["result"]["message"]
+        exchange = Exchange(said, tuple((call.planned, call.told or {}) for call in turn.calls))
+        self.exchanges.append(exchange)
+        self.sizes.append(exchange.chars)
+
+    def left_out(self) -> int:
+        """How many of the oldest exchanges are left out, so that the rest is within the budget.
+
+        They go in large, rare bites, and the newest one never; the same however often it is asked.
+        """
+        first = total = 0
+        for place, size in enumerate(self.sizes):
+            total += size
+            if total > self.request.max_chars:
+                while first < place and total > self.request.keep_chars:
+                    total -= self.sizes[first]
+                    first += 1
+        return first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a provider answered.
+
+    Attributes:
+        message: The whole of it, as JSON.
+        text: Its text.
+        calls: The calls in it: id, name and arguments, None where they are no JSON object.
+        finish_reason: Why it ends there: `stop`, `length`, `content_filter`, `tool_call`.
+        usage: Tokens of this call.
+        model: What answered.
+    """
+
+    message: Json
+    text: str
+    calls: tuple[tuple[str, str, Json | None], ...]
+    finish_reason: str
+    usage: Json
+    model: str
+
+
+class Provider(Protocol):
+    """Asks a model; `agentspan.worker.provider` does, on pydantic-ai."""
+
+    def ask(
+        self, request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: int
+    ) -> Coroutine[Any, Any, Answer]:
+        """One request, without tries beside it.
+
+        Raises:
+            ToolFailed: The provider refuses, for good.
+            ModelAway: It cannot be reached, or fails; another try may help.
+        """
+
+
+class Models:
+    """Makes the model calls of a worker host.
+
+    Args:
+        client: The server.
+    """
+
+    def __init__(self, client: Conductor) -> None:
+        self._client = client
+        self._kept: OrderedDict[str, Transcript] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def answer(self, call: Call) -> Awaitable[Json]:
+        """The plan of a turn; what has to be read for it is read now, the model is asked when it is awaited."""
+        given = ModelInput.of(call.task.input_data)
+        provider = _provider()
+        transcript = self._known(given)
+        first = transcript.left_out()
+        asked = provider.ask(transcript.request, transcript.beginning, transcript.exchanges[first:], first)
+        return _planned_turn(transcript.request, given, asked)
+
+    def _known(self, given: ModelInput) -> Transcript:
+        trouble = 0
+        while True:
+            try:
+                return self._transcript(given)
+            except NotFound:
+                raise
+            except ServerError as error:
+                log.debug("The transcript of %s cannot be read yet: %s", given.execution_id, error)
+                trouble = pause_after(trouble)
+
+    def _transcript(self, given: ModelInput) -> Transcript:
+        with self._lock:
+            kept = self._kept.pop(given.execution_id, None)
+        found = kept if kept is not None and self._goes_on(kept, given) else self._read(given)
+        with self._lock:
+            self._kept[given.execution_id] = found
+            while len(self._kept) > 1 and self._is_much():
+                self._kept.popitem(last=False)
+        return found
+
+    def _is_much(self) -> bool:
+        return len(self._kept) > KEPT or sum(sum(each.sizes) for each in self._kept.values()) > KEPT_CHARS
+
+    def _goes_on(self, kept: Transcript, given: ModelInput) -> bool:
+        """Add the turn before this one, where the others are known."""
+        if len(kept.exchanges) == given.steps + given.turn - 1 and kept.segment == given.segment:
+            return True  # the same call, once more
+        if given.turn == 1:
+            # The last turn of the segment before.
+            return len(kept.exchanges) == given.steps - 1 and self._add(kept, given.steps, given)
+        step = given.steps + given.turn
+        return len(kept.exchanges) == step - 2 and self._add(kept, step - 1, given)
+
+    def _add(self, kept: Transcript, step: int, given: ModelInput) -> bool:
+        tasks = self._client.tasks(kept.segment, kept.read)
+        turns = [turn for turn in turns_of(tasks, step - kept.turn - 1) if turn.step == step]
+        if not turns or turns[0].plan is None:
+            return False
+        kept.add(turns[0])
+        kept.turn, kept.read = given.turn - 1, kept.read + _before(tasks, given.turn)
+        if kept.segment != given.segment:
+            kept.segment, kept.read = given.segment, 0
+        return True
+
+    def _read(self, given: ModelInput) -> Transcript:
+        """Read the whole run: no worker of this process has made its last call."""
+        run = self._client.workflow(given.execution_id, tasks=False)
+        request = ModelRequest.of(run.workflow_definition["metadata"])
+        beginning = (*(run.input.get("messages") or ()), {"role": "user", "message": run.input["prompt"]})
+        found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1)
+        for segment in self._segments(given.segment):
+            for turn in segment.turns:
+                if turn.step < given.steps + given.turn:
+                    found.add(turn)
+            found.read = _before(segment.record.tasks, given.turn)
+        return found
+
+    def _segments(self, newest: str) -> list[StoredSegment]:
+        found: list[StoredSegment] = []
+        current: str | None = newest
+        while current is not None:
+            found.append(StoredSegment.of(self._client.workflow(current)))
+            current = found[-1].given.previous
+        return found[::-1]
+
+
+def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
+    """How many tasks stand before a turn's first one."""
+    return next((place for place, task in enumerate(tasks) if task.place == ("llm", turn, 1)), len(tasks))
+
+
+async def _planned_turn(request: ModelRequest, given: ModelInput, asked: Awaitable[Answer]) -> Json:
+    return plan(request, given, await asked)
+
+
+def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
+    """What comes next, as the turn's route and readers take it."""
+    step = given.steps + given.turn
+    calls = [_planned(request, answer, call) for call in answer.calls]
+    known = [place for place, call in enumerate(calls) if call["task"] is not None]
+    over = bool(calls) and step >= request.max_turns
+    mode = "done"
+    if calls and not over:
+        forked = len(calls) > 1 or calls[0]["name"] in request.limited
+        mode = "none" if not known else "many" if forked else "one"
+    max_bytes = MAX_BYTES // max(1, len(known))
+    found: Json = {
+        "mode": mode,
+        "step": step,
+        "text": answer.text,
+        "finish_reason": "max_turns" if over else "empty" if not calls and not answer.text else answer.finish_reason,
+        "calls": calls,
+        "max_bytes": max_bytes,
+        "usage": {name: given.usage.get(name, 0) + count for name, count in answer.usage.items()},
+        "tokens": answer.usage,
+        "model": answer.model,
+        "message": answer.message,
+    }
+    return {**found, **_fork(given, calls, known, step, max_bytes)} if mode == "many" else found
+
+
+def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:
+    call_id, name, args = call
+    task, error = request.tool_tasks.get(name), None
+    if task is None:
+        error = f"There is no tool named {name}. The tools are: {', '.join(request.tool_tasks)}."
+    elif answer.finish_reason == "length":
+        error = (
+            "Not called: your answer was cut off at its longest, and its arguments may be incomplete. Call again, with "
+            "less at once."
+        )
+    elif args is None:
+        error = "Not called: its arguments are no JSON object. Call again."
+    planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}
+    return planned if error is None else {**planned, "error": error}
+
+
+def _fork(given: ModelInput, calls: list[Json], known: list[int], step: int, max_bytes: int) -> Json:
+    references = {place: f"{tool_reference(given.turn)}_{place + 1}" for place in known}
+    planned = f"llm_{given.turn}.output.result"
+    return {
+        "fork": [
+            {"name": calls[place]["task"], "taskReferenceName": reference, "type": "SIMPLE", "optional": True}
+            for place, reference in references.items()
+        ],
+        # By reference only: the fork expands templates in its inputs, and text from a model is data.
+        "fork_inputs": {
+            reference: {
+                "args": f"${{{planned}.calls[{place}].args}}",
+                "call_id": f"${{{planned}.calls[{place}].id}}",
+                "step": step,
+                "execution_id": given.execution_id,
+                "max_bytes": max_bytes,
+            }
+            for place, reference in references.items()
+        },
+    }
+
+
+_late = threading.Lock()
+
+
+def _provider() -> Provider:
+    """The module that asks models, loaded with the first call: its library takes seconds."""
+    with _late:
+        return cast(Provider, import_module("agentspan.worker.provider"))

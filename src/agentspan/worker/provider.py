@@ -1,0 +1,234 @@
+"""Asking a model, by pydantic-ai: one request, its messages whole, no agent and no tries of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from pydantic_ai.direct import model_request
+from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UserError
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelMessagesTypeAdapter,
+    ModelRequestPart,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from pydantic_ai.messages import ModelRequest as Said
+from pydantic_ai.models import Model, ModelRequestParameters, infer_model
+from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
+from pydantic_ai.tools import ToolDefinition
+
+from agentspan.declare.providers import find_provider
+from agentspan.errors import ToolFailed
+from agentspan.stored.request import ModelRequest
+from agentspan.worker.call import Json, ModelAway
+from agentspan.worker.models import Answer, Exchange
+
+_NAMES = {
+    "google_gemini": "google",
+    "vertex_ai": "google-cloud",
+    "azure_openai": "azure",
+    "Grok": "xai",
+}
+"""Conductor's names of providers that are not the library's."""
+
+_SETTINGS = {
+    "max_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "stop": "stop_sequences",
+    "reasoning_effort": "thinking",
+}
+
+_AGAIN = frozenset({408, 409, 425, 429})
+"""Answers below 500 that another try may change."""
+
+LONGEST = 600.0
+"""Seconds that an answer may take."""
+
+
+async def ask(request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: int) -> Answer:
+    """Ask the model once; see `agentspan.worker.models.Provider`."""
+    try:
+        response = await model_request(
+            _model(request),
+            _messages(request, beginning, exchanges, left_out),
+            model_settings=_settings(request),
+            model_request_parameters=ModelRequestParameters(function_tools=[_tool(spec) for spec in request.tools]),
+        )
+    except ModelHTTPError as error:
+        raise _refusal(error) from error
+    except UserError as error:  # no key, no such provider
+        raise ToolFailed(f"The worker cannot call {request.model}: {error}") from error
+    except ModelAPIError as error:
+        raise ModelAway(f"The model's provider did not answer: {error.message}") from error
+    return _answer(request, response)
+
+
+def _refusal(error: ModelHTTPError) -> Exception:
+    message = f"The model's provider answered {error.status_code}: {_told(error)}"
+    if error.status_code < 500 and error.status_code not in _AGAIN:
+        return ToolFailed(message)
+    after = _after((error.headers or {}).get("retry-after"))
+    return ModelAway(message, after=after)
+
+
+def _told(error: ModelHTTPError) -> str:
+    body: Any = error.body
+    inner = body.get("error", body) if isinstance(body, dict) else body
+    return str(inner.get("message", inner) if isinstance(inner, dict) else inner)[:1000]
+
+
+def _after(header: str | None) -> float | None:
+    """Seconds, or a date: HTTP has both."""
+    if header is None:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _messages(
+    request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: int
+) -> list[ModelMessage]:
+    system: list[ModelRequestPart] = [SystemPromptPart(request.instructions)] if request.instructions else []
+    found: list[ModelMessage] = [Said(parts=system)] if system else []
+    for message in beginning:
+        if message["role"] == "user":
+            found.append(Said(parts=[UserPromptPart(message["message"])]))
+        else:
+            found.append(ModelResponse(parts=[TextPart(message["message"])]))
+    if left_out:
+        note = f"[{left_out} earlier tool exchanges were left out to keep this conversation within its budget.]"
+        found.append(Said(parts=[UserPromptPart(note)]))
+    for exchange in exchanges:
+        if "messages" not in exchange.kept:
+            exchange.kept["messages"] = _said(exchange)
+        found += exchange.kept["messages"]
+    return found
+
+
+def _said(exchange: Exchange) -> list[ModelMessage]:
+    found = list(ModelMessagesTypeAdapter.validate_python([exchange.said]))
+    if exchange.told:
+        found.append(Said(parts=[_returned(call.name, call.id, told) for call, told in exchange.told]))
+    return found
+
+
+def _returned(name: str, call_id: str, told: Json) -> ToolReturnPart:
+    content = told["result"] if "result" in told else {"error": told.get("error")}
+    return ToolReturnPart(tool_name=name, content=content, tool_call_id=call_id)
+
+
+def _tool(spec: Json) -> ToolDefinition:
+    return ToolDefinition(name=spec["name"], description=spec["description"], parameters_json_schema=spec["parameters"])
+
+
+def _settings(request: ModelRequest) -> Any:
+    given = request.settings
+    found: Json = {theirs: given[ours] for ours, theirs in _SETTINGS.items() if ours in given}
+    budget = given.get("thinking_tokens")
+    if budget is not None:
+        found["anthropic_thinking"] = {"type": "enabled", "budget_tokens": budget}
+        found["google_thinking_config"] = {"thinking_budget": budget}
+    if "reasoning_summary" in given:
+        found["openai_reasoning_summary"] = given["reasoning_summary"]
+    # The engine makes the tries, and the growing transcript is what is sent each time.
+    return {**found, "max_retries": 0, "request_timeout": LONGEST, "cache": True}
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A model with its connections, and the task that closes them when its event loop ends."""
+
+    model: Model
+    held: asyncio.Task[None]
+
+
+_models: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str | None], _Open]] = WeakKeyDictionary()
+"""Connections belong to the event loop that they were made on."""
+_making = threading.Lock()
+
+
+def _model(request: ModelRequest) -> Model:
+    key = request.model, request.settings.get("base_url")
+    with _making:
+        known = _models.setdefault(asyncio.get_running_loop(), {})
+        if key not in known:
+            model = _made(*key)
+            known[key] = _Open(model, asyncio.ensure_future(_hold(model)))
+        return known[key].model
+
+
+async def _hold(model: Model) -> None:
+    async with model:
+        await asyncio.Event().wait()
+
+
+def _made(model: str, base_url: str | None) -> Model:
+    provider, _, name = model.partition("/")
+    conductors = find_provider(provider) or provider
+    chosen = _NAMES.get(conductors, conductors)
+    if base_url is None:
+        return infer_model(f"{chosen}:{name}")
+    # What stands in for OpenAI speaks its older API.
+    chosen = "openai-chat" if chosen == "openai" else chosen
+
+    def at(kind: str) -> Provider[Any]:
+        made: Any = infer_provider_class(kind) if kind else infer_provider
+        provider: Provider[Any] = made(base_url=base_url)
+        return provider
+
+    return infer_model(f"{chosen}:{name}", at)
+
+
+def _answer(request: ModelRequest, response: ModelResponse) -> Answer:
+    texts = [part.content for part in response.parts if isinstance(part, TextPart)]
+    calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
+    (message,) = ModelMessagesTypeAdapter.dump_python([response], mode="json")
+    usage = response.usage
+    return Answer(
+        message=message,
+        text="".join(texts),
+        calls=tuple((part.tool_call_id, part.tool_name, _arguments(part)) for part in calls),
+        finish_reason=response.finish_reason or "stop",
+        usage={
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "reasoning_tokens": (usage.details or {}).get("reasoning_tokens", 0),
+        },
+        model=f"{request.model.partition('/')[0]}/{response.model_name or request.model.partition('/')[2]}",
+    )
+
+
+def _arguments(part: ToolCallPart) -> Json | None:
+    """The arguments as the model gave them; None when they are no JSON object."""
+    if part.args is None or part.args == "":
+        return {}
+    try:
+        found = json.loads(part.args) if isinstance(part.args, str) else part.args
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
