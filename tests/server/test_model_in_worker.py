@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import threading
+
 import pytest
 
-from agentspan.agents import Agent, AgentRuntime, ModelSettings, tool
-from agentspan.testing import call, calls, say
+from agentspan.agents import (
+    Agent,
+    AgentRuntime,
+    ContextBudget,
+    ExecutionFailed,
+    ModelSettings,
+    Retry,
+    RetryTool,
+    tool,
+)
+from agentspan.testing import ModelRequest, Reply, call, calls, fail, say
 from agentspan.testing.plugin import Stage
 
 
@@ -29,3 +42,186 @@ def test_a_run_of_calls(runtime: AgentRuntime, model: Stage, settings: ModelSett
 
     assert (result.output, result.steps) == ("21", 3)
     assert [r.output for r in model.requests(name)[-1].tool_results] == [7, 11]
+
+
+def thin(name: str, model: Stage, script: object, settings: ModelSettings, *tools: object, **values: object) -> Agent:
+    played = model.play(script)  # type: ignore[arg-type]
+    given = {"model_settings": settings, "model_place": "worker", **values}
+    return Agent(name, model=played, tools=tools, **given)  # type: ignore[arg-type]
+
+
+def test_an_agent_without_tools(runtime: AgentRuntime, model: Stage, settings: ModelSettings) -> None:
+    agent = thin(
+        "thin_plain", model, lambda _: say("four"), settings, instructions="Say ${workflow.input.prompt} in words."
+    )
+    before = [{"role": "user", "message": "2?"}, {"role": "assistant", "message": "two"}]
+
+    result = runtime.run(agent, "4?", messages=before, timeout=60)
+
+    assert (result.output, result.steps, result.finish_reason) == ("four", 1, "stop")
+    (request,) = model.requests(agent.model)
+    assert request.system == told
+    assert [(turn.role, turn.text) for turn in request.messages] == [
+        ("user", "2?"),
+        ("assistant", "two"),
+        ("user", "4?"),
+    ]
+
+
+TEXTS = [
+    '{"a": 1}',
+    '{"a": 1} and more',
+    "[1, 2",
+    "null",
+    "```json\n{}\n```",
+    " spaces around \n",
+    "${workflow.input.prompt}",
+    "1.50",
+    "text-12345678: begins like a mark",
+    "\u0000 and 😀 and \ud7ff".replace("\u0000", "\u2028"),
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_arrive_to_the_byte(runtime: AgentRuntime, model: Stage, settings: ModelSettings, text: str) -> None:
+    """As an argument, as a result and as the answer."""
+    heard: list[str] = []
+
+    @tool
+    def echo(text: str) -> str:
+        """Give it back."""
+        heard.append(text)
+        return text
+
+    agent = thin("thin_echo", model, [call("echo", text=text), say(text)], settings, echo)
+
+    assert runtime.run(agent, "Go.", timeout=60).output == text
+    assert heard == [text]
+    assert model.requests(agent.model)[-1].tool_results[0].text == text
+
+
+def test_many_segments_and_a_worker_that_knows_nothing(
+    runtime: AgentRuntime, model: Stage, settings: ModelSettings, conductor_url: str
+) -> None:
+    """The second worker reads what the first one had in memory; the requests are the same."""
+
+    def reply(request: ModelRequest) -> Reply:
+        return call("count", number=request.turn) if request.turn < 20 else say("20")
+
+    numbers: list[int] = []
+    taken = threading.Event()
+
+    @tool
+    def count(number: int) -> int:
+        """Note it."""
+        numbers.append(number)
+        if number == 11 and not taken.is_set():
+            taken.set()
+            raise RetryTool("elsewhere", after=0)
+        return number
+
+    agent = thin("thin_long", model, reply, settings, count)
+    with AgentRuntime(conductor_url) as first:
+        handle = first.start(agent, "Count.")
+        assert taken.wait(60)
+    runtime.serve(agent, blocking=False)
+    result = runtime.handle(handle.execution_id).result(60)
+
+    assert (result.output, result.steps) == ("20", 21)
+    assert sorted(set(numbers)) == list(range(20))
+    last = model.requests(agent.model)[-1]
+    assert [r.output for r in last.tool_results] == [19]
+    assert len(last.messages) == 41
+    assert [event.type for event in handle.stream()].count("tool_result") == 20
+
+
+def test_a_provider_that_refuses_and_a_retry(runtime: AgentRuntime, model: Stage, settings: ModelSettings) -> None:
+    broken = [True]
+
+    def reply(request: ModelRequest) -> Reply:
+        if request.turn == 0:
+            return call("add", a=1, b=2)
+        return fail(401, "no such key") if broken[0] else say("3")
+
+    agent = thin("thin_refused", model, reply, settings, add)
+    handle = runtime.start(agent, "Go.")
+    with pytest.raises(ExecutionFailed, match="answered 401: no such key") as raised:
+        handle.result(60)
+    assert raised.value.result is not None
+    assert (raised.value.result.steps, raised.value.result.status) == (2, "FAILED")
+    assert raised.value.hint == "Check the provider's key in the environment of the worker, then retry the run."
+    asked = len(model.requests(agent.model))
+    assert asked == 2, "a refusal is final"
+
+    broken[0] = False
+    handle.retry()
+    assert handle.result(60).output == "3"
+    types = [event.type for event in handle.stream()]
+    assert types == ["step", "tool_call", "tool_result", "step", "error", "resumed", "done"]
+
+
+def test_a_provider_that_is_busy_is_asked_again_once_for_each_try(
+    runtime: AgentRuntime, model: Stage, settings: ModelSettings
+) -> None:
+    tries = itertools.count()
+
+    def reply(_: ModelRequest) -> Reply:
+        return fail(503, "too busy") if next(tries) < 2 else say("done")
+
+    agent = thin("thin_busy", model, reply, settings, model_retry=Retry(3, delay=0))
+    handle = runtime.start(agent, "Go.")
+
+    assert handle.result(60).output == "done"
+    assert next(tries) == 3
+    retried = [(event.attempt, event.error) for event in handle.stream() if event.type == "model_retry"]
+    assert retried == [(n, "The model's provider answered 503: too busy") for n in (1, 2)]
+    (step,) = handle.steps()
+    assert [attempt.status for attempt in step.model.attempts] == ["failed", "failed", "done"]
+
+
+def test_a_provider_that_is_busy_for_too_long(runtime: AgentRuntime, model: Stage, settings: ModelSettings) -> None:
+    agent = thin("thin_too_busy", model, lambda _: fail(503, "too busy"), settings, model_retry=Retry(2, delay=0))
+    with pytest.raises(ExecutionFailed, match="answered 503: too busy"):
+        runtime.run(agent, "Go.", timeout=60)
+    assert len(model.requests(agent.model)) == 2
+
+
+def test_calls_that_cannot_be_made(runtime: AgentRuntime, model: Stage, settings: ModelSettings) -> None:
+    script = [call("nosuch"), calls(call("add", a=1, b=2), call("nosuch")), say("3")]
+    agent = thin("thin_nosuch", model, script, settings, add)
+
+    assert runtime.run(agent, "Go.", timeout=60).output == "3"
+    requests = model.requests(agent.model)
+    assert requests[1].tool_results[0].output == {"error": "There is no tool named nosuch. The tools are: add."}
+    assert [r.output for r in requests[2].tool_results] == [
+        3,
+        {"error": "There is no tool named nosuch. The tools are: add."},
+    ]
+
+
+def test_it_runs_out_of_turns(runtime: AgentRuntime, model: Stage, settings: ModelSettings) -> None:
+    agent = thin("thin_endless", model, lambda _: call("add", a=1, b=2), settings, add, max_turns=3)
+    with pytest.raises(ExecutionFailed, match="used all of its 3 turns"):
+        runtime.run(agent, "Go.", timeout=60)
+    assert len(model.requests(agent.model)) == 3
+
+
+def test_old_exchanges_are_left_out_in_large_bites(
+    runtime: AgentRuntime, model: Stage, settings: ModelSettings
+) -> None:
+    @tool
+    def page(number: int) -> str:
+        """A page."""
+        return f"{number} " + 1000 * "x"
+
+    def reply(request: ModelRequest) -> Reply:
+        asked = len(model.requests(agent.model))
+        return call("page", number=asked) if asked < 14 else say("read")
+
+    agent = thin("thin_trimmed", model, [], settings, page, context=ContextBudget(max_chars=6000, keep_chars=3000))
+    model.play(reply, name=agent.model.partition("/")[2])
+
+    assert runtime.run(agent, "Read.", timeout=60).output == "read"
+    sizes = [len(json.dumps(request.body)) for request in model.requests(agent.model)]
+    assert max(sizes) < 10_000
+    assert "earlier tool exchanges were left out" in json.dumps(model.requests(agent.model)[-1].body)

@@ -83,7 +83,8 @@ class Outbox:
                 return False
             call.outcome = outcome
             call.finished.set()
-        if outcome["status"] != "IN_PROGRESS":
+        # A model's call that failed ends its run; one that is retried is to ask again.
+        if outcome["status"] == "COMPLETED" or (outcome["status"] != "IN_PROGRESS" and call.task.kind == "tool"):
             self._memory.put(call.key, outcome)
         self._leases.release(call.task.task_id)
         self._telemetry.ends(call, outcome)
