@@ -60,7 +60,7 @@ def test_an_agent_without_tools(runtime: AgentRuntime, model: Stage, settings: M
 
     assert (result.output, result.steps, result.finish_reason) == ("four", 1, "stop")
     (request,) = model.requests(agent.model)
-    assert request.system == told
+    assert request.system == "Say ${workflow.input.prompt} in words."
     assert [(turn.role, turn.text) for turn in request.messages] == [
         ("user", "2?"),
         ("assistant", "two"),
