@@ -24,6 +24,7 @@ from agentspan.agents import (
     stream,
     tool,
 )
+from agentspan.agents.testing import expect
 from agentspan.testing import ModelRequest, Reply, call, say
 from agentspan.testing.plugin import Stage
 
@@ -89,6 +90,7 @@ def test_a_result_tells_what_happened(runtime: AgentRuntime, model: Stage) -> No
     assert [event.type for event in result.events] == ["step", "tool_call", "tool_result", "step", "done"]
     said = [*before, {"role": "user", "message": "1 + 2?"}, {"role": "assistant", "message": "three"}]
     assert result.messages == said
+    expect(result).completed().no_errors().used_tool("add", args={"a": 1}).event_sequence(["tool_call", "done"])
     assert run(agent, "And 3 + 4?", runtime=runtime, messages=result.messages).messages[:4] == said
     shown = [turn.text for turn in model.requests(agent.model)[-1].messages]
     assert shown[:5] == ["hello", "hi", "1 + 2?", "three", "And 3 + 4?"]
