@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
+from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.providers import find_provider, suggest_provider
 from agentspan.declare.tool import Tool, tool
@@ -139,6 +140,7 @@ class Agent:
         model_settings: ModelSettings = ModelSettings(),
         model_retry: Retry = _MODEL_RETRY,
         context: ContextBudget = ContextBudget(),
+        **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
 
@@ -153,11 +155,12 @@ class Agent:
             model_settings: How the model is asked.
             model_retry: When the model's provider limits, fails or is silent.
             context: How much of the conversation the model is shown.
+            **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
             DefinitionError: When a value makes no sense; the message names it.
         """
-        given = {
+        given: dict[str, Any] = {
             "name": name,
             "model": model,
             "instructions": instructions,
@@ -172,12 +175,13 @@ class Agent:
         _check_name(name)
         what = f"agent {name!r}"
         _check_types(given, what)
+        given |= agent_values(what, given, others)
         _check_model(model, what)
         _check_text(instructions, f"{what}: instructions")
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
-        if timeout is not None:
-            given["timeout"] = whole_seconds(timeout, f"{what}: timeout", least=1)
+        if given["timeout"] is not None:
+            given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["tools"] = _as_tools(tools, what)
         self.__dict__.update(given)  # the value is frozen from here on
 

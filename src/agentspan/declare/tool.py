@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload, runtime_checkable
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
+from agentspan.declare.other_names import ToolNames, tool_policy
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import Arguments, check_text, describe, innermost, is_async
@@ -255,6 +256,7 @@ def tool(
     timeout: float | None = None,
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
+    **others: Unpack[ToolNames],
 ) -> Tool[P, R]: ...
 
 
@@ -267,6 +269,7 @@ def tool(
     timeout: float | None = None,
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
+    **others: Unpack[ToolNames],
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
 
@@ -280,6 +283,7 @@ def tool(
     timeout: float | None = None,
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
+    **others: Unpack[ToolNames],
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """Make a function something that a model may call.
 
@@ -301,6 +305,7 @@ def tool(
         timeout: Seconds one attempt may take.
         concurrency: How many calls may run at once, over all workers.
         rate_limit: How many calls may start within a time.
+        **others: Options under the names that other SDKs have for them; see `ToolNames`.
 
     Raises:
         DefinitionError: When the function cannot be described to a model.
@@ -309,7 +314,8 @@ def tool(
     def make(function: Callable[..., Any]) -> Tool[..., Any]:
         its_name = _name_of(function, name)
         text = described(function) if description is None else description
-        return _rebuild(function, its_name, text, retry, timeout, concurrency, rate_limit)
+        policy = tool_policy(f"tool {its_name!r}", retry, timeout, others)
+        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit)
 
     return make if func is None else make(func)
 
