@@ -155,3 +155,18 @@ def test_a_plan_is_what_is_registered(runtime: AgentRuntime, model: Stage) -> No
     assert stored["metadata"]["fingerprint"] == planned["workflowDef"]["metadata"]["fingerprint"]
     assert planned["requiredWorkers"] == ["planned.add"]
     assert [each["name"] for each in planned["workflowDefs"]] == ["planned.segment", "planned"]
+
+
+def test_a_tool_as_scripts_write_it(runtime: AgentRuntime, model: Stage) -> None:
+    def note(entry, context):  # type: ignore[no-untyped-def]
+        return [entry, context.state["user"], context.agent_name]
+
+    with pytest.warns(UserWarning, match="tool 'note', parameter 'entry' has no type hint"):
+        bare = tool(note)
+    name = model.play([call("note", entry={"list": [1, None, "x"]}), say("noted")])
+    agent = Agent("bare_tools", model=name, tools=[bare])
+    result = run(agent, "Note it.", runtime=runtime, context={"user": "u-7"})
+
+    assert [each.result for each in result.tool_calls] == [[{"list": [1, None, "x"]}, "u-7", "bare_tools"]]
+    (offered,) = model.requests(name)[0].tools
+    assert offered.schema["properties"] == {"entry": {}}

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
 from agentspan.declare.other_names import ToolNames, tool_policy
@@ -47,7 +48,8 @@ def _no_context() -> Mapping[str, Any]:
 class ToolContext:
     """What a tool may know about its own call.
 
-    A tool gets it in a parameter annotated `ToolContext`, whatever its name; models do not see it.
+    A tool gets it in a parameter annotated `ToolContext`, whatever its name, or in one named `context` without an
+    annotation; models do not see it.
 
     Attributes:
         idempotency_key: The same for every attempt of one call, and of no other call.
@@ -82,6 +84,16 @@ class ToolContext:
             ServerError: The server cannot be asked now.
         """
         return self.read_context()
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The same as `context`, to be read only: what was written would reach no other call."""
+        return MappingProxyType(dict(self.read_context()))
+
+    @property
+    def agent_name(self) -> str:
+        """The same as `agent`."""
+        return self.agent
 
     @property
     def cancelled(self) -> bool:
