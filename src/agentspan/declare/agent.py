@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Unpack, cast
 
+from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.providers import find_provider, suggest_provider
@@ -126,6 +128,8 @@ class Agent:
     model_settings: ModelSettings
     model_retry: Retry
     context: ContextBudget
+    memory: ConversationMemory | None = field(compare=False)
+    callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
     def __init__(
         self,
@@ -160,18 +164,7 @@ class Agent:
         Raises:
             DefinitionError: When a value makes no sense; the message names it.
         """
-        given: dict[str, Any] = {
-            "name": name,
-            "model": model,
-            "instructions": instructions,
-            "tools": tools,
-            "description": description,
-            "max_turns": max_turns,
-            "timeout": timeout,
-            "model_settings": model_settings,
-            "model_retry": model_retry,
-            "context": context,
-        }
+        given: dict[str, Any] = {name: value for name, value in locals().items() if name in self.__dataclass_fields__}
         _check_name(name)
         what = f"agent {name!r}"
         _check_types(given, what)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
+from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import Backoff, Retry, check_count
 from agentspan.errors import DefinitionError
 
 
 class AgentNames(TypedDict, total=False):
-    """Other names of an agent's options; None leaves one as it is.
+    """Other names of an agent's options, and what stands beside its definition; None leaves one as it is.
 
     Attributes:
         max_tokens: `ModelSettings.max_tokens`.
@@ -19,6 +21,8 @@ class AgentNames(TypedDict, total=False):
         thinking_budget_tokens: `ModelSettings.thinking_tokens`.
         reasoning_effort: `ModelSettings.reasoning_effort`.
         timeout_seconds: `Agent.timeout`; 0 sets no limit.
+        memory: Messages that each run begins with.
+        callbacks: What `run()` calls while it waits.
     """
 
     max_tokens: int | None
@@ -26,6 +30,8 @@ class AgentNames(TypedDict, total=False):
     thinking_budget_tokens: int | None
     reasoning_effort: str | None
     timeout_seconds: float | None
+    memory: ConversationMemory | None
+    callbacks: Sequence[CallbackHandler] | None
 
 
 class ToolNames(TypedDict, total=False):
@@ -85,7 +91,13 @@ def agent_values(what: str, given: Mapping[str, Any], others: Mapping[str, Any])
     if "timeout_seconds" in named:
         _refuse_two(what, "timeout", given["timeout"])
         values["timeout"] = named["timeout_seconds"] or None
-    return values
+    memory, callbacks = named.get("memory"), tuple(named.get("callbacks", ()))
+    if memory is not None and not isinstance(memory, ConversationMemory):
+        raise DefinitionError(f"{what}: memory must be a ConversationMemory, not {memory!r}")
+    for each in callbacks:
+        if not isinstance(each, CallbackHandler):
+            raise DefinitionError(f"{what}: callbacks are objects of a subclass of CallbackHandler, not {each!r}")
+    return {**values, "memory": memory, "callbacks": callbacks}
 
 
 def tool_policy(
