@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from conductor.client.worker.worker_task import WorkerTask, worker_task
 
 from agentspan.agents import Agent, DefinitionError, ModelSettings, Retry, Tool, compile_agent, tool
 
@@ -89,3 +90,14 @@ def test_what_nothing_stands_behind_is_no_option(make: Any, name: str, note: str
     with pytest.raises(TypeError, match=f"got an unexpected keyword argument '{name}'") as caught:
         make(**{name: True})
     assert note in caught.value.__notes__[0]
+
+
+def test_a_function_of_a_conductor_worker_is_a_tool_of_its_task_name() -> None:
+    decorated = worker_task(task_definition_name="city_lookup")(lookup)
+    older = WorkerTask("city_lookup")(lookup)
+    agent = Agent("named", model="openai/gpt-4o", tools=[decorated])
+    assert [each.name for each in agent.tools] == ["city_lookup"]
+    assert agent.tools[0] == tool(older) == tool(lookup, name="city_lookup")
+    assert tool(decorated, name="look").name == "look"
+    with pytest.raises(DefinitionError, match=r"tool 'city\.lookup': models need a name"):
+        tool(worker_task(task_definition_name="city.lookup")(lookup))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
@@ -118,6 +119,17 @@ def tool_policy(
         _refuse_two(what, "retry", None if retry == Retry() else retry)
         retry = _retry(what, **{name: value for name, value in named.items() if name.startswith("retry_")})
     return retry, timeout
+
+
+def worker_task(function: Callable[..., Any]) -> tuple[Callable[..., Any], str | None]:
+    """A function that conductor-python's `@worker_task` decorated, without the decorator, and the task's name.
+
+    Any other function stays as it is, and has None for a name. That package is not imported for it.
+    """
+    made_in = getattr(function, "__globals__", {}).get("__name__")
+    if made_in != "conductor.client.worker.worker_task" or not hasattr(function, "__wrapped__"):
+        return function, None
+    return function.__wrapped__, inspect.getclosurevars(function).nonlocals["task_definition_name"]
 
 
 def _retry(

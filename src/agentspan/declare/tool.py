@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
-from agentspan.declare.other_names import ToolNames, tool_policy
+from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import Arguments, check_text, describe, innermost, is_async
@@ -323,8 +323,9 @@ def tool(
         DefinitionError: When the function cannot be described to a model.
     """
 
-    def make(function: Callable[..., Any]) -> Tool[..., Any]:
-        its_name = _name_of(function, name)
+    def make(given: Callable[..., Any]) -> Tool[..., Any]:
+        function, known_as = worker_task(given)
+        its_name = _name_of(function, known_as if name is None else name)
         text = described(function) if description is None else description
         policy = tool_policy(f"tool {its_name!r}", retry, timeout, others)
         return _rebuild(function, its_name, text, *policy, concurrency, rate_limit)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from agentspan import blocking
+from agentspan import blocking, compat
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import (
@@ -67,7 +67,7 @@ class AgentHandle:
 
     def _repr_html_(self) -> str:
         try:
-            status, steps = self.get_status(), self.steps(STEPS_IN_HTML)
+            status, steps = self._history.status(), self.steps(STEPS_IN_HTML)
         except ServerError as error:
             return timeline_html(repr(self), {"error": str(error)}, [])
         facts = {
@@ -94,7 +94,8 @@ class AgentHandle:
         Raises:
             NotFound: The server has no such run.
         """
-        return self._history.status()
+        status = self._history.status()
+        return compat.status(status) if self.runtime.settings.compat else status
 
     def steps(self, last: int | None = None) -> list[Step]:
         """What happened in each step so far: model call, tool calls, their attempts, durations and tokens.
@@ -218,7 +219,11 @@ class AgentHandle:
         if not run.ended:
             return None
         TRACES.ended(self.runtime.client, self.execution_id)
-        return replace(result_of(run), source=self._history)
+        if not self.runtime.settings.compat:
+            return replace(result_of(run), source=self._history)
+        if run.status != "COMPLETED":
+            return compat.failed(self._history.status(), self._history)
+        return compat.result(replace(result_of(run), source=self._history))
 
     # ---- the same on an event loop --------------------------------------------------------------------
 
@@ -288,7 +293,7 @@ class EventStream:
         fresh, over = self.handle._history.fresh(self.cursor)
         if over:
             TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
-        return fresh, over
+        return ([compat.event(each) for each in fresh] if self.handle.runtime.settings.compat else fresh), over
 
     async def get_result_async(self) -> AgentResult:
         """Wait for the end of the run on an event loop, and return what it gave; see `get_result`."""
