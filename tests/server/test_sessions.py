@@ -88,6 +88,18 @@ def test_a_memory_stands_before_the_prompt(runtime: AgentRuntime, model: Stage) 
     assert said(model.requests(agent.model)[-1]) == ["My name is Ada.", "Hello Ada.", "Be brief.", "Who am I?"]
     assert len(memory.messages) == 2
     assert [each["message"] for each in result.messages[-2:]] == ["Who am I?", "answer to Who am I?"]
+
+    session = str(uuid4())
+    for prompt in ("One?", "Two?"):
+        result = run(agent, prompt, runtime=runtime, session_id=session)
+    assert [each["message"] for each in result.messages] == [
+        "My name is Ada.",
+        "Hello Ada.",
+        "One?",
+        "answer to One?",
+        "Two?",
+        "answer to Two?",
+    ]
     memory.messages.append({"role": "user", "message": "\0"})
     with pytest.raises(InputError, match="what was said before, message 3: message has a NUL"):
         run(agent, "Who am I?", runtime=runtime)

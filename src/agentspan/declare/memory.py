@@ -14,7 +14,7 @@ class ConversationMemory:
     """Messages that come before the prompt of each run of an agent: `Agent(…, memory=ConversationMemory())`.
 
     A run is given what the memory holds when it starts, and adds nothing to it. Where the server is to remember,
-    `run(…, session_id=…)` does it without a memory.
+    `run(…, session_id=…)` does it without a memory; a session of an agent with one begins with it.
 
     Attributes:
         messages: `{"role": …, "message": …}` each, oldest first.

@@ -27,17 +27,18 @@ def correlation_of(session_id: object) -> str:
 
 
 def before(client: Conductor, agent: Agent | str, session: str | None) -> list[dict[str, str]]:
-    """What was said before a new run: what the agent's memory holds, and then the session so far.
+    """What was said before a new run: the session so far, which began with what the agent's memory held then.
 
     Args:
         client: The server.
         agent: The agent, or its name.
         session: What the session's runs have in common; None of a run without one.
     """
-    if isinstance(agent, str):
-        return [] if session is None else _so_far(client, agent, session, ContextBudget().kept)
-    remembered = [] if agent.memory is None else agent.memory.for_run()
-    return remembered if session is None else remembered + _so_far(client, agent.name, session, agent.context.kept)
+    name, budget = (agent, ContextBudget()) if isinstance(agent, str) else (agent.name, agent.context)
+    said = [] if session is None else _so_far(client, name, session, budget.kept)
+    if said or isinstance(agent, str) or agent.memory is None:
+        return said
+    return agent.memory.for_run()
 
 
 def _so_far(client: Conductor, agent: str, correlation_id: str, most: int) -> list[dict[str, str]]:
