@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TextIO, cast
 
 from agentspan.compiler import compile_agent
 from agentspan.config import OtherSettings
 from agentspan.declare.agent import Agent
 from agentspan.errors import ConfigError
+from agentspan.reading.events import AnyEvent
+from agentspan.reading.result import AgentResult, AgentStatus
 
 _RENAMED = {"api_key": "auth_key", "api_secret": "auth_secret"}
 
@@ -96,3 +99,57 @@ def plan(agent: Agent) -> dict[str, Any]:
         "taskDefs": list(definition.tasks),
         "requiredWorkers": [task["name"] for task in definition.tasks],
     }
+
+
+# ---- the setting `compat` ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CompatResult(AgentResult):
+    """A result whose `output` is `{"result": …, "finishReason": …}`, of a run that may have failed.
+
+    Attributes:
+        plain: The same with the answer as text.
+    """
+
+    plain: AgentResult = field(compare=False)
+
+    @property
+    def tool_calls(self) -> list[dict[str, Any]]:  # type: ignore[override]  # scripts read the keys
+        """All calls of the run's tools: `name`, `args`, and `result` or `error`."""
+        return [
+            {"name": call.tool, "args": call.args}
+            | ({"result": call.result} if call.error is None else {"error": call.error})
+            for call in super().tool_calls
+        ]
+
+    def print_result(self, file: TextIO | None = None) -> None:
+        """Print the answer, or what went wrong."""
+        self.plain.print_result(file)
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as JSON-able values."""
+        return {**self.plain.to_json(), "output": self.output}
+
+    def __repr__(self) -> str:
+        return repr(self.plain)
+
+    def _repr_html_(self) -> str:
+        return self.plain._repr_html_()
+
+
+def result(plain: AgentResult) -> CompatResult:
+    """A result in upstream's form."""
+    values = {name: value for name, value in plain.__dict__.items() if name != "output"}
+    output = {"result": plain.output, "finishReason": plain.finish_reason}
+    return CompatResult(**values, output=cast("str", output), plain=plain)
+
+
+def event(found: AnyEvent) -> AnyEvent:
+    """An event in upstream's form."""
+    return found if found.output is None else replace(found, output={"result": found.output})
+
+
+def status(found: AgentStatus) -> AgentStatus:
+    """A status in upstream's form."""
+    return found if found.output is None else replace(found, output=cast("str", {"result": found.output}))

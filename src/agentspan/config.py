@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "ca_file": ("AGENTSPAN_CA_FILE",),
     "health_file": ("AGENTSPAN_HEALTH_FILE",),
     "ui_url": ("AGENTSPAN_UI_URL",),
+    "compat": ("AGENTSPAN_COMPAT",),
 }
 PROFILE_VARIABLE = "AGENTSPAN_PROFILE"
 
@@ -38,8 +39,14 @@ _READ: dict[str, Callable[[str], Any]] = {
     "request_timeout": float,
     "concurrency": int,
     "progress": lambda text: _WORDS[text.lower()],
+    "compat": lambda text: _WORDS[text.lower()],
 }
-_WANTED = {"request_timeout": "a number of seconds", "concurrency": "a whole number", "progress": "1 or 0"}
+_WANTED = {
+    "request_timeout": "a number of seconds",
+    "concurrency": "a whole number",
+    "progress": "1 or 0",
+    "compat": "1 or 0",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Settings:
         progress: Whether `run()` shows on stderr, when that is a terminal, what it waits for.
         health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
         ui_url: Where Conductor's user interface is, when not at the server's own address.
+        compat: Whether outputs are `{"result": …}` and a run that failed gives a result, as in the upstream SDK.
     """
 
     server_url: str = DEFAULT_SERVER_URL
@@ -68,6 +76,7 @@ class Settings:
     progress: bool = True
     health_file: str | None = None
     ui_url: str | None = None
+    compat: bool = False
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -91,8 +100,9 @@ class Settings:
             raise ConfigError(f"request_timeout must be a number of seconds above 0, not {timeout!r}.")
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:
             raise ConfigError(f"concurrency must be a whole number of calls above 0, not {self.concurrency!r}.")
-        if not isinstance(self.progress, bool):
-            raise ConfigError(f"progress must be true or false, not {self.progress!r}.")
+        for name in ("progress", "compat"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be true or false, not {getattr(self, name)!r}.")
 
     @property
     def api_url(self) -> str:
@@ -161,6 +171,7 @@ class OtherSettings(TypedDict, total=False):
     progress: bool | None
     health_file: str | None
     ui_url: str | None
+    compat: bool | None
 
 
 class SettingsValues(OtherSettings, total=False):

@@ -78,6 +78,7 @@ def test_without_anything_all_is_default() -> None:
         "progress": (True, "default", ""),
         "health_file": (None, "default", ""),
         "ui_url": (None, "default", ""),
+        "compat": (False, "default", ""),
     }
 
 

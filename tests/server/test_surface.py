@@ -24,6 +24,7 @@ from agentspan.agents import (
     stream,
     tool,
 )
+from agentspan.agents.testing import expect
 from agentspan.testing import ModelRequest, Reply, call, say
 from agentspan.testing.plugin import Stage
 
@@ -89,6 +90,7 @@ def test_a_result_tells_what_happened(runtime: AgentRuntime, model: Stage) -> No
     assert [event.type for event in result.events] == ["step", "tool_call", "tool_result", "step", "done"]
     said = [*before, {"role": "user", "message": "1 + 2?"}, {"role": "assistant", "message": "three"}]
     assert result.messages == said
+    expect(result).completed().no_errors().used_tool("add", args={"a": 1}).event_sequence(["tool_call", "done"])
     assert run(agent, "And 3 + 4?", runtime=runtime, messages=result.messages).messages[:4] == said
     shown = [turn.text for turn in model.requests(agent.model)[-1].messages]
     assert shown[:5] == ["hello", "hi", "1 + 2?", "three", "And 3 + 4?"]
@@ -153,3 +155,18 @@ def test_a_plan_is_what_is_registered(runtime: AgentRuntime, model: Stage) -> No
     assert stored["metadata"]["fingerprint"] == planned["workflowDef"]["metadata"]["fingerprint"]
     assert planned["requiredWorkers"] == ["planned.add"]
     assert [each["name"] for each in planned["workflowDefs"]] == ["planned.segment", "planned"]
+
+
+def test_a_tool_as_scripts_write_it(runtime: AgentRuntime, model: Stage) -> None:
+    def note(entry, context):  # type: ignore[no-untyped-def]
+        return [entry, context.state["user"], context.agent_name]
+
+    with pytest.warns(UserWarning, match="tool 'note', parameter 'entry' has no type hint"):
+        bare = tool(note)
+    name = model.play([call("note", entry={"list": [1, None, "x"]}), say("noted")])
+    agent = Agent("bare_tools", model=name, tools=[bare])
+    result = run(agent, "Note it.", runtime=runtime, context={"user": "u-7"})
+
+    assert [each.result for each in result.tool_calls] == [[{"list": [1, None, "x"]}, "u-7", "bare_tools"]]
+    (offered,) = model.requests(name)[0].tools
+    assert offered.schema["properties"] == {"entry": {}}

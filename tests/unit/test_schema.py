@@ -500,7 +500,7 @@ def test_is_async():
 
 
 def test_what_cannot_be_described_is_refused_by_name():
-    def bare(query): ...
+    def bare(self, query: str): ...
 
     def many(*queries: str): ...
 
@@ -518,7 +518,7 @@ def test_what_cannot_be_described_is_refused_by_name():
 
     def function(query: of): ...  # type: ignore[valid-type]
 
-    assert "parameter 'query' has no type hint" in refused(bare)
+    assert "parameter 'self' is the object of a method" in refused(bare)
     assert "*queries" in refused(many)
     assert "**options" in refused(free)
     assert "positional-only" in refused(positional)
@@ -527,6 +527,35 @@ def test_what_cannot_be_described_is_refused_by_name():
     assert "no JSON Schema" in refused(stream)
     assert "no JSON Schema" in refused(kind)
     assert "a function is no type" in refused(function)
+
+
+def test_a_parameter_without_a_hint_takes_any_json_with_one_warning():
+    def bare(query, days=1): ...
+
+    with pytest.warns(UserWarning, match="has no type hint") as caught:
+        arguments = of(bare)
+    assert [str(each.message).partition(" has")[0] for each in caught] == [
+        "tool 't', parameter 'query'",
+        "tool 't', parameter 'days'",
+    ]
+    assert arguments.schema["properties"] == {"query": {}, "days": {"default": 1}}
+    assert arguments.schema["required"] == ["query"]
+    for value in ("text", 1, 2.5, None, True, [1, {"a": []}], {"a": {"b": None}}):
+        assert arguments.validate({"query": value}) == {"query": value}
+    with pytest.raises(ArgumentError, match="query: missing"):
+        arguments.validate({})
+
+
+def test_a_parameter_named_context_is_filled_by_the_worker():
+    def named(query: str, context=None): ...
+
+    def optional(query: str, context: Optional[Injected] = None): ...  # noqa: UP045
+
+    def other(query: str, context: str): ...
+
+    assert of(named).injected == of(optional).injected == ("context",)
+    assert list(of(named).schema["properties"]) == ["query"]
+    assert of(other).injected == ()
 
 
 def test_parameters_that_would_not_arrive_are_refused():

@@ -15,6 +15,8 @@ from agentspan.compat import AgentConfig, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
 from agentspan.errors import (
@@ -77,9 +79,11 @@ __all__ = [
     "AnyEvent",
     "Attempt",
     "BusyWorker",
+    "CallbackHandler",
     "ConfigError",
     "Conflict",
     "ContextBudget",
+    "ConversationMemory",
     "Definition",
     "DefinitionError",
     "Event",

@@ -65,7 +65,8 @@ class Session:
         from agentspan.telemetry.traces import TRACES  # noqa: PLC0415
 
         TRACES.export()
-        return AgentRuntime(self.server_url, profile=self.profile, **settings)
+        # What scripts want of other forms is not for what is printed here.
+        return AgentRuntime(self.server_url, profile=self.profile, compat=False, **settings)
 
 
 class Failure(click.ClickException):

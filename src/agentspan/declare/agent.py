@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from dataclasses import dataclass, field
+from typing import Any, Literal, Unpack, cast
 
+from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.memory import ConversationMemory
+from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.providers import find_provider, suggest_provider
 from agentspan.declare.tool import Tool, tool
@@ -132,6 +135,8 @@ class Agent:
     model_retry: Retry
     context: ContextBudget
     model_place: Place | None
+    memory: ConversationMemory | None = field(compare=False)
+    callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
     def __init__(
         self,
@@ -147,6 +152,7 @@ class Agent:
         model_retry: Retry = _MODEL_RETRY,
         context: ContextBudget = ContextBudget(),
         model_place: Place | None = None,
+        **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
 
@@ -164,33 +170,23 @@ class Agent:
             model_place: Who calls the model: the Conductor `server`, or a `worker` of this agent. A worker passes every
                 text on to the byte and keeps all that the model said, and the provider's key stays with it; it needs
                 the extra `models`. None leaves it to the setting `model_place`, which is `server` unless set.
+            **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
             DefinitionError: When a value makes no sense; the message names it.
         """
-        given = {
-            "name": name,
-            "model": model,
-            "instructions": instructions,
-            "tools": tools,
-            "description": description,
-            "max_turns": max_turns,
-            "timeout": timeout,
-            "model_settings": model_settings,
-            "model_retry": model_retry,
-            "context": context,
-            "model_place": model_place,
-        }
+        given: dict[str, Any] = {name: value for name, value in locals().items() if name in self.__dataclass_fields__}
         _check_name(name)
         what = f"agent {name!r}"
         _check_types(given, what)
+        given |= agent_values(what, given, others)
         _check_place(given, what)
         _check_model(model, what, anywhere=model_place == "worker")
         _check_text(instructions, f"{what}: instructions")
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
-        if timeout is not None:
-            given["timeout"] = whole_seconds(timeout, f"{what}: timeout", least=1)
+        if given["timeout"] is not None:
+            given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["tools"] = _as_tools(tools, what)
         self.__dict__.update(given)  # the value is frozen from here on
 

@@ -11,8 +11,10 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload, runtime_checkable
+from types import MappingProxyType
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
+from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import Arguments, check_text, describe, innermost, is_async
@@ -46,7 +48,8 @@ def _no_context() -> Mapping[str, Any]:
 class ToolContext:
     """What a tool may know about its own call.
 
-    A tool gets it in a parameter annotated `ToolContext`, whatever its name; models do not see it.
+    A tool gets it in a parameter annotated `ToolContext`, whatever its name, or in one named `context` without an
+    annotation; models do not see it.
 
     Attributes:
         idempotency_key: The same for every attempt of one call, and of no other call.
@@ -81,6 +84,16 @@ class ToolContext:
             ServerError: The server cannot be asked now.
         """
         return self.read_context()
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The same as `context`, to be read only: what was written would reach no other call."""
+        return MappingProxyType(dict(self.read_context()))
+
+    @property
+    def agent_name(self) -> str:
+        """The same as `agent`."""
+        return self.agent
 
     @property
     def cancelled(self) -> bool:
@@ -255,6 +268,7 @@ def tool(
     timeout: float | None = None,
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
+    **others: Unpack[ToolNames],
 ) -> Tool[P, R]: ...
 
 
@@ -267,6 +281,7 @@ def tool(
     timeout: float | None = None,
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
+    **others: Unpack[ToolNames],
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
 
@@ -280,6 +295,7 @@ def tool(
     timeout: float | None = None,
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
+    **others: Unpack[ToolNames],
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """Make a function something that a model may call.
 
@@ -301,15 +317,18 @@ def tool(
         timeout: Seconds one attempt may take.
         concurrency: How many calls may run at once, over all workers.
         rate_limit: How many calls may start within a time.
+        **others: Options under the names that other SDKs have for them; see `ToolNames`.
 
     Raises:
         DefinitionError: When the function cannot be described to a model.
     """
 
-    def make(function: Callable[..., Any]) -> Tool[..., Any]:
-        its_name = _name_of(function, name)
+    def make(given: Callable[..., Any]) -> Tool[..., Any]:
+        function, known_as = worker_task(given)
+        its_name = _name_of(function, known_as if name is None else name)
         text = described(function) if description is None else description
-        return _rebuild(function, its_name, text, retry, timeout, concurrency, rate_limit)
+        policy = tool_policy(f"tool {its_name!r}", retry, timeout, others)
+        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit)
 
     return make if func is None else make(func)
 

@@ -142,7 +142,7 @@ class _Play:
         self._book = state.data_dir / "ledger.jsonl"
         self._book.unlink(missing_ok=True)
         self._log = state.data_dir / "worker.log"
-        self._runtime = stack.enter_context(AgentRuntime(state.url))
+        self._runtime = stack.enter_context(AgentRuntime(state.url, compat=False))
         self._events: queue.Queue[Event | Exception | None] = queue.Queue()
         self._over = False
 

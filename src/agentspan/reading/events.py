@@ -22,7 +22,10 @@ EventName = Literal[
 
 
 class EventType(StrEnum):
-    """The types of events, for who prefers names to texts: each is equal to its text."""
+    """The types of events, for who prefers names to texts: each is equal to its text.
+
+    No run gives events of the last five yet; scripts that look for them find none.
+    """
 
     STEP = "step"
     TOOL_CALL = "tool_call"
@@ -33,6 +36,11 @@ class EventType(StrEnum):
     RESUMED = "resumed"
     ERROR = "error"
     DONE = "done"
+    THINKING = "thinking"
+    MESSAGE = "message"
+    HANDOFF = "handoff"
+    GUARDRAIL_PASS = "guardrail_pass"
+    GUARDRAIL_FAIL = "guardrail_fail"
 
 
 class _Foreign:

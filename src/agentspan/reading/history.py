@@ -188,10 +188,7 @@ class History:
 
     def messages(self) -> list[dict[str, str]]:
         """The run's conversation: what came before it, its prompt, and its answer where there is one."""
-        run = self.run()
-        said = [*(run.input.get("messages") or []), {"role": "user", "message": str(run.input.get("prompt", ""))}]
-        answer = answer_text(run.output.get("result"), run.workflow_id) if run.status == "COMPLETED" else ""
-        return [*said, {"role": "assistant", "message": answer}] if answer.strip() else said
+        return conversation(self.run())
 
     def segment_ids(self, run: WorkflowRecord) -> list[str]:
         """Ids of all segments there are, oldest first: each one names the one before it."""
@@ -245,6 +242,13 @@ class History:
     def _elapsed(self, run: WorkflowRecord) -> float:
         end = run.end_time if run.ended and run.end_time else int(self._client.now() * 1000)
         return max(0.0, (end - (run.start_time or run.create_time)) / 1000)
+
+
+def conversation(run: WorkflowRecord) -> list[dict[str, str]]:
+    """What came before a run, its prompt, and its answer where there is one."""
+    said = [*(run.input.get("messages") or []), {"role": "user", "message": str(run.input.get("prompt", ""))}]
+    answer = answer_text(run.output.get("result"), run.workflow_id) if run.status == "COMPLETED" else ""
+    return [*said, {"role": "assistant", "message": answer}] if answer.strip() else said
 
 
 def _is_settled(task: TaskRecord) -> bool:

@@ -219,14 +219,15 @@ class AgentResult:
         return {}
 
     def print_result(self, file: TextIO | None = None) -> None:
-        """Print the answer, and in a line what it took.
+        """Print the answer, or what went wrong, and in a line what it took.
 
         Args:
             file: Where to; stdout unless given.
         """
         out = sys.stdout if file is None else file
         steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
-        out.write(f"{self.output}\n\n{self.status} after {steps}, {self.usage.total_tokens:,} tokens\n")
+        said = self.output if self.error is None else self.error
+        out.write(f"{said}\n\n{self.status} after {steps}, {self.usage.total_tokens:,} tokens\n")
 
     def __repr__(self) -> str:
         output = self.output if len(self.output) <= _SHOWN else f"{self.output[: _SHOWN - 1]}…"

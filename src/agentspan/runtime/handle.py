@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentspan import blocking
+from agentspan import blocking, compat
 from agentspan.control import verbs
 from agentspan.errors import InputError, ServerError
 from agentspan.reading._html import timeline_html
@@ -48,7 +48,7 @@ class AgentHandle:
 
     def _repr_html_(self) -> str:
         try:
-            status, steps = self.get_status(), self.steps(STEPS_IN_HTML)
+            status, steps = self._history.status(), self.steps(STEPS_IN_HTML)
         except ServerError as error:
             return timeline_html(repr(self), {"error": str(error)}, [])
         facts = {
@@ -75,7 +75,8 @@ class AgentHandle:
         Raises:
             NotFound: The server has no such run.
         """
-        return self._history.status()
+        status = self._history.status()
+        return compat.status(status) if self.runtime.settings.compat else status
 
     def steps(self, last: int | None = None) -> list[Step]:
         """What happened in each step so far: model call, tool calls, their attempts, durations and tokens.
@@ -171,6 +172,9 @@ class AgentHandle:
         result = replace(result_of(run), source=self._history)
         if result.is_failed:
             result = so_far(result, self._history.status())
+        if self.runtime.settings.compat:
+            return compat.result(result)
+        if result.is_failed:
             raise error_of(run, result)
         return result
 

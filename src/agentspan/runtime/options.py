@@ -13,6 +13,7 @@ class StartOptions(TypedDict, total=False):
     messages: list[dict[str, str]] | None
     context: Mapping[str, Any] | None
     idempotency_key: str | None
+    session_id: str | None
     serve: bool
 
 

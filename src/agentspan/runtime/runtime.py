@@ -25,13 +25,14 @@ from agentspan.engine.client import Conductor
 from agentspan.errors import InputError, NotFound
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult
-from agentspan.runtime import aio
+from agentspan.runtime import aio, sessions
 from agentspan.runtime.by_id import ById
+from agentspan.runtime.callbacks import Callbacks
 from agentspan.runtime.handle import AgentHandle
+from agentspan.runtime.inputs import check_key, preceded, run_input
 from agentspan.runtime.options import StartOptions
 from agentspan.runtime.progress import ProgressLine
 from agentspan.runtime.stream import EventStream
-from agentspan.schema.values import check_text, check_value
 from agentspan.telemetry.traces import TRACES
 from agentspan.worker import WorkerHost
 
@@ -120,6 +121,7 @@ class AgentRuntime(ById):
         messages: list[dict[str, str]] | None = None,
         context: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        session_id: str | None = None,
         serve: bool = True,
     ) -> AgentHandle:
         """Start a run and return as soon as the server has stored it.
@@ -133,6 +135,8 @@ class AgentRuntime(ById):
             idempotency_key: Start one run for this key and agent, however often and from however many processes
                 it is asked for; later calls get the handle of that run, whatever has become of it. Two runs are
                 possible only when a process stands still for a minute in the middle of its start.
+            session_id: Go on with the conversation of this agent's last run of the same id that has an answer, or with
+                as much of it as the agent's context budget keeps. `messages` come after it.
             serve: Serve the run's calls with this agent's very tools from this process, in the background. Runs that
                 other processes started are left to `serve()`, unless the tools hold no values of this one.
 
@@ -142,13 +146,14 @@ class AgentRuntime(ById):
             ServerError: The server cannot be reached, or refuses.
         """
         name = agent if isinstance(agent, str) else agent.name
-        inputs = _run_input(prompt, messages, context)
-        if idempotency_key is not None:
-            _check_key(idempotency_key)
+        inputs = run_input(prompt, messages, context)
+        check_key(idempotency_key, session_id)
+        session = None if session_id is None else sessions.correlation_of(session_id)
         with TRACES.starting(name) as started:
-            inputs |= started.inputs
+            inputs |= started.inputs | ({} if session is None else {"session_id": session_id})
+            inputs = preceded(inputs, sessions.before(self.client, agent, session))
             exact = self._exact_version(agent, version)
-            begin = partial(self._begin, name, exact, inputs, idempotency_key)
+            begin = partial(self._begin, name, exact, inputs, idempotency_key, session)
             if serve and isinstance(agent, Agent) and agent.needs_worker:
                 started.execution_id = self._worker_host().serve_run(agent, exact, begin)
             else:
@@ -172,9 +177,9 @@ class AgentRuntime(ById):
             )
         return int(found["version"])
 
-    def _begin(self, name: str, version: int, inputs: dict[str, Any], key: str | None) -> str:
+    def _begin(self, name: str, version: int, inputs: dict[str, Any], key: str | None, session: str | None) -> str:
         if key is None:
-            return self.client.start_workflow(name, version, inputs)
+            return self.client.start_workflow(name, version, inputs, session)
         return start_once(self.client, name, version, inputs, key)
 
     def run(
@@ -187,6 +192,11 @@ class AgentRuntime(ById):
         blocking.check("run()")
         handle = self.start(agent, prompt, **options)
         with ProgressLine(handle) if self.settings.progress else nullcontext():
+            if isinstance(agent, Agent) and agent.callbacks:
+                callbacks = Callbacks(agent.callbacks, agent.name)
+                for event in (stream := handle.stream(timeout=timeout)):
+                    callbacks.tell(event)
+                return stream.get_result()
             return handle.result(timeout)
 
     def stream(self, agent: Agent | str, prompt: str, **options: Unpack[StartOptions]) -> EventStream:
@@ -205,6 +215,11 @@ class AgentRuntime(ById):
         When it is cancelled, it waits no more; the run goes on.
         """
         handle = await self.start_async(agent, prompt, **options)
+        if isinstance(agent, Agent) and agent.callbacks:
+            callbacks = Callbacks(agent.callbacks, agent.name)
+            async for event in (stream := handle.stream(timeout=timeout)):
+                callbacks.tell(event)
+            return await stream.get_result_async()
         return await handle.result_async(timeout)
 
     async def stream_async(
@@ -301,37 +316,6 @@ def _drain() -> None:
             runtime.shutdown()
         except KeyboardInterrupt:  # its calls were handed back; the program was about to end anyway
             log.debug("Interrupted while draining.")
-
-
-def _run_input(prompt: str, messages: object, context: Mapping[str, Any] | None) -> dict[str, Any]:
-    if not check_text(prompt, "prompt").strip():
-        raise InputError("prompt is empty", hint="Models refuse a conversation in which the user says nothing.")
-    inputs: dict[str, Any] = {"prompt": prompt}
-    if messages:
-        before = check_value(messages, "messages")
-        inputs["messages"] = [_message(item, f"messages[{number}]") for number, item in enumerate(before)]
-    if context is not None and not isinstance(context, Mapping):
-        raise InputError(f"context must be a dict, not {type(context).__name__}")
-    if context:
-        inputs["context"] = check_value(dict(context), "context")
-    check_value(inputs, "prompt, messages and context together")
-    return inputs
-
-
-def _check_key(key: object) -> None:
-    if not check_text(key, "idempotency_key").strip():
-        raise InputError(
-            "idempotency_key is empty: all callers without a key would share one run",
-            hint="Leave it out, or pass None, where there is no key.",
-        )
-
-
-def _message(item: Any, what: str) -> dict[str, str]:
-    if not isinstance(item, dict) or set(item) != {"role", "message"} or item["role"] not in ("user", "assistant"):
-        raise InputError(f"{what} must be {{'role': 'user' or 'assistant', 'message': str}}, not {str(item)[:100]}")
-    if not check_text(item["message"], f"{what}: message").strip():
-        raise InputError(f"{what}: message is empty")
-    return item
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from agentspan import blocking
+from agentspan import blocking, compat
 from agentspan.errors import WaitTimeout
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.history import History
@@ -100,7 +100,7 @@ class EventStream(Iterator[AnyEvent]):
         fresh, over = self._history.fresh(self.cursor)
         if over:
             TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
-        return fresh, over
+        return [compat.event(each) for each in fresh] if self.handle.runtime.settings.compat else fresh, over
 
     async def get_result_async(self) -> AgentResult:
         """Wait for the end of the run on an event loop, and return what it gave; see `get_result`."""

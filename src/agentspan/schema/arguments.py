@@ -13,6 +13,7 @@ import json
 import re
 import types
 import typing
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -111,14 +112,14 @@ def describe(function: Callable[..., object], *, tool: str, inject: type) -> Arg
     Args:
         function: The function behind the tool.
         tool: The tool's name, for messages.
-        inject: Parameters of this type are filled by the worker.
+        inject: Parameters of this type are filled by the worker, and one named `context` that has no type hint.
 
     Raises:
         DefinitionError: When a parameter cannot be described to a model.
     """
     parameters = {p.name: p for p in _parameters(function, tool)}
     names = names_of(function, inject)
-    hints = {p.name: _resolve(p, names, tool) for p in parameters.values()}
+    hints = {p.name: _hint(p, names, tool, inject) for p in parameters.values()}
     injected = tuple(name for name, hint in hints.items() if _is_kind(hint, inject))
     adapters = {}
     for name, hint in hints.items():
@@ -192,12 +193,8 @@ def _check_parameter(parameter: inspect.Parameter, tool: str) -> None:
         )
     if parameter.kind is parameter.POSITIONAL_ONLY:
         raise DefinitionError(f"{where} is positional-only, but models name their arguments", hint="Remove the `/`.")
-    if parameter.annotation is parameter.empty:
-        own = " To use a method, pass the bound one: tool(object.method)." if parameter.name == "self" else ""
-        raise DefinitionError(
-            f"{where} has no type hint",
-            hint=f"Write for instance `{parameter.name}: str`: the model is told the type.{own}",
-        )
+    if parameter.annotation is parameter.empty and parameter.name == "self":
+        raise DefinitionError(f"{where} is the object of a method", hint="Pass the bound one: tool(object.method).")
 
 
 def _check_published(parameter: inspect.Parameter, adapter: pydantic.TypeAdapter[Any], tool: str) -> None:
@@ -216,6 +213,19 @@ def _check_published(parameter: inspect.Parameter, adapter: pydantic.TypeAdapter
         raise DefinitionError(f"{where}: Field(...) as a default would reach the function as it is", hint=hint)
     if parameter.default is parameter.empty and adapter.core_schema["type"] == "default":
         raise DefinitionError(f"{where}: the function does not get the default of a Field(...)", hint=hint)
+
+
+def _hint(parameter: inspect.Parameter, names: Names, tool: str, inject: type) -> object:
+    if parameter.annotation is not parameter.empty:
+        return _resolve(parameter, names, tool)
+    if parameter.name == "context":
+        return inject
+    warnings.warn(
+        f"tool {tool!r}, parameter {parameter.name!r} has no type hint: models are told nothing of it, and any JSON is "
+        f"let through. Write for instance `{parameter.name}: str`.",
+        stacklevel=2,
+    )
+    return Any
 
 
 def _resolve(parameter: inspect.Parameter, names: Names, tool: str) -> object:

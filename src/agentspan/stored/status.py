@@ -22,10 +22,16 @@ class Status(StrEnum):
 
 
 class FinishReason(StrEnum):
-    """Why a model stopped, in one spelling for all providers; a provider may have others."""
+    """Why a run stopped, in one spelling for all providers; a provider may have others.
+
+    The last three are of runs without an answer, which give a result only where the setting `compat` is on.
+    """
 
     STOP = "stop"
     LENGTH = "length"
     CONTENT_FILTER = "content_filter"
     EMPTY = "empty"
     MAX_TURNS = "max_turns"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"

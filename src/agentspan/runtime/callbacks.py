@@ -1,0 +1,57 @@
+"""Calling an agent's `CallbackHandler`s, from the events of a run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from agentspan.declare.callbacks import CallbackHandler
+from agentspan.reading.events import Event
+
+Call = tuple[str, dict[str, Any]]
+
+
+class Callbacks:
+    """The handlers of one run.
+
+    Args:
+        handlers: What is called, in this order.
+        agent: The agent's name.
+    """
+
+    def __init__(self, handlers: Sequence[CallbackHandler], agent: str) -> None:
+        self._handlers = handlers
+        self._agent = agent
+        self._begun = False
+        self._asking = False
+
+    def tell(self, event: Event) -> None:
+        """Call what an event stands for."""
+        for name, values in self._calls(event):
+            common = {"agent_name": self._agent, "execution_id": event.execution_id, "step": event.step}
+            for handler in self._handlers:
+                if getattr(handler, name)(**common, **values):
+                    warnings.warn(f"What {name} of a callback returns changes nothing here.", stacklevel=2)
+
+    def _calls(self, event: Event) -> Iterator[Call]:
+        if not self._begun:
+            self._begun = True
+            yield "on_agent_start", {}
+        if self._asking and event.type in ("tool_call", "done", "error"):
+            self._asking = False
+            yield "on_model_end", {"llm_result": event.output}
+        yield from self._call_of(event)
+
+    def _call_of(self, event: Event) -> Iterator[Call]:
+        about = {"tool_name": event.tool_name, "call_id": event.call_id}
+        match event.type:
+            case "step":
+                self._asking = True
+                yield "on_model_start", {}
+            case "tool_call":
+                yield "on_tool_start", {**about, "args": event.args}
+            case "tool_result":
+                yield "on_tool_end", {**about, "result": event.result, "error": event.error}
+            case "done" | "error":
+                yield "on_agent_end", {"result": event.output, "error": event.error}
