@@ -13,7 +13,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from agentspan.errors import ConfigError
 
-DEFAULT_SERVER_URL = "http://127.0.0.1:6767"
+DEFAULT_PORT = 6767
+"""Where the embedded server listens, unless told otherwise."""
+
+DEFAULT_SERVER_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 
 SourceKind = Literal["argument", "configure", "environment", "profile", "file", "default"]
 
@@ -28,18 +31,30 @@ _ENVIRONMENT = {
     "ca_file": ("AGENTSPAN_CA_FILE",),
     "health_file": ("AGENTSPAN_HEALTH_FILE",),
     "ui_url": ("AGENTSPAN_UI_URL",),
+    "autostart": ("AGENTSPAN_AUTOSTART",),
 }
 PROFILE_VARIABLE = "AGENTSPAN_PROFILE"
+PORT_VARIABLE = "AGENTSPAN_PORT"
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _yes(text: str) -> bool:
+    return _WORDS[text.lower()]
 
 
 _READ: dict[str, Callable[[str], Any]] = {
     "request_timeout": float,
     "concurrency": int,
-    "progress": lambda text: _WORDS[text.lower()],
+    "progress": _yes,
+    "autostart": _yes,
 }
-_WANTED = {"request_timeout": "a number of seconds", "concurrency": "a whole number", "progress": "1 or 0"}
+_WANTED = {
+    "request_timeout": "a number of seconds",
+    "concurrency": "a whole number",
+    "progress": "1 or 0",
+    "autostart": "1 or 0",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,8 @@ class Settings:
         progress: Whether `run()` shows on stderr, when that is a terminal, what it waits for.
         health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
         ui_url: Where Conductor's user interface is, when not at the server's own address.
+        autostart: Whether a program that finds no server starts the embedded one. Where somebody has named a server
+            it never does, and where `CI` is set only when it is told to.
     """
 
     server_url: str = DEFAULT_SERVER_URL
@@ -68,6 +85,7 @@ class Settings:
     progress: bool = True
     health_file: str | None = None
     ui_url: str | None = None
+    autostart: bool = True
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -91,8 +109,9 @@ class Settings:
             raise ConfigError(f"request_timeout must be a number of seconds above 0, not {timeout!r}.")
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:
             raise ConfigError(f"concurrency must be a whole number of calls above 0, not {self.concurrency!r}.")
-        if not isinstance(self.progress, bool):
-            raise ConfigError(f"progress must be true or false, not {self.progress!r}.")
+        for name in ("progress", "autostart"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be true or false, not {getattr(self, name)!r}.")
 
     @property
     def api_url(self) -> str:
@@ -203,18 +222,41 @@ def resolve(*, profile: str | None = None, **overrides: Any) -> list[Setting]:
     given = {key: value for key, value in overrides.items() if value is not None}
     _refuse_unknown(given, "arguments")
     found = [Setting(item.name, item.default, "default") for item in fields(Settings)]
+    found += _from_surroundings()
     found += _from_project()
     found += _from_profile(profile)
     found += _from_environment()
     found += [Setting(name, value, "configure", "configure()") for name, value in _configured.items()]
     found += [Setting(name, value, "argument") for name, value in given.items()]
-    return list({setting.name: setting for setting in found}.values())  # the last place wins
+    settings = {setting.name: setting for setting in found}  # the last place wins
+    server = settings["server_url"]
+    if server.source != "default":
+        settings["autostart"] = Setting("autostart", False, server.source, server.place)
+    return list(settings.values())
+
+
+def local_url() -> str:
+    """Where the server of this machine is, as long as nobody names another one: AGENTSPAN_PORT can move it."""
+    port = os.environ.get(PORT_VARIABLE)
+    if not port:
+        return DEFAULT_SERVER_URL
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ConfigError(f"{PORT_VARIABLE}={port!r}: it must be the number of a port, from 1 to 65535.")
+    return f"http://127.0.0.1:{int(port)}"
 
 
 def user_file() -> Path:
     """The user's own file, which holds the profiles: in `$XDG_CONFIG_HOME`, `%APPDATA%` or `~/.config`."""
     folder = os.environ.get("XDG_CONFIG_HOME") or os.environ.get("APPDATA") or "~/.config"
     return Path(folder).expanduser() / "agentspan" / "config.toml"
+
+
+def _from_surroundings() -> Iterator[Setting]:
+    """Defaults that depend on where this process runs."""
+    if os.environ.get(PORT_VARIABLE):
+        yield Setting("server_url", local_url(), "default", PORT_VARIABLE)
+    if os.environ.get("CI") and _WORDS.get(os.environ["CI"].lower(), True):
+        yield Setting("autostart", False, "environment", "CI")
 
 
 def _from_environment() -> Iterator[Setting]:

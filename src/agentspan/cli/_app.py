@@ -65,7 +65,8 @@ class Session:
         from agentspan.telemetry.traces import TRACES  # noqa: PLC0415
 
         TRACES.export()
-        return AgentRuntime(self.server_url, profile=self.profile, **settings)
+        # `agentspan server start` is the command that starts one.
+        return AgentRuntime(self.server_url, profile=self.profile, autostart=False, **settings)
 
 
 class Failure(click.ClickException):

@@ -10,7 +10,7 @@ import json
 import re
 import ssl
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -81,11 +81,17 @@ class _Api(ApiClient):  # type: ignore[misc]
 
 
 class Conductor:
-    """A connection to one Conductor server; safe to share between threads."""
+    """A connection to one Conductor server; safe to share between threads.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Where it is, and how to speak to it.
+        on_absent: Called, and the request sent again, when nobody listens at the address and nobody ever did.
+    """
+
+    def __init__(self, settings: Settings, on_absent: Callable[[], None] | None = None) -> None:
         self.settings = settings
         self.reached = False  # whether the server has ever answered
+        self._on_absent = on_absent
         self._connect()
         self.proxies: tuple[Proxy | None, ...] = tuple(proxy_for(url) for url in settings.api_urls)  # for each node
         forks.tell(self)
@@ -127,6 +133,17 @@ class Conductor:
         Raises:
             ServerError: One of its kinds, by what went wrong.
         """
+        try:
+            return self._asked(method, path, query, body, fail_over)
+        except ServerUnreachable as error:
+            if self._on_absent is None or self.reached or not _nobody_listens(error):
+                raise
+        self._on_absent()
+        return self._asked(method, path, query, body, fail_over)
+
+    def _asked(
+        self, method: str, path: str, query: Iterable[tuple[str, Any]], body: Any, fail_over: float | None
+    ) -> Any:
         try:
             answer = self._api.call_api(
                 path,
@@ -461,6 +478,11 @@ def _refused(settings: Settings, status: int, doing: str, words: str) -> Unautho
 def _may_be_done(error: ApiException, doing: str) -> bool:
     cause = error.__context__
     return not doing.startswith("GET ") and isinstance(cause, httpx.TransportError) and not isinstance(cause, UNSENT)
+
+
+def _nobody_listens(error: ServerUnreachable) -> bool:
+    cause = error.__cause__
+    return cause is not None and isinstance(cause.__context__, httpx.ConnectError)
 
 
 def _answer_lost(url: str, doing: str, cause: str) -> ServerUnreachable:

@@ -26,6 +26,7 @@ from agentspan.reading.events import Event
 from agentspan.reading.result import AgentResult
 from agentspan.runtime import aio
 from agentspan.runtime.handle import AgentHandle, EventStream
+from agentspan.runtime.local import start_local
 from agentspan.runtime.progress import ProgressLine
 from agentspan.schema.values import check_text, check_value
 from agentspan.telemetry.traces import TRACES
@@ -46,7 +47,8 @@ class AgentRuntime:
 
     Args:
         server_url: The server's address, with or without `/api`; default: `configure()`, then
-            AGENTSPAN_SERVER_URL, then http://127.0.0.1:6767.
+            AGENTSPAN_SERVER_URL, then http://127.0.0.1:6767. When nobody has named one and none runs there, the
+            first request starts the embedded server, which then outlives this process; see the setting `autostart`.
         **settings: Other fields of `Settings`, or `profile="…"` for those of a profile of the user's file.
 
     As a context manager it stops its worker host at the end of the block: running calls finish,
@@ -59,7 +61,7 @@ class AgentRuntime:
     def __init__(self, server_url: str | None = None, **settings: Any) -> None:
         warn_of_mixed_files(log)
         self.settings: Settings = load_settings(server_url=server_url, **settings)
-        self.client = Conductor(self.settings)
+        self.client = Conductor(self.settings, partial(start_local, self.settings) if self.settings.autostart else None)
         self._host: WorkerHost | None = None
         self._versions: dict[str, int] = {}
         self._lock = threading.Lock()

@@ -11,6 +11,7 @@ from typing import Self
 import platformdirs
 import requests
 
+from agentspan.config import DEFAULT_PORT
 from agentspan.errors import LocalServerError
 from agentspan.server import _health
 from agentspan.server._aot import aot_flags, ensure_cache
@@ -19,11 +20,11 @@ from agentspan.server._java import find_java
 from agentspan.server._launch import LOG
 from agentspan.server._lock import locked
 from agentspan.server._process import await_health, becomes_free, boot, end, free_port, last_lines
-from agentspan.server._progress import Progress, silent
+from agentspan.server._progress import STARTING, Progress, silent
 from agentspan.server._providers import enabled, model_settings
 from agentspan.server._record import Record, ServerState
 
-DEFAULT_PORT = 6767
+DATA_DIR = "AGENTSPAN_DATA_DIR"
 
 
 class LocalServer:
@@ -45,12 +46,13 @@ class LocalServer:
         """Describe a server; nothing is started yet.
 
         Args:
-            data_dir: The folder for its database and log; by default one in the user's data folder.
+            data_dir: The folder for its database and log; by default AGENTSPAN_DATA_DIR, else one in the user's data
+                folder.
             port: Where it listens on 127.0.0.1. 0 takes a free one and keeps it for later starts.
             model_urls: Addresses of model providers, e.g. `{"openai": "http://127.0.0.1:8080/v1"}`. A
                 provider named here is enabled even without a key.
         """
-        self.data_dir = (data_dir or platformdirs.user_data_path("agentspan") / "server").absolute()
+        self.data_dir = (data_dir or _usual_folder()).absolute()
         self._port = port
         self._model_urls = dict(model_urls or {})
         self._stops_on_exit = False
@@ -156,7 +158,7 @@ class LocalServer:
         self._port = self._port or free_port()
         self._refuse_taken_port()
         settings = model_settings(os.environ, self._model_urls)
-        progress("starting the server")
+        progress(STARTING)
         record = boot(
             java,
             engine,
@@ -202,3 +204,8 @@ class LocalServer:
             data_dir=self.data_dir,
             healthy=healthy,
         )
+
+
+def _usual_folder() -> Path:
+    given = os.environ.get(DATA_DIR)
+    return Path(given) if given else platformdirs.user_data_path("agentspan") / "server"
