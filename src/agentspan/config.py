@@ -179,8 +179,14 @@ def configure(**values: Any) -> None:
         ConfigError: An unknown name, or a value that makes no sense.
     """
     _refuse_unknown(values, "configure()")
+    before = _configured.copy()
     _configured.update(values)
-    load_settings()
+    try:
+        load_settings()
+    except ConfigError:  # else every runtime from now on would fail
+        _configured.clear()
+        _configured.update(before)
+        raise
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentspan.agents import Agent, AgentHandle, AgentRuntime, ConfigError, InputError
-from agentspan.config import Settings
+from agentspan.config import Settings, configure, load_settings
 from agentspan.engine.client import Conductor
 from agentspan.server._process import _cause
 from agentspan.server._record import Record
@@ -28,6 +31,57 @@ def runtime() -> AgentRuntime:
 def test_an_id_that_is_none(runtime: AgentRuntime, wrong: Any) -> None:
     with pytest.raises(InputError, match="execution_id must be the id of a run"):
         AgentHandle(wrong, runtime)
+
+
+@pytest.mark.parametrize("wrong", [None, "http://127.0.0.1:1", Settings(server_url=NOWHERE)])
+def test_a_runtime_that_is_none(wrong: Any) -> None:
+    with pytest.raises(InputError, match="runtime must be an AgentRuntime, not"):
+        AgentHandle("exec-1", wrong)
+
+
+@pytest.mark.parametrize("wrong", ["3", -1, 1.5, True, None, [1]])
+def test_a_cursor_that_is_none(runtime: AgentRuntime, wrong: Any) -> None:
+    with pytest.raises(InputError, match="from_ must be the `seq` of an event, or 0, not"):
+        AgentHandle("exec-1", runtime).stream(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["3", -1, 1.5, True])
+def test_a_number_of_steps_that_is_none(runtime: AgentRuntime, wrong: Any) -> None:
+    with pytest.raises(InputError, match="last must be a number of steps, or None for all of them, not"):
+        AgentHandle("exec-1", runtime).steps(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["3", -1, float("nan"), True, timedelta(seconds=3)])
+def test_a_time_to_wait_that_is_none(runtime: AgentRuntime, wrong: Any) -> None:
+    handle, agent = AgentHandle("exec-1", runtime), Agent("a", model="openai/x")
+    waits: list[Callable[[], object]] = [
+        lambda: handle.result(wrong),
+        lambda: handle.stream(timeout=wrong),
+        lambda: asyncio.run(handle.result_async(wrong)),
+        lambda: runtime.run(agent, "Hi.", timeout=wrong),
+        lambda: asyncio.run(runtime.run_async(agent, "Hi.", timeout=wrong)),
+    ]
+    for wait in waits:
+        with pytest.raises(InputError, match="timeout must be a number of seconds, or None to wait for the end, not"):
+            wait()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"concurrency": "many"}, "concurrency must be a whole number"),
+        ({"server_url": 6767}, "server_url must be a text, not a int"),
+        ({"request_timeout": True}, "request_timeout must be a number of seconds"),
+        ({"progress": "no"}, "progress must be true or false"),
+        ({"sever_url": "http://x"}, "unknown setting sever_url"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_is_none_is_forgotten(monkeypatch: pytest.MonkeyPatch, wrong: Any, told: str) -> None:
+    monkeypatch.setattr("agentspan.config._configured", {"request_timeout": 7})
+    with pytest.raises(ConfigError, match=told):
+        configure(**wrong)
+    assert load_settings(server_url=NOWHERE).request_timeout == 7
 
 
 @pytest.mark.parametrize("wrong", ["", "  ", "\n"])

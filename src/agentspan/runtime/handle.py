@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from agentspan import blocking
+from agentspan.engine.client import Conductor
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import (
@@ -29,8 +30,8 @@ from agentspan.reading.history import History
 from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus, Usage, answer_text, finish_reason
 from agentspan.reading.timeline import Step
 from agentspan.runtime import aio
-from agentspan.runtime.waiting import FIRST_LOOK, Waiting
-from agentspan.schema.values import check_text
+from agentspan.runtime.waiting import FIRST_LOOK, Waiting, check_timeout
+from agentspan.schema.values import check_text, is_count
 from agentspan.telemetry.traces import TRACES
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class AgentHandle:
             raise InputError(
                 f"execution_id must be the id of a run, not {execution_id!r}",
                 hint="`handle.execution_id` has it, and `agentspan agent list` shows the runs there are.",
+            )
+        if not isinstance(getattr(runtime, "client", None), Conductor):
+            raise InputError(
+                f"runtime must be an AgentRuntime, not {runtime!r}",
+                hint="`AgentHandle(execution_id, AgentRuntime())` reaches the server that the settings name.",
             )
         self.execution_id = execution_id
         self.runtime = runtime
@@ -103,8 +109,11 @@ class AgentHandle:
             last: Only this many of the newest steps, which is quicker for a long run.
 
         Raises:
+            InputError: `last` is no number of steps.
             NotFound: The server has no such run.
         """
+        if last is not None and not is_count(last):
+            raise InputError(f"last must be a number of steps, or None for all of them, not {last!r}")
         return self._history.steps(last)
 
     def pause(self) -> None:
@@ -182,10 +191,11 @@ class AgentHandle:
             timeout: Seconds to follow the run at most; None waits for its end.
 
         Raises:
-            InputError: `from_` is negative, or no whole number.
+            InputError: `from_` is negative, or no whole number; `timeout` is no number of seconds.
         """
-        if not isinstance(from_, int) or from_ < 0:
+        if not is_count(from_):
             raise InputError(f"from_ must be the `seq` of an event, or 0, not {from_!r}")
+        check_timeout(timeout)
         return EventStream(self, from_, timeout)
 
     def result(self, timeout: float | None = None) -> AgentResult:
@@ -198,6 +208,7 @@ class AgentHandle:
             ExecutionFailed: The run failed.
             ExecutionTerminated: Somebody cancelled it.
             ExecutionTimedOut: It met the agent's own time limit.
+            InputError: `timeout` is no number of seconds.
             WaitTimeout: `timeout` is over and the run is not.
         """
         blocking.check("result()")

@@ -28,6 +28,7 @@ from agentspan.runtime import aio
 from agentspan.runtime.handle import AgentHandle, EventStream
 from agentspan.runtime.local import start_local
 from agentspan.runtime.progress import ProgressLine
+from agentspan.runtime.waiting import check_timeout
 from agentspan.schema.values import check_text, check_value
 from agentspan.telemetry.traces import TRACES
 from agentspan.worker import WorkerHost
@@ -152,6 +153,7 @@ class AgentRuntime:
         When stderr is a terminal, a line there shows what the run is doing, unless the setting `progress` is off.
         """
         blocking.check("run()")
+        check_timeout(timeout)  # before a run is there that nobody waits for
         handle = self.start(agent, prompt, **options)
         with ProgressLine(handle) if self.settings.progress else nullcontext():
             return handle.result(timeout)
@@ -171,6 +173,7 @@ class AgentRuntime:
 
         When it is cancelled, it waits no more; the run goes on.
         """
+        check_timeout(timeout)
         handle = await self.start_async(agent, prompt, **options)
         return await handle.result_async(timeout)
 
