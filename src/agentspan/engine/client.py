@@ -6,6 +6,7 @@ what an agent is.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import ssl
@@ -60,6 +61,7 @@ BUSY = "busy"
 """The domain of polls that only say that a worker has no place free."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
 _ALL_TASKS = 1_000_000  # the server wants a number
 _NAMES_IN_URL = 32  # of 165 characters at most; Tomcat takes 8 KB for a request and its headers
 
@@ -159,6 +161,8 @@ class Conductor:
             translated = _translated(error, self.settings, f"{method} {path}")
             self.reached = self.reached or not isinstance(translated, ServerUnreachable)
             raise translated from error
+        if isinstance(answer, str) and (title := _page(answer)) is not None:
+            raise _no_conductor(self.settings.address, f"answered {method} {path} with {title}")
         self.reached = True
         return answer
 
@@ -370,14 +374,13 @@ class Conductor:
             answer = self._http.get(url)
             if answer.status_code in (401, 403):
                 raise _refused(self.settings, answer.status_code, "GET /health", answer.reason_phrase)
-            healthy = answer.status_code == 200 and bool(answer.json().get("healthy"))
+            if answer.status_code in _AWAY:
+                raise _away(self.settings.address, answer.status_code, "GET /health")
+            healthy = answer.status_code == 200 and bool(answer.json()["healthy"])
         except httpx.TransportError as error:
             raise _unreachable(self.settings.address, error) from error
-        except json.JSONDecodeError as error:
-            raise ServerUnreachable(
-                f"What answers at {self.settings.address} is not a Conductor server.",
-                hint="Check server_url.",
-            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise _no_conductor(self.settings.address, "does not say whether it is healthy") from error
         if not healthy:
             raise ServerUnreachable(f"The server at {self.settings.address} says that it is not healthy.")
 
@@ -464,6 +467,22 @@ def _unreachable(url: str, cause: object) -> ServerUnreachable:
     return ServerUnreachable(f"No Conductor server answers at {url} ({cause}).", hint=hint)
 
 
+def _no_conductor(url: str, why: str) -> ServerUnreachable:
+    return ServerUnreachable(
+        f"What answers at {url} is not a Conductor server: it {why}.",
+        hint="Check server_url, and whether a proxy in front of the server wants something first, such as a login.",
+    )
+
+
+def _away(url: str, status: int, doing: str) -> ServerUnreachable:
+    doubt = "" if doing.startswith("GET ") else "; it may have been carried out"
+    return ServerUnreachable(
+        f"No Conductor server answers at {url}: what is in front of it answered {status} to {doing}{doubt}.",
+        hint="Check that the server runs, and that the proxy or balancer at this address passes on to its port.",
+        status=status,
+    )
+
+
 def _refused(settings: Settings, status: int, doing: str, words: str) -> Unauthorized:
     message = f"The server at {settings.address} answered {status} to {doing}: {words}"
     if settings.auth_key is None:
@@ -503,16 +522,31 @@ def _translated(error: ApiException, settings: Settings, doing: str) -> ServerEr
         cause = str(error.reason).strip().splitlines()[-1] if error.reason else "no answer"
         return _answer_lost(url, doing, cause) if _may_be_done(error, doing) else _unreachable(url, cause)
     if status in _AWAY:
-        return _unreachable(url, f"a proxy answered {status}")
+        return _away(url, status, doing)
     if status in (401, 403):
         return _refused(settings, status, doing, _server_message(error))
+    if status == 404 and _page(str(error.body)) is not None:  # Conductor's own 404 is JSON
+        return _no_conductor(url, f"answered {status} to {doing}: {_server_message(error)}")
     message = f"The server at {url} answered {status} to {doing}: {_server_message(error)}"
-    hint = f"It sends to {error.headers.get('location')}: set that address." if 300 <= status < 400 else None
+    sent = error.headers.get("location") if 300 <= status < 400 else None
+    hint = f"It sends to {sent}: set that address." if sent else None
     return _BY_STATUS.get(status, ServerRejected)(message, hint=hint, status=status)
+
+
+def _page(body: str) -> str | None:
+    """What to call a web page that came instead of JSON; None for anything else."""
+    if not body.lstrip().startswith("<"):
+        return None
+    title = _TITLE.search(body)
+    words = html.unescape(" ".join(title[1].split())) if title else ""
+    return f"a page called {words[:100]!r}" if words else "a page without a title"
 
 
 def _server_message(error: ApiException) -> str:
     body = error.body or error.reason or ""
+    title = _page(str(body))
+    if title is not None:
+        return title
     try:
         parsed = json.loads(body)
     except (TypeError, ValueError):
