@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -151,6 +152,22 @@ def _check_address(url: str, name: str = "server_url") -> None:
             f"{name} {url!r} is not an address of a server.",
             hint="Write it as http://host:port or https://host; several nodes in server_url are separated by commas.",
         )
+    if _is_link_local(parts.hostname):
+        raise ConfigError(
+            f"{name} {url!r} is a link-local address of IPv6, which only holds together with a network interface; "
+            "HTTP carries no interface.",
+            hint="Use the server's name, or another of its addresses: `ip -6 address show scope global` lists them there.",
+        )
+
+
+def _is_link_local(host: str) -> bool:
+    """Whether a host is an address of IPv6 that is only reached through a named interface (its zone)."""
+    if ":" not in host:
+        return False
+    try:
+        return "%" in host or ip_address(host).is_link_local
+    except ValueError:
+        return False
 
 
 def _has_a_port(parts: SplitResult) -> bool:

@@ -114,6 +114,13 @@ def test_a_concurrency_that_is_none(wrong: Any) -> None:
         Settings(concurrency=wrong)
 
 
+@pytest.mark.parametrize("host", ["fe80::1%25lo", "fe80::1%eth0", "fe80::1", "FEBF::1", "::1%25lo"])
+def test_an_ipv6_address_of_one_interface_is_none(host: str) -> None:
+    with pytest.raises(ConfigError, match="link-local address of IPv6") as caught:
+        Settings(server_url=f"http://conductor:8080, http://[{host}]:8080/api")
+    assert "Use the server's name" in (caught.value.hint or "")
+
+
 def test_an_ipv6_address_is_one() -> None:
     assert Settings(server_url="http://[::1]:6767/api").base_url == "http://[::1]:6767"
 
