@@ -156,7 +156,7 @@ def _check_address(url: str, name: str = "server_url") -> None:
         raise ConfigError(
             f"{name} {url!r} is a link-local address of IPv6, which only holds together with a network interface; "
             "HTTP carries no interface.",
-            hint="Use the server's name, or another of its addresses: `ip -6 address show scope global` lists them there.",
+            hint="Use the server's name, or another of its addresses: `ip -6 address show scope global` there.",
         )
 
 
