@@ -15,7 +15,9 @@ import pytest
 from agentspan.agents import Agent, AgentHandle, AgentRuntime, ConfigError, InputError
 from agentspan.config import Settings, configure, load_settings
 from agentspan.engine.client import Conductor
-from agentspan.server._process import _cause
+from agentspan.errors import LocalServerError
+from agentspan.server import LocalServer
+from agentspan.server._process import _cause, _way_out
 from agentspan.server._record import Record
 from agentspan.testing import wait_until
 
@@ -150,12 +152,58 @@ def test_a_proxy_that_no_node_needs_is_not_looked_at(monkeypatch: pytest.MonkeyP
         json.dumps({"pid": "x", "started": 1.0, "port": 1, "version": "3", "providers": []}),
         json.dumps({"pid": -5, "started": 1.0, "port": 1, "version": "3", "providers": []}),
         json.dumps({"pid": 5, "started": None, "port": 1, "version": "3", "providers": []}),
-        json.dumps({"pid": 5, "started": 1.0, "port": 1, "version": "3", "providers": [], "of": "a later version"}),
     ],
 )
 def test_a_broken_record_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "server.json").write_text(text)
     assert Record.read(tmp_path) is None
+
+
+@pytest.mark.parametrize("more", [{}, {"version": "3", "providers": ["openai"], "of": "a later release"}], ids=str)
+def test_a_record_of_another_release_is_understood(tmp_path: Path, more: dict[str, Any]) -> None:
+    """Else its server would not be found, and a second one be started on its data."""
+    (tmp_path / "server.json").write_text(json.dumps({"pid": 5, "started": 1.0, "port": 1, **more}))
+    found = Record.read(tmp_path)
+    assert found is not None
+    assert (found.pid, found.version) == (5, more.get("version", "of another release"))
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [lambda server: server.start(), lambda server: server.prepare()],
+    ids=["start", "prepare"],
+)
+@pytest.mark.parametrize("place", ["/proc/agentspan", "{file}/below", "{file}"])
+def test_a_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: Callable[[LocalServer], object], place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    folder = Path(place.format(file=tmp_path / "file"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    server = LocalServer(folder, port=0)
+
+    with pytest.raises(LocalServerError, match="the server cannot be kept in") as caught:
+        begin(server)
+
+    assert str(folder) in caught.value.message
+    assert "AGENTSPAN_DATA_DIR" in (caught.value.hint or "")
+    assert server.status() is None
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("[SQLITE_NOTADB] File opened that is not a database file", "is damaged: put a copy of it back"),
+        ("[SQLITE_CORRUPT] The database disk image is malformed", "is damaged: put a copy of it back"),
+        ("[SQLITE_CANTOPEN] Unable to open the database file", "a file that you may write"),
+        ("[SQLITE_READONLY_DIRECTORY] attempt to write a readonly database", "a file that you may write"),
+        ("[SQLITE_FULL] database or disk is full", "free some space"),
+        ("no such table: workflow", ""),
+    ],
+)
+def test_what_to_do_about_a_database(tmp_path: Path, code: str, told: str) -> None:
+    assert told in _way_out(f"org.sqlite.SQLiteException: {code}", tmp_path)
+    assert (str(tmp_path / "conductor.db") in _way_out(code, tmp_path)) is bool(told)
 
 
 def test_of_java_s_errors_the_innermost_cause_is_told() -> None:

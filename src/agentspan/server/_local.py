@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -83,8 +84,9 @@ class LocalServer:
             LocalServerError: The server cannot be fetched.
         """
         java, engine, progress = find_java(), Engine.in_cache(), on_progress or silent
-        engine.ensure(java, progress)
-        ensure_cache(engine, java, progress)
+        with _writing(engine.folder):
+            engine.ensure(java, progress)
+            ensure_cache(engine, java, progress)
 
     def start(self, on_progress: Progress | None = None, wait: float = 120.0) -> ServerState:
         """Start the server, unless it is running, and return once it answers quickly.
@@ -98,14 +100,15 @@ class LocalServer:
         Raises:
             LocalServerError: It cannot be fetched or started; nothing is left running.
         """
-        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with locked(self.data_dir / "server.lock"):
-            running = self._running()
-            if running is None:
-                running = self._start(on_progress or silent, wait)
-            else:
-                await_health(running, self.log, wait)
-            return self._state(running, healthy=True)
+        with _writing(self.data_dir):
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with locked(self.data_dir / "server.lock"):
+                running = self._running()
+                if running is None:
+                    running = self._start(on_progress or silent, wait)
+                else:
+                    await_health(running, self.log, wait)
+                return self._state(running, healthy=True)
 
     def stop(self, timeout: float = 20.0) -> bool:
         """Stop the server; return whether there was one.
@@ -204,6 +207,18 @@ class LocalServer:
             data_dir=self.data_dir,
             healthy=healthy,
         )
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LocalServerError(
+            f"the server cannot be kept in {folder}: {error.strerror or error}: {error.filename or folder}",
+            hint="the folder must be writable and have space left; --data-dir or AGENTSPAN_DATA_DIR names another one "
+            "for the data, XDG_CACHE_HOME one for the server's program",
+        ) from error
 
 
 def _usual_folder() -> Path:
