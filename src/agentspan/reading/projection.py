@@ -25,7 +25,8 @@ WAITING_AFTER = 5.0
 """Seconds a tool call may wait for a worker before that becomes an event."""
 
 CLOCKS_DIFFER = 2.0
-"""Seconds by which a reader's clock may be ahead of the server's: none shows a wait that the others never see."""
+"""Seconds by which a reader may take the server's clock to be ahead of what it is: its answers tell the second, and the
+nodes of a cluster differ. So no reader shows a wait that the others never see."""
 
 ENDED_THERE = "The run was ended from outside, and retried later."
 
