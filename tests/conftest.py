@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from .cluster.cluster import cluster as started_cluster
 
 
 def pytest_configure() -> None:
+    os.environ["AGENTSPAN_AUTOSTART"] = "0"  # what a test starts is in the test's own folder
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell's background jobs are deaf to Ctrl-C, and so would be the processes that tests interrupt.
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,10 +13,9 @@ from agentspan.errors import ConfigError
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult, AgentStatus
 
-_RENAMED = {"api_key": "auth_key", "api_secret": "auth_secret"}
+_RENAMED = {"api_key": "auth_key", "api_secret": "auth_secret", "auto_start_server": "autostart"}
 
 _NEEDLESS = {
-    "auto_start_server": False,
     "auto_start_workers": True,
     "daemon_workers": True,
     "streaming_enabled": True,
@@ -147,7 +146,7 @@ def result(plain: AgentResult) -> CompatResult:
 
 def event(found: AnyEvent) -> AnyEvent:
     """An event in upstream's form."""
-    return found if found.output is None else replace(found, output={"result": found.output})
+    return replace(found, output={"result": found.output}) if found.type == "done" else found
 
 
 def status(found: AgentStatus) -> AgentStatus:

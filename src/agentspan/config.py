@@ -7,13 +7,17 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, cast
 from urllib.parse import SplitResult, urlsplit
 
 from agentspan.errors import ConfigError
 
-DEFAULT_SERVER_URL = "http://127.0.0.1:6767"
+DEFAULT_PORT = 6767
+"""Where the embedded server listens, unless told otherwise."""
+
+DEFAULT_SERVER_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 
 SourceKind = Literal["argument", "configure", "environment", "profile", "file", "default"]
 
@@ -29,23 +33,31 @@ _ENVIRONMENT = {
     "health_file": ("AGENTSPAN_HEALTH_FILE",),
     "ui_url": ("AGENTSPAN_UI_URL",),
     "compat": ("AGENTSPAN_COMPAT",),
+    "autostart": ("AGENTSPAN_AUTOSTART",),
 }
 PROFILE_VARIABLE = "AGENTSPAN_PROFILE"
+PORT_VARIABLE = "AGENTSPAN_PORT"
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _yes(text: str) -> bool:
+    return _WORDS[text.lower()]
 
 
 _READ: dict[str, Callable[[str], Any]] = {
     "request_timeout": float,
     "concurrency": int,
-    "progress": lambda text: _WORDS[text.lower()],
-    "compat": lambda text: _WORDS[text.lower()],
+    "progress": _yes,
+    "compat": _yes,
+    "autostart": _yes,
 }
 _WANTED = {
     "request_timeout": "a number of seconds",
     "concurrency": "a whole number",
     "progress": "1 or 0",
     "compat": "1 or 0",
+    "autostart": "1 or 0",
 }
 
 
@@ -65,6 +77,8 @@ class Settings:
         health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
         ui_url: Where Conductor's user interface is, when not at the server's own address.
         compat: Whether outputs are `{"result": …}` and a run that failed gives a result, as in the upstream SDK.
+        autostart: Whether a program that finds no server starts the embedded one. Where somebody has named a server
+            it never does, and where `CI` is set only when it is told to.
     """
 
     server_url: str = DEFAULT_SERVER_URL
@@ -77,6 +91,7 @@ class Settings:
     health_file: str | None = None
     ui_url: str | None = None
     compat: bool = False
+    autostart: bool = True
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -100,7 +115,7 @@ class Settings:
             raise ConfigError(f"request_timeout must be a number of seconds above 0, not {timeout!r}.")
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:
             raise ConfigError(f"concurrency must be a whole number of calls above 0, not {self.concurrency!r}.")
-        for name in ("progress", "compat"):
+        for name in ("progress", "compat", "autostart"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be true or false, not {getattr(self, name)!r}.")
 
@@ -142,6 +157,22 @@ def _check_address(url: str, name: str = "server_url") -> None:
             f"{name} {url!r} is not an address of a server.",
             hint="Write it as http://host:port or https://host; several nodes in server_url are separated by commas.",
         )
+    if _is_link_local(parts.hostname):
+        raise ConfigError(
+            f"{name} {url!r} is a link-local address of IPv6, which only holds together with a network interface; "
+            "HTTP carries no interface.",
+            hint="Use the server's name, or another of its addresses: `ip -6 address show scope global` there.",
+        )
+
+
+def _is_link_local(host: str) -> bool:
+    """Whether a host is an address of IPv6 that is only reached through a named interface (its zone)."""
+    if ":" not in host:
+        return False
+    try:
+        return "%" in host or ip_address(host).is_link_local
+    except ValueError:
+        return False
 
 
 def _has_a_port(parts: SplitResult) -> bool:
@@ -172,6 +203,7 @@ class OtherSettings(TypedDict, total=False):
     health_file: str | None
     ui_url: str | None
     compat: bool | None
+    autostart: bool | None
 
 
 class SettingsValues(OtherSettings, total=False):
@@ -191,8 +223,14 @@ def configure(**values: Unpack[SettingsValues]) -> None:
     """
     given = cast("dict[str, Any]", values)
     _refuse_unknown(given, "configure()")
+    before = _configured.copy()
     _configured.update(given)
-    load_settings()
+    try:
+        load_settings()
+    except ConfigError:  # else every runtime from now on would fail
+        _configured.clear()
+        _configured.update(before)
+        raise
 
 
 @dataclass(frozen=True)
@@ -234,18 +272,41 @@ def resolve(*, profile: str | None = None, **overrides: Any) -> list[Setting]:
     given = {key: value for key, value in overrides.items() if value is not None}
     _refuse_unknown(given, "arguments")
     found = [Setting(item.name, item.default, "default") for item in fields(Settings)]
+    found += _from_surroundings()
     found += _from_project()
     found += _from_profile(profile)
     found += _from_environment()
     found += [Setting(name, value, "configure", "configure()") for name, value in _configured.items()]
     found += [Setting(name, value, "argument") for name, value in given.items()]
-    return list({setting.name: setting for setting in found}.values())  # the last place wins
+    settings = {setting.name: setting for setting in found}  # the last place wins
+    server = settings["server_url"]
+    if server.source != "default":
+        settings["autostart"] = Setting("autostart", False, server.source, server.place)
+    return list(settings.values())
+
+
+def local_url() -> str:
+    """Where the server of this machine is, as long as nobody names another one: AGENTSPAN_PORT can move it."""
+    port = os.environ.get(PORT_VARIABLE)
+    if not port:
+        return DEFAULT_SERVER_URL
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ConfigError(f"{PORT_VARIABLE}={port!r}: it must be the number of a port, from 1 to 65535.")
+    return f"http://127.0.0.1:{int(port)}"
 
 
 def user_file() -> Path:
     """The user's own file, which holds the profiles: in `$XDG_CONFIG_HOME`, `%APPDATA%` or `~/.config`."""
     folder = os.environ.get("XDG_CONFIG_HOME") or os.environ.get("APPDATA") or "~/.config"
     return Path(folder).expanduser() / "agentspan" / "config.toml"
+
+
+def _from_surroundings() -> Iterator[Setting]:
+    """Defaults that depend on where this process runs."""
+    if os.environ.get(PORT_VARIABLE):
+        yield Setting("server_url", local_url(), "default", PORT_VARIABLE)
+    if os.environ.get("CI") and _WORDS.get(os.environ["CI"].lower(), True):
+        yield Setting("autostart", False, "environment", "CI")
 
 
 def _from_environment() -> Iterator[Setting]:

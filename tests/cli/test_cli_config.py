@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from agentspan.agents import AgentRuntime, ConfigError
 from agentspan.cli import main
-from agentspan.config import load_settings, user_file
+from agentspan.config import configure, load_settings, user_file
 
 PROFILES = """
 [profiles.staging]
@@ -42,9 +42,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "PROGRESS",
         "CA_FILE",
         "HEALTH_FILE",
+        "AUTOSTART",
+        "PORT",
     ):
         monkeypatch.delenv(f"AGENTSPAN_{name}", raising=False)
         monkeypatch.delenv(f"CONDUCTOR_{name}", raising=False)
+    monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr("agentspan.config.user_file", lambda: tmp_path / "config" / "config.toml")
     monkeypatch.setattr("agentspan.cli.config.user_file", lambda: tmp_path / "config" / "config.toml")
     (tmp_path / "config").mkdir()
@@ -79,6 +82,7 @@ def test_without_anything_all_is_default() -> None:
         "health_file": (None, "default", ""),
         "ui_url": (None, "default", ""),
         "compat": (False, "default", ""),
+        "autostart": (True, "default", ""),
     }
 
 
@@ -157,3 +161,45 @@ def test_the_users_file_is_in_the_users_config_folder(monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert user_file().name == "config.toml"
     assert user_file().parent.name == "agentspan"
+
+
+def test_a_server_is_started_where_nobody_named_one_and_nobody_builds(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def autostart(*words: str) -> tuple[object, str, str]:
+        return sources(*words)["autostart"]
+
+    monkeypatch.setenv("CI", "false")
+    assert autostart() == (True, "default", "")
+    monkeypatch.setenv("CI", "true")
+    assert autostart() == (False, "environment", "CI")
+    (place / "pyproject.toml").write_text("[tool.agentspan]\nautostart = true\n")
+    assert autostart()[:2] == (True, "file")
+    monkeypatch.setenv("AGENTSPAN_AUTOSTART", "off")
+    assert autostart() == (False, "environment", "AGENTSPAN_AUTOSTART")
+    monkeypatch.setenv("AGENTSPAN_AUTOSTART", "on")
+    assert autostart() == (True, "environment", "AGENTSPAN_AUTOSTART")
+    assert load_settings(autostart=False).autostart is False
+
+    assert autostart("--profile", "staging")[:2] == (False, "profile")
+    assert autostart("--server", "http://127.0.0.1:6767") == (False, "argument", "")
+    assert load_settings(server_url="http://127.0.0.1:6767", autostart=True).autostart is False
+    configure(server_url="http://127.0.0.1:6767")
+    assert autostart() == (False, "configure", "configure()")
+
+
+def test_the_port_of_this_machines_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTSPAN_PORT", "7001")
+    assert sources()["server_url"] == ("http://127.0.0.1:7001", "default", "AGENTSPAN_PORT")
+    assert sources()["autostart"][0] is True
+    for wrong in ("0", "65536", "x", "-1"):
+        monkeypatch.setenv("AGENTSPAN_PORT", wrong)
+        assert "the number of a port, from 1 to 65535" in invoke("config", "show", code=2).stderr
+
+
+def test_autostart_is_a_yes_or_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="autostart must be true or false, not 'maybe'"):
+        load_settings(autostart="maybe")
+    monkeypatch.setenv("AGENTSPAN_AUTOSTART", "maybe")
+    with pytest.raises(ConfigError, match="AGENTSPAN_AUTOSTART='maybe': autostart must be 1 or 0"):
+        load_settings()

@@ -21,22 +21,14 @@ NAMES = ["python", "install", "server", "java", "jar", "port", "data", "disk", "
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    for name in ("AGENTSPAN_SERVER_URL", "CONDUCTOR_SERVER_URL"):
+    for name in ("AGENTSPAN_SERVER_URL", "CONDUCTOR_SERVER_URL", "AGENTSPAN_PORT", "AGENTSPAN_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
 
 
-SCRIPT = """
-import sys
-from agentspan.cli import doctor, main
-doctor.DEFAULT_SERVER_URL = sys.argv.pop(1) or doctor.DEFAULT_SERVER_URL
-main(prog_name="agentspan")
-"""
-
-
-def doctor(server: str, default: str = "", **environ: str) -> tuple[int, dict[str, Any], str]:
+def doctor(server: str | None, **environ: str) -> tuple[int, dict[str, Any], str]:
     """Run it in a process of its own, as a user does: its exit code, what it says, and all it wrote."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, default, "--server", server, "doctor", "-o", "json"],
+        [sys.executable, "-m", "agentspan", *(["--server", server] if server else []), "doctor", "-o", "json"],
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
@@ -74,7 +66,7 @@ def test_no_java_blocks_only_when_a_server_must_be_started(conductor_url: str, t
 
     _, said, _ = doctor(conductor_url, AGENTSPAN_JAVA=no_java)
     assert checks_of(said)["java"]["level"] == "warn"
-    code, said, _ = doctor("http://127.0.0.1:9", default="http://127.0.0.1:9", AGENTSPAN_JAVA=no_java)
+    code, said, _ = doctor(None, AGENTSPAN_PORT="9", AGENTSPAN_JAVA=no_java)
     assert code == 1
     assert checks_of(said)["java"]["level"] == "fail"
     assert "agents-on-conductor[server]" in checks_of(said)["java"]["fix"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from agentspan.server._health import wait_until
 
 CANARY = r"sk-${canary}\u0041-" + uuid.uuid4().hex
 WAIT = 150.0
+OLDER = Path(__file__).with_name("conductor_3_32_1.sql")
+OLDER_RUN = "33ee972f-2b85-4cdc-91d3-1b2ef7622537"
 HARD_LIMIT = 10 << 20
 
 pytestmark = pytest.mark.timeout(420)
@@ -265,8 +269,16 @@ def test_big_payloads_survive_a_crash(tmp_path: Path) -> None:
     assert server.status() is None
 
 
-def test_a_context_stops_what_it_started(tmp_path: Path) -> None:
+def test_the_data_of_an_older_release_goes_on_and_a_context_stops_what_it_started(tmp_path: Path) -> None:
+    """The folder was left by Conductor 3.32.1, in the middle of a run."""
+    with closing(sqlite3.connect(tmp_path / "conductor.db")) as database:
+        database.executescript(OLDER.read_text(encoding="utf-8"))
+    (tmp_path / "server.json").write_text('{"pid": 1, "started": 1.0, "port": 1}')
     with LocalServer(tmp_path, port=0) as server:
+        (task,) = execution(server, OLDER_RUN)["tasks"]
+        done = {"workflowInstanceId": OLDER_RUN, "taskId": task["taskId"], "status": "COMPLETED", "outputData": {}}
+        requests.post(f"{server.url}/api/tasks", json=done, timeout=30).raise_for_status()
+        assert wait_until(lambda: execution(server, OLDER_RUN)["status"] == "COMPLETED", 30)
         pid = state_of(server).pid
         with LocalServer(tmp_path) as same:
             assert state_of(same).pid == pid
@@ -283,5 +295,6 @@ def test_a_server_that_cannot_start(tmp_path: Path) -> None:
     with pytest.raises(LocalServerError, match="the server ended while it was starting") as caught:
         server.start(wait=WAIT)
 
+    assert f"{tmp_path / 'conductor.db'} is damaged" in (caught.value.hint or "")
     assert str(server.log) in (caught.value.hint or "")
     assert server.status() is None

@@ -65,8 +65,9 @@ class Session:
         from agentspan.telemetry.traces import TRACES  # noqa: PLC0415
 
         TRACES.export()
-        # What scripts want of other forms is not for what is printed here.
-        return AgentRuntime(self.server_url, profile=self.profile, compat=False, **settings)
+        # What scripts want of other forms is not for what is printed here, and `agentspan server start` is the command
+        # that starts a server.
+        return AgentRuntime(self.server_url, profile=self.profile, compat=False, autostart=False, **settings)
 
 
 class Failure(click.ClickException):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agentspan.errors import InputError, NotFound
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from agentspan.runtime.runtime import AgentRuntime
 
 _PAGE = 100
+"""Runs that are asked for at once; the server gives up to 5,000, but each with all of its input and output."""
+_TICK = timedelta(milliseconds=1)
 _ID = re.compile(r"[\w-]+")
 _SHOWN = 5
 
@@ -91,16 +93,23 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def runs(client: Conductor, wanted: Filter) -> Iterator[RunSummary]:
-    """Runs of agents, newest first: neither their segments, nor what other programs run on the server."""
-    query = wanted.query()
+    """Runs of agents, newest first: neither their segments, nor what other programs run on the server.
+
+    Each page begins where the one before ended, not after so many runs: those that begin or are deleted meanwhile
+    would move the others.
+    """
     owned = _Owned(client)
-    start = 0
+    seen: set[str] = set()
+    skipped = 0  # of those that began in the same millisecond
     while True:
-        page = client.search(query, start=start, size=_PAGE)
-        yield from (run for run in page if run.workflow_type in owned)
-        start += len(page)
+        page = client.search(wanted.query(), start=skipped, size=_PAGE)
+        yield from (run for run in page if run.workflow_id not in seen and run.workflow_type in owned)
+        seen.update(run.workflow_id for run in page)
         if len(page) < _PAGE:
             return
+        oldest = started(page[-1]) + _TICK
+        skipped = skipped + len(page) if oldest == wanted.before else 0
+        wanted = replace(wanted, before=oldest)
 
 
 class _Owned:

@@ -17,13 +17,12 @@ from agentspan._distribution import NAME, add_extra, rivals, version, way_out
 from agentspan.agents import AgentspanError, ServerError, ServerUnreachable
 from agentspan.cli._app import Session
 from agentspan.cli._output import Output, emit, emit_all, output_option
-from agentspan.config import DEFAULT_SERVER_URL, Settings, load_settings
+from agentspan.config import Settings, load_settings, local_url
 from agentspan.declare.providers import PROVIDERS
 
 Level = Literal["ok", "warn", "fail"]
 
 LEAST_PYTHON = (3, 11)
-PORT = 6767
 NEEDED_BYTES = 1_500_000_000
 """Free space for the server's download and its unpacked tree."""
 LITTLE_BYTES = 200_000_000
@@ -139,11 +138,12 @@ def _engine() -> Check:
 def _port(settings: Settings, server: Check) -> Check:
     from agentspan.server._process import port_is_free  # noqa: PLC0415 - part of an extra, which may be missing
 
-    if port_is_free(PORT):
-        return Check("port", "ok", f"{PORT} is free")
-    if server.level == "ok" and settings.base_url.endswith(f":{PORT}"):
-        return Check("port", "ok", f"{PORT} is the server's")
-    return Check("port", "warn", f"{PORT} is in use by another program", "agentspan server start --port …")
+    port = int(local_url().rpartition(":")[2])
+    if port_is_free(port):
+        return Check("port", "ok", f"{port} is free")
+    if server.level == "ok" and settings.base_url.endswith(f":{port}"):
+        return Check("port", "ok", f"{port} is the server's")
+    return Check("port", "warn", f"{port} is in use by another program", "agentspan server start --port …")
 
 
 def _server(settings: Settings) -> Check:
@@ -154,7 +154,7 @@ def _server(settings: Settings) -> Check:
         client.check()
         version = client.call("GET", "/version")
     except ServerUnreachable as error:
-        if settings.address == DEFAULT_SERVER_URL:
+        if settings.address == local_url():
             return Check("server", "warn", f"none is running at {settings.address}", "agentspan server start")
         return Check("server", "fail", error.message, error.hint or "start it, or see its log")
     except ServerError as error:

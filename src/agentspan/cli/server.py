@@ -13,6 +13,7 @@ import click
 from agentspan._distribution import add_extra
 from agentspan.cli._output import Output, emit, emit_all, output_option
 from agentspan.cli._progress import show_progress
+from agentspan.config import DEFAULT_PORT, PORT_VARIABLE
 from agentspan.errors import AgentspanError
 
 if TYPE_CHECKING:
@@ -38,7 +39,15 @@ def server_group() -> None:
 
 
 @server_group.command("start")
-@click.option("--port", type=click.IntRange(0, 65535), default=6767, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    envvar=PORT_VARIABLE,
+    show_envvar=True,
+    help="0 takes a free one.",
+)
 @_data_dir
 @output_option
 def start(port: int, data_dir: Path | None, output: Output) -> None:
@@ -91,7 +100,7 @@ def logs(lines: int, follow: bool, data_dir: Path | None, output: Output) -> Non
         emit_all(({"line": line} for line in wanted), "jsonl" if follow else output)
 
 
-def _server(data_dir: Path | None, port: int = 6767) -> LocalServer:
+def _server(data_dir: Path | None, port: int = DEFAULT_PORT) -> LocalServer:
     """Describe the server; imported here so that `agentspan --help` does not wait for an HTTP library."""
     try:
         from agentspan.server import LocalServer  # noqa: PLC0415 - see above

@@ -6,11 +6,12 @@ what an agent is.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import ssl
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -60,6 +61,7 @@ BUSY = "busy"
 """The domain of polls that only say that a worker has no place free."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
 _ALL_TASKS = 1_000_000  # the server wants a number
 _NAMES_IN_URL = 32  # of 165 characters at most; Tomcat takes 8 KB for a request and its headers
 
@@ -81,11 +83,17 @@ class _Api(ApiClient):  # type: ignore[misc]
 
 
 class Conductor:
-    """A connection to one Conductor server; safe to share between threads."""
+    """A connection to one Conductor server; safe to share between threads.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Where it is, and how to speak to it.
+        on_absent: Called, and the request sent again, when nobody listens at the address and nobody ever did.
+    """
+
+    def __init__(self, settings: Settings, on_absent: Callable[[], None] | None = None) -> None:
         self.settings = settings
         self.reached = False  # whether the server has ever answered
+        self._on_absent = on_absent
         self._connect()
         self.proxies: tuple[Proxy | None, ...] = tuple(proxy_for(url) for url in settings.api_urls)  # for each node
         forks.tell(self)
@@ -128,6 +136,17 @@ class Conductor:
             ServerError: One of its kinds, by what went wrong.
         """
         try:
+            return self._asked(method, path, query, body, fail_over)
+        except ServerUnreachable as error:
+            if self._on_absent is None or self.reached or not _nobody_listens(error):
+                raise
+        self._on_absent()
+        return self._asked(method, path, query, body, fail_over)
+
+    def _asked(
+        self, method: str, path: str, query: Iterable[tuple[str, Any]], body: Any, fail_over: float | None
+    ) -> Any:
+        try:
             answer = self._api.call_api(
                 path,
                 method,
@@ -142,6 +161,8 @@ class Conductor:
             translated = _translated(error, self.settings, f"{method} {path}")
             self.reached = self.reached or not isinstance(translated, ServerUnreachable)
             raise translated from error
+        if isinstance(answer, str) and (title := _page(answer)) is not None:
+            raise _no_conductor(self.settings.address, f"answered {method} {path} with {title}")
         self.reached = True
         return answer
 
@@ -361,14 +382,13 @@ class Conductor:
             answer = self._http.get(url)
             if answer.status_code in (401, 403):
                 raise _refused(self.settings, answer.status_code, "GET /health", answer.reason_phrase)
-            healthy = answer.status_code == 200 and bool(answer.json().get("healthy"))
+            if answer.status_code in _AWAY:
+                raise _away(self.settings.address, answer.status_code, "GET /health")
+            healthy = answer.status_code == 200 and bool(answer.json()["healthy"])
         except httpx.TransportError as error:
             raise _unreachable(self.settings.address, error) from error
-        except json.JSONDecodeError as error:
-            raise ServerUnreachable(
-                f"What answers at {self.settings.address} is not a Conductor server.",
-                hint="Check server_url.",
-            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise _no_conductor(self.settings.address, "does not say whether it is healthy") from error
         if not healthy:
             raise ServerUnreachable(f"The server at {self.settings.address} says that it is not healthy.")
 
@@ -455,6 +475,22 @@ def _unreachable(url: str, cause: object) -> ServerUnreachable:
     return ServerUnreachable(f"No Conductor server answers at {url} ({cause}).", hint=hint)
 
 
+def _no_conductor(url: str, why: str) -> ServerUnreachable:
+    return ServerUnreachable(
+        f"What answers at {url} is not a Conductor server: it {why}.",
+        hint="Check server_url, and whether a proxy in front of the server wants something first, such as a login.",
+    )
+
+
+def _away(url: str, status: int, doing: str) -> ServerUnreachable:
+    doubt = "" if doing.startswith("GET ") else "; it may have been carried out"
+    return ServerUnreachable(
+        f"No Conductor server answers at {url}: what is in front of it answered {status} to {doing}{doubt}.",
+        hint="Check that the server runs, and that the proxy or balancer at this address passes on to its port.",
+        status=status,
+    )
+
+
 def _refused(settings: Settings, status: int, doing: str, words: str) -> Unauthorized:
     message = f"The server at {settings.address} answered {status} to {doing}: {words}"
     if settings.auth_key is None:
@@ -469,6 +505,11 @@ def _refused(settings: Settings, status: int, doing: str, words: str) -> Unautho
 def _may_be_done(error: ApiException, doing: str) -> bool:
     cause = error.__context__
     return not doing.startswith("GET ") and isinstance(cause, httpx.TransportError) and not isinstance(cause, UNSENT)
+
+
+def _nobody_listens(error: ServerUnreachable) -> bool:
+    cause = error.__cause__
+    return cause is not None and isinstance(cause.__context__, httpx.ConnectError)
 
 
 def _answer_lost(url: str, doing: str, cause: str) -> ServerUnreachable:
@@ -489,16 +530,31 @@ def _translated(error: ApiException, settings: Settings, doing: str) -> ServerEr
         cause = str(error.reason).strip().splitlines()[-1] if error.reason else "no answer"
         return _answer_lost(url, doing, cause) if _may_be_done(error, doing) else _unreachable(url, cause)
     if status in _AWAY:
-        return _unreachable(url, f"a proxy answered {status}")
+        return _away(url, status, doing)
     if status in (401, 403):
         return _refused(settings, status, doing, _server_message(error))
+    if status == 404 and _page(str(error.body)) is not None:  # Conductor's own 404 is JSON
+        return _no_conductor(url, f"answered {status} to {doing}: {_server_message(error)}")
     message = f"The server at {url} answered {status} to {doing}: {_server_message(error)}"
-    hint = f"It sends to {error.headers.get('location')}: set that address." if 300 <= status < 400 else None
+    sent = error.headers.get("location") if 300 <= status < 400 else None
+    hint = f"It sends to {sent}: set that address." if sent else None
     return _BY_STATUS.get(status, ServerRejected)(message, hint=hint, status=status)
+
+
+def _page(body: str) -> str | None:
+    """What to call a web page that came instead of JSON; None for anything else."""
+    if not body.lstrip().startswith("<"):
+        return None
+    title = _TITLE.search(body)
+    words = html.unescape(" ".join(title[1].split())) if title else ""
+    return f"a page called {words[:100]!r}" if words else "a page without a title"
 
 
 def _server_message(error: ApiException) -> str:
     body = error.body or error.reason or ""
+    title = _page(str(body))
+    if title is not None:
+        return title
     try:
         parsed = json.loads(body)
     except (TypeError, ValueError):

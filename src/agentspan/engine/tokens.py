@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from agentspan.clock import ServerClock
+
 HEADER = "X-Authorization"
 
 OPAQUE_LIFE = 45 * 60.0
@@ -32,9 +34,9 @@ class Token:
     due: float
 
     @classmethod
-    def of(cls, text: str) -> Token:
-        """A token that was given just now."""
-        return cls(text, time.monotonic() + RENEWED_AFTER * life_of(text))
+    def of(cls, text: str, now: float) -> Token:
+        """A token that was given just now, at `now` by the clock of who gave it."""
+        return cls(text, time.monotonic() + RENEWED_AFTER * life_of(text, now))
 
 
 _NOT_NEEDED = Token("", math.inf)
@@ -87,11 +89,14 @@ class TokenAuth(httpx.Auth):
                 return self._token
             url = request.url.copy_with(raw_path=self._path)
             headers = {"Content-Type": "application/json", "Accept": "application/json"}
+            asked = time.monotonic()
             answer = yield httpx.Request(
                 "POST", url, content=self._body, headers=headers, extensions=request.extensions
             )
+            clock = ServerClock()  # of who gives tokens, which may be a gateway with a clock of its own
+            clock.heard(answer.headers.get("Date"), asked, time.monotonic())
             if answer.status_code == 200:
-                self._token = Token.of(_token_in(answer))
+                self._token = Token.of(_token_in(answer), clock.now())
             elif answer.status_code == 404:  # a Conductor without users
                 self._token = _NOT_NEEDED
             elif answer.status_code in (401, 403):
@@ -112,12 +117,12 @@ def _token_in(answer: httpx.Response) -> str:
         raise httpx.RemoteProtocolError("what was given for the key is not a token") from error
 
 
-def life_of(token: str) -> float:
-    """Seconds that a token lives from now on: what a JWT says, else `OPAQUE_LIFE`."""
+def life_of(token: str, now: float) -> float:
+    """Seconds that a token lives that was given at `now`: what a JWT says, else `OPAQUE_LIFE`."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         # The difference of the server's own times, as its clock and ours may differ.
-        return float(claims["exp"]) - float(claims.get("iat", time.time()))
+        return float(claims["exp"]) - float(claims.get("iat", now))
     except (IndexError, ValueError, KeyError, TypeError, AttributeError):
         return OPAQUE_LIFE

@@ -21,7 +21,8 @@ from agentspan.stored.notes import Mismatch
 from agentspan.stored.plan import CALLING, Plan
 
 CLOCKS_DIFFER = 2.0
-"""Seconds by which a reader's clock may be ahead of the server's: none shows a wait that the others never see."""
+"""Seconds by which a reader may take the server's clock to be ahead of what it is: its answers tell the second, and the
+nodes of a cluster differ. So no reader shows a wait that the others never see."""
 
 ENDED_THERE = "The run was ended from outside, and retried later."
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentspan import blocking, compat
 from agentspan.control import verbs
+from agentspan.engine.client import Conductor
 from agentspan.errors import InputError, ServerError
 from agentspan.reading._html import timeline_html
 from agentspan.reading.ending import error_of, result_of, so_far
@@ -16,7 +17,8 @@ from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus
 from agentspan.reading.timeline import Step
 from agentspan.runtime import aio
 from agentspan.runtime.stream import AsyncEvents, EventStream
-from agentspan.runtime.waiting import Waiting
+from agentspan.runtime.waiting import Waiting, check_timeout
+from agentspan.schema.values import is_count
 from agentspan.telemetry.traces import TRACES
 
 if TYPE_CHECKING:
@@ -38,6 +40,11 @@ class AgentHandle:
             raise InputError(
                 f"execution_id must be the id of a run, not {execution_id!r}",
                 hint="`handle.execution_id` has it, and `agentspan agent list` shows the runs there are.",
+            )
+        if not isinstance(getattr(runtime, "client", None), Conductor):
+            raise InputError(
+                f"runtime must be an AgentRuntime, not {runtime!r}",
+                hint="`AgentHandle(execution_id, AgentRuntime())` reaches the server that the settings name.",
             )
         self.execution_id: str = execution_id
         self.runtime: AgentRuntime = runtime
@@ -85,8 +92,11 @@ class AgentHandle:
             last: Only this many of the newest steps, which is quicker for a long run.
 
         Raises:
+            InputError: `last` is no number of steps.
             NotFound: The server has no such run.
         """
+        if last is not None and not is_count(last):
+            raise InputError(f"last must be a number of steps, or None for all of them, not {last!r}")
         return self._history.steps(last)
 
     def pause(self) -> None:
@@ -133,10 +143,11 @@ class AgentHandle:
             on_away: Called each time the server does not answer; it is waited for.
 
         Raises:
-            InputError: `from_` is negative, or no whole number.
+            InputError: `from_` is negative, or no whole number; `timeout` is no number of seconds.
         """
-        if not isinstance(from_, int) or from_ < 0:
+        if not is_count(from_):
             raise InputError(f"from_ must be the `seq` of an event, or 0, not {from_!r}")
+        check_timeout(timeout)
         return EventStream(self, self._history, from_, timeout, on_away)
 
     def result(self, timeout: float | None = None) -> AgentResult:
@@ -149,6 +160,7 @@ class AgentHandle:
             ExecutionFailed: The run failed.
             ExecutionTerminated: Somebody cancelled it.
             ExecutionTimedOut: It met the agent's own time limit.
+            InputError: `timeout` is no number of seconds.
             WaitTimeout: `timeout` is over and the run is not.
         """
         blocking.check("result()")

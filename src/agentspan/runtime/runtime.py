@@ -30,9 +30,11 @@ from agentspan.runtime.by_id import ById
 from agentspan.runtime.callbacks import Callbacks
 from agentspan.runtime.handle import AgentHandle
 from agentspan.runtime.inputs import check_key, preceded, run_input
+from agentspan.runtime.local import start_local
 from agentspan.runtime.options import StartOptions
 from agentspan.runtime.progress import ProgressLine
 from agentspan.runtime.stream import EventStream
+from agentspan.runtime.waiting import check_timeout
 from agentspan.telemetry.traces import TRACES
 from agentspan.worker import WorkerHost
 
@@ -51,7 +53,8 @@ class AgentRuntime(ById):
 
     Args:
         server_url: The server's address, with or without `/api`; default: `configure()`, then
-            AGENTSPAN_SERVER_URL, then http://127.0.0.1:6767.
+            AGENTSPAN_SERVER_URL, then http://127.0.0.1:6767. When nobody has named one and none runs there, the
+            first request starts the embedded server, which then outlives this process; see the setting `autostart`.
         config: Settings under upstream's names; what is given beside it wins.
         **settings: Other fields of `Settings`, or `profile="…"` for those of a profile of the user's file.
             `api_key` and `api_secret` are other names of `auth_key` and `auth_secret`.
@@ -68,7 +71,7 @@ class AgentRuntime(ById):
     ) -> None:
         warn_of_mixed_files(log)
         self.settings: Settings = load_settings(**as_settings({"server_url": server_url, **settings}, config))
-        self.client = Conductor(self.settings)
+        self.client = Conductor(self.settings, partial(start_local, self.settings) if self.settings.autostart else None)
         self._host: WorkerHost | None = None
         self._versions: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -190,6 +193,7 @@ class AgentRuntime(ById):
         When stderr is a terminal, a line there shows what the run is doing, unless the setting `progress` is off.
         """
         blocking.check("run()")
+        check_timeout(timeout)  # before a run is there that nobody waits for
         handle = self.start(agent, prompt, **options)
         with ProgressLine(handle) if self.settings.progress else nullcontext():
             if isinstance(agent, Agent) and agent.callbacks:
@@ -214,6 +218,7 @@ class AgentRuntime(ById):
 
         When it is cancelled, it waits no more; the run goes on.
         """
+        check_timeout(timeout)
         handle = await self.start_async(agent, prompt, **options)
         if isinstance(agent, Agent) and agent.callbacks:
             callbacks = Callbacks(agent.callbacks, agent.name)

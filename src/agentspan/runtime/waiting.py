@@ -10,7 +10,7 @@ from typing import TypeVar
 from agentspan.control.watchdog import Watchdog
 from agentspan.declare.tool import current_tool_context
 from agentspan.engine.client import Conductor
-from agentspan.errors import ServerError, ServerUnreachable, WaitTimeout
+from agentspan.errors import InputError, ServerError, ServerUnreachable, WaitTimeout
 
 T = TypeVar("T")
 
@@ -21,6 +21,17 @@ REST = 2
 """How much longer than a look took is the pause after it: readers leave most of a busy server to the runs."""
 STANDS_STILL = 1.0
 """Seconds without an event after which the watchdog of a reader looks at the run."""
+
+
+def check_timeout(timeout: object) -> None:
+    """Refuse what is no time to wait.
+
+    Raises:
+        InputError: It is neither a number of seconds from 0 on, nor None.
+    """
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0
+    if timeout is not None and not number:
+        raise InputError(f"timeout must be a number of seconds, or None to wait for the end, not {timeout!r}")
 
 
 class Waiting:
@@ -39,6 +50,7 @@ class Waiting:
     def __init__(
         self, client: Conductor, execution_id: str, timeout: float | None, on_away: Callable[[], None] = lambda: None
     ) -> None:
+        check_timeout(timeout)
         call = current_tool_context()
         self.resting: Callable[[], AbstractContextManager[None]] = nullcontext if call is None else call.waiting
         self._execution_id = execution_id

@@ -29,6 +29,11 @@ class ResultError(ValueError):
     """What a tool returned cannot be carried as JSON; the text is for the model."""
 
 
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number from 0 on; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def to_jsonable(value: object, max_bytes: int = MAX_BYTES) -> Any:
     """What a tool returned, as plain JSON data.
 

@@ -4,8 +4,24 @@ The server is one Java process with its data in one folder. `LocalServer` fetche
 is and stops it; nothing of this project runs inside it.
 """
 
-from agentspan.server._local import LocalServer
-from agentspan.server._progress import Progress
-from agentspan.server._record import ServerState
+from __future__ import annotations
 
-__all__ = ["LocalServer", "Progress", "ServerState"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from agentspan.server._progress import STARTING, Progress
+
+if TYPE_CHECKING:
+    from agentspan.server._local import LocalServer
+    from agentspan.server._record import ServerState
+
+__all__ = ["STARTING", "LocalServer", "Progress", "ServerState"]
+
+# They need the extra `server`, and what it brings takes a moment to load.
+_LATE = {"LocalServer": "agentspan.server._local", "ServerState": "agentspan.server._record"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATE[name]), name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,7 @@ from typing import Self
 import platformdirs
 import requests
 
+from agentspan.config import DEFAULT_PORT
 from agentspan.errors import LocalServerError
 from agentspan.server import _health
 from agentspan.server._aot import aot_flags, ensure_cache
@@ -19,11 +21,11 @@ from agentspan.server._java import find_java
 from agentspan.server._launch import LOG
 from agentspan.server._lock import locked
 from agentspan.server._process import await_health, becomes_free, boot, end, free_port, last_lines
-from agentspan.server._progress import Progress, silent
+from agentspan.server._progress import STARTING, Progress, silent
 from agentspan.server._providers import enabled, model_settings
 from agentspan.server._record import Record, ServerState
 
-DEFAULT_PORT = 6767
+DATA_DIR = "AGENTSPAN_DATA_DIR"
 
 
 class LocalServer:
@@ -45,12 +47,13 @@ class LocalServer:
         """Describe a server; nothing is started yet.
 
         Args:
-            data_dir: The folder for its database and log; by default one in the user's data folder.
+            data_dir: The folder for its database and log; by default AGENTSPAN_DATA_DIR, else one in the user's data
+                folder.
             port: Where it listens on 127.0.0.1. 0 takes a free one and keeps it for later starts.
             model_urls: Addresses of model providers, e.g. `{"openai": "http://127.0.0.1:8080/v1"}`. A
                 provider named here is enabled even without a key.
         """
-        self.data_dir = (data_dir or platformdirs.user_data_path("agentspan") / "server").absolute()
+        self.data_dir = (data_dir or _usual_folder()).absolute()
         self._port = port
         self._model_urls = dict(model_urls or {})
         self._stops_on_exit = False
@@ -81,8 +84,9 @@ class LocalServer:
             LocalServerError: The server cannot be fetched.
         """
         java, engine, progress = find_java(), Engine.in_cache(), on_progress or silent
-        engine.ensure(java, progress)
-        ensure_cache(engine, java, progress)
+        with _writing(engine.folder):
+            engine.ensure(java, progress)
+            ensure_cache(engine, java, progress)
 
     def start(self, on_progress: Progress | None = None, wait: float = 120.0) -> ServerState:
         """Start the server, unless it is running, and return once it answers quickly.
@@ -96,14 +100,15 @@ class LocalServer:
         Raises:
             LocalServerError: It cannot be fetched or started; nothing is left running.
         """
-        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with locked(self.data_dir / "server.lock"):
-            running = self._running()
-            if running is None:
-                running = self._start(on_progress or silent, wait)
-            else:
-                await_health(running, self.log, wait)
-            return self._state(running, healthy=True)
+        with _writing(self.data_dir):
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with locked(self.data_dir / "server.lock"):
+                running = self._running()
+                if running is None:
+                    running = self._start(on_progress or silent, wait)
+                else:
+                    await_health(running, self.log, wait)
+                return self._state(running, healthy=True)
 
     def stop(self, timeout: float = 20.0) -> bool:
         """Stop the server; return whether there was one.
@@ -156,7 +161,7 @@ class LocalServer:
         self._port = self._port or free_port()
         self._refuse_taken_port()
         settings = model_settings(os.environ, self._model_urls)
-        progress("starting the server")
+        progress(STARTING)
         record = boot(
             java,
             engine,
@@ -202,3 +207,20 @@ class LocalServer:
             data_dir=self.data_dir,
             healthy=healthy,
         )
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LocalServerError(
+            f"the server cannot be kept in {folder}: {error.strerror or error}: {error.filename or folder}",
+            hint="the folder must be writable and have space left; --data-dir or AGENTSPAN_DATA_DIR names another one "
+            "for the data, XDG_CACHE_HOME one for the server's program",
+        ) from error
+
+
+def _usual_folder() -> Path:
+    given = os.environ.get(DATA_DIR)
+    return Path(given) if given else platformdirs.user_data_path("agentspan") / "server"

@@ -157,7 +157,24 @@ def _ended(log: Path, before: int) -> LocalServerError:
     with log.open("rb") as file:
         file.seek(before if log.stat().st_size >= before else 0)  # the log may have been begun anew
         cause = _cause(file.read().decode(errors="replace").splitlines())
-    return LocalServerError(f"{what}: {cause}", hint=f"the whole log is {log}") if cause else _failed(what, log)
+    if cause is None:
+        return _failed(what, log)
+    return LocalServerError(f"{what}: {cause}", hint=f"{_way_out(cause, log.parent)}the whole log is {log}")
+
+
+def _way_out(cause: str, data_dir: Path) -> str:
+    """What to do about a database that the server cannot use; nothing for other causes."""
+    database = data_dir / "conductor.db"
+    if "[SQLITE_NOTADB]" in cause or "[SQLITE_CORRUPT]" in cause:
+        return (
+            f"{database} is damaged: put a copy of it back, or move it away, with its -wal and -shm, to begin without "
+            "its runs; "
+        )
+    if "[SQLITE_CANTOPEN]" in cause or "[SQLITE_READONLY" in cause:
+        return f"{database} cannot be opened: it must be a file that you may write, in a folder that you may write; "
+    if "[SQLITE_FULL]" in cause:
+        return f"the disk that {database} is on is full: free some space; "
+    return ""
 
 
 def _cause(lines: list[str]) -> str | None:

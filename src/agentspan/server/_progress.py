@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+STARTING = "starting the server"
+"""The last stage; it comes only where the server was not running."""
+
 
 class Progress(Protocol):
     """Called while a server is made ready.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,13 @@ class ServerState:
 
 @dataclass(frozen=True)
 class Record:
-    """The part of a server's state that outlives the process which started it."""
+    """The part of a server's state that outlives the process which started it, which may be of another release."""
 
     pid: int
     started: float
     port: int
-    version: str
-    providers: tuple[str, ...]
+    version: str = "of another release"
+    providers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pid: int, *, port: int, version: str, providers: tuple[str, ...]) -> Record:
@@ -70,9 +70,10 @@ class Record:
     def read(cls, data_dir: Path) -> Record | None:
         """Return the record in the folder, or None when there is none that can be understood."""
         try:
-            fields = json.loads((data_dir / _FILE).read_text(encoding="utf-8"))
-            found = cls(**{**fields, "providers": tuple(fields["providers"])})
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            stored = json.loads((data_dir / _FILE).read_text(encoding="utf-8"))
+            known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+            found = cls(**{**known, "providers": tuple(known.get("providers", ()))})
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return None
         numbers = all(
             isinstance(number, int | float) and number > 0 for number in (found.pid, found.port, found.started)
