@@ -25,7 +25,7 @@ CANARY = r"sk-${canary}\u0041-" + uuid.uuid4().hex
 WAIT = 150.0
 HARD_LIMIT = 10 << 20
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = [pytest.mark.timeout(420), pytest.mark.server]  # some start one by themselves
 
 
 class Provider:
