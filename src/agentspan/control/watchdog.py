@@ -30,7 +30,7 @@ from agentspan.errors import NotFound, ServerRejected
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import turn_of
 
-log = logging.getLogger("agentspan.watchdog")
+log: logging.Logger = logging.getLogger("agentspan.watchdog")
 
 FIRST, LAST = 1.0, 10.0
 """Seconds between looks at a run: at first, and once it has stood still for long."""

@@ -261,7 +261,7 @@ class EventStream:
         self, handle: AgentHandle, from_: int, timeout: float | None, on_away: Callable[[], None] = lambda: None
     ) -> None:
         self.handle = handle
-        self.cursor = from_
+        self.cursor: int = from_
         self._timeout = timeout
         self._on_away = on_away
 

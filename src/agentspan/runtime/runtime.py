@@ -31,7 +31,7 @@ from agentspan.schema.values import check_text, check_value
 from agentspan.telemetry.traces import TRACES
 from agentspan.worker import WorkerHost
 
-log = logging.getLogger("agentspan")
+log: logging.Logger = logging.getLogger("agentspan")
 
 DRAIN = 30.0
 """Seconds that running tool calls get to finish when a process ends."""
@@ -59,7 +59,7 @@ class AgentRuntime:
     def __init__(self, server_url: str | None = None, **settings: Any) -> None:
         warn_of_mixed_files(log)
         self.settings: Settings = load_settings(server_url=server_url, **settings)
-        self.client = Conductor(self.settings)
+        self.client: Conductor = Conductor(self.settings)
         self._host: WorkerHost | None = None
         self._versions: dict[str, int] = {}
         self._lock = threading.Lock()

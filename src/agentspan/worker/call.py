@@ -18,7 +18,7 @@ from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import MAX_BYTES, ResultError, shown, to_jsonable
 from agentspan.stored.mark import without_mark
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 Json = dict[str, Any]
 
