@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -42,6 +44,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         fixtures = set(getattr(item, "fixturenames", ()))  # also those that its fixtures ask for
         if fixtures & (FIXTURES_WITH_A_SERVER | FIXTURES_OF_A_RELEASE):
             item.add_marker(pytest.mark.server)
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command() -> str:
+    """Docker's own plugin, or Debian's program of before; pytest-docker runs it."""
+    if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
+        return "docker compose"
+    if shutil.which("docker-compose"):
+        return "docker-compose"
+    pytest.skip("neither `docker compose` nor `docker-compose` is installed")
 
 
 def _cluster_scope(fixture_name: str, config: pytest.Config) -> str:
