@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -19,6 +21,9 @@ from agentspan.testing.plugin import Stage
 from .cluster.cluster import Cluster, NoPostgres
 from .cluster.cluster import cluster as started_cluster
 
+FIXTURES_WITH_A_SERVER = {"cluster", "conductor_url", "guarded", "server"}
+FIXTURES_OF_A_RELEASE = {"dist", "empty_environment"}  # they build and install, for as long as a server takes to start
+
 
 def pytest_configure() -> None:
     os.environ["AGENTSPAN_AUTOSTART"] = "0"  # what a test starts is in the test's own folder
@@ -32,12 +37,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="Write workflow_defs/ anew.")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--long"):
-        skip = pytest.mark.skip(reason="takes many minutes; run with --long")
-        for item in items:
-            if item.get_closest_marker("long"):
-                item.add_marker(skip)
+    skip = pytest.mark.skip(reason="takes many minutes; run with --long")
+    for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(skip)
+        fixtures = set(getattr(item, "fixturenames", ()))  # also those that its fixtures ask for
+        if fixtures & (FIXTURES_WITH_A_SERVER | FIXTURES_OF_A_RELEASE):
+            item.add_marker(pytest.mark.server)
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command() -> str:
+    """Docker's own plugin, or Debian's program of before; pytest-docker runs it."""
+    if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
+        return "docker compose"
+    if shutil.which("docker-compose"):
+        return "docker-compose"
+    pytest.skip("neither `docker compose` nor `docker-compose` is installed")
 
 
 def _cluster_scope(fixture_name: str, config: pytest.Config) -> str:

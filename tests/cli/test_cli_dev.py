@@ -32,6 +32,7 @@ agent = Agent("developed", model="{model}", tools=[version])
 """
 
 
+@pytest.mark.server
 @pytest.mark.timeout(400)
 def test_a_saved_file_is_served_at_once_and_ctrl_c_stops_everything(
     tmp_path: Path, model: Stage, monkeypatch: pytest.MonkeyPatch

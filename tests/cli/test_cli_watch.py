@@ -142,6 +142,7 @@ def test_a_run_that_fails(runtime: AgentRuntime, model: Stage) -> None:
     assert "no such model" in Watcher(handle).end(3)
 
 
+@pytest.mark.server
 @pytest.mark.timeout(300)
 def test_it_survives_a_restart_of_the_server(tmp_path: Path, model: Stage, model_stage: Stage) -> None:
     server = LocalServer(tmp_path, port=0, model_urls=model_stage.server.model_urls)

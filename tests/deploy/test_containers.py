@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 import yaml
+from pytest_docker.plugin import DockerComposeExecutor
 
 from agentspan.cli import main
 from agentspan.runtime.runtime import DRAIN
@@ -21,26 +19,12 @@ DOCKER = Path(__file__).parents[2] / "docker"
 DOCS = DOCKER.parent / "docs" / "deploy.md"
 
 
-def compose_command() -> list[str]:
-    """Docker's own plugin, or Debian's program of before."""
-    plugin = ["docker", "compose"]
-    if (
-        shutil.which("docker")
-        and subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode == 0
-    ):
-        return plugin
-    if shutil.which("docker-compose"):
-        return ["docker-compose"]
-    pytest.skip("neither `docker compose` nor `docker-compose` is installed")
-
-
 @pytest.mark.parametrize("profile", [None, "metrics"])
-def test_compose_takes_its_file(profile: str | None) -> None:
-    command = [*compose_command(), "-f", str(DOCKER / "compose.yaml"), *(["--profile", profile] if profile else [])]
-    config = subprocess.run([*command, "config"], capture_output=True, text=True, check=False, env={**os.environ})
+def test_compose_takes_its_file(docker_compose_command: str, profile: str | None) -> None:
+    compose = DockerComposeExecutor(docker_compose_command, str(DOCKER / "compose.yaml"), "checked")
+    told = compose.execute(f"--profile {profile} config" if profile else "config", ignore_stderr=True)
 
-    assert config.returncode == 0, config.stderr
-    services = yaml.safe_load(config.stdout)["services"]
+    services = yaml.safe_load(told)["services"]
     assert {"postgres", "conductor-1", "conductor-2", "worker"} <= set(services)
     assert profile is None or profile in services["prometheus"]["profiles"]
 

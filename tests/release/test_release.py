@@ -118,5 +118,15 @@ def test_the_readme_installs_a_checkout_into_an_empty_environment(
     assert empty_environment.run("python", "-c", code).stdout == "agentspan.declare.agent\n"
 
 
+def test_pytest_of_a_user_without_the_extra_runs(empty_environment: Environment, wheel: Path) -> None:
+    """pytest loads our plugin wherever the distribution is installed; there is nothing then that it could load."""
+    uv("pip", "install", "--python", empty_environment.path, wheel, "pytest")
+    (empty_environment.folder / "test_theirs.py").write_text("def test_theirs(): pass\n", encoding="utf-8")
+
+    done = empty_environment.run("pytest", "-q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
 def test_the_readme_shows_both_ways_to_install() -> None:
     assert [lines[0].split()[0] for lines in ways_to_install()] == ["pip", "uv"]

@@ -15,6 +15,7 @@ from agentspan.server import LocalServer
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 
 
+@pytest.mark.server
 @pytest.mark.timeout(300)
 def test_the_demo_keeps_its_promise(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name not in KEYS}

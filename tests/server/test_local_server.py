@@ -29,7 +29,7 @@ OLDER = Path(__file__).with_name("conductor_3_32_1.sql")
 OLDER_RUN = "33ee972f-2b85-4cdc-91d3-1b2ef7622537"
 HARD_LIMIT = 10 << 20
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = [pytest.mark.timeout(420), pytest.mark.server]  # some start one by themselves
 
 
 class Provider:

@@ -509,6 +509,7 @@ def test_the_embedded_server_keeps_no_secrets(guarded: LocalServer) -> None:
     assert requests.get(f"{guarded.url}/api/secrets", timeout=10).json() == []
 
 
+@pytest.mark.server
 def test_a_server_with_secrets_gives_them_to_any_text(
     tmp_path: Path, model: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,12 +1,11 @@
-"""Checked by `mypy --strict` and never run: what type checkers make of the declarations."""
+"""A user's declarations of tools and agents. Type checkers read it; it is never run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_type
 
-from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
-from agentspan.declare.tool import Retry, Tool, ToolContext, tool
+from agentspan.agents import Agent, ContextBudget, ModelSettings, Retry, Tool, ToolContext, tool
 
 
 @tool

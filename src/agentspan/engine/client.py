@@ -92,7 +92,7 @@ class Conductor:
 
     def __init__(self, settings: Settings, on_absent: Callable[[], None] | None = None) -> None:
         self.settings = settings
-        self.reached = False  # whether the server has ever answered
+        self.reached: bool = False  # whether the server has ever answered
         self._on_absent = on_absent
         self._connect()
         self.proxies: tuple[Proxy | None, ...] = tuple(proxy_for(url) for url in settings.api_urls)  # for each node

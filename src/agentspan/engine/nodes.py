@@ -75,7 +75,7 @@ class Nodes(httpx.Client):
         super().__init__(**options)
         self._nodes = [_Node(httpx.URL(url)) for url in urls]
         self._used = self._nodes[0]
-        self.clock = ServerClock()
+        self.clock: ServerClock = ServerClock()
         self._lock = threading.Lock()
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:

@@ -5,7 +5,7 @@ Field names follow Conductor's `Workflow` and `Task` (3.32); what we do not use 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -32,7 +32,9 @@ PENDING: frozenset[str] = frozenset({"SCHEDULED", "IN_PROGRESS"})
 class Record(BaseModel):
     """Base of everything read from the server."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True
+    )
 
 
 class TaskRecord(Record):

@@ -27,8 +27,8 @@ class Segment:
 
     def __init__(self, client: Conductor, execution_id: str) -> None:
         self._client = client
-        self.record = client.workflow(execution_id)
-        self.final = self.record.status == "COMPLETED"
+        self.record: WorkflowRecord = client.workflow(execution_id)
+        self.final: bool = self.record.status == "COMPLETED"
 
     @property
     def previous(self) -> str | None:

@@ -38,7 +38,7 @@ from agentspan.runtime.waiting import check_timeout
 from agentspan.telemetry.traces import TRACES
 from agentspan.worker import WorkerHost
 
-log = logging.getLogger("agentspan")
+log: logging.Logger = logging.getLogger("agentspan")
 
 DRAIN = 30.0
 """Seconds that running tool calls get to finish when a process ends."""
@@ -71,7 +71,8 @@ class AgentRuntime(ById):
     ) -> None:
         warn_of_mixed_files(log)
         self.settings: Settings = load_settings(**as_settings({"server_url": server_url, **settings}, config))
-        self.client = Conductor(self.settings, partial(start_local, self.settings) if self.settings.autostart else None)
+        on_absent = partial(start_local, self.settings) if self.settings.autostart else None
+        self.client: Conductor = Conductor(self.settings, on_absent)
         self._host: WorkerHost | None = None
         self._versions: dict[str, int] = {}
         self._lock = threading.Lock()

@@ -39,7 +39,7 @@ from agentspan.telemetry._quiet import Attempt, Recorder, Start, Traces
 if TYPE_CHECKING:
     from agentspan.worker.call import Call
 
-log = logging.getLogger("agentspan.telemetry")
+log: logging.Logger = logging.getLogger("agentspan.telemetry")
 
 CARRIED = "trace"
 """Where the run's input has the context of its start, as W3C trace context: `{"traceparent": …}`."""

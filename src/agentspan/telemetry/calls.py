@@ -18,7 +18,7 @@ from agentspan.telemetry.traces import TRACES, Attempt
 if TYPE_CHECKING:
     from agentspan.worker.call import Call, Served
 
-log = logging.getLogger("agentspan.telemetry")
+log: logging.Logger = logging.getLogger("agentspan.telemetry")
 
 _OUTCOMES = {"COMPLETED": "completed", "IN_PROGRESS": "retried", "FAILED_WITH_TERMINAL_ERROR": "failed"}
 

@@ -33,7 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--conductor",
         default="jar",
-        help="The Conductor server to test on: jar (an embedded one, the default), docker, or the URL of one whose "
+        help="The Conductor server to test on: jar (an embedded one, the default), docker (a container, through "
+        "pytest-docker), or the URL of one whose "
         "OpenAI and Anthropic base URLs point at --model-port.",
     )
     group.addoption("--model-port", type=int, default=0, help="Port of the scripted model; 0 takes a free one.")
@@ -95,13 +96,14 @@ def model(model_stage: Stage) -> Iterator[Stage]:
 
 @pytest.fixture(scope="session")
 def conductor_url(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, model_stage: Stage
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model_stage: Stage
 ) -> Iterator[str]:
     """The address of a real Conductor server, started for the session unless one was given."""
-    given = str(pytestconfig.getoption("--conductor"))
+    given = str(request.config.getoption("--conductor"))
     folder = tmp_path_factory.mktemp("conductor")
     if given == "docker":
-        with docker_server(folder, model_settings({}, model_stage.server.model_urls)) as url:
+        compose: str = request.getfixturevalue("docker_compose_command")
+        with docker_server(compose, folder, model_settings({}, model_stage.server.model_urls)) as url:
             yield url
         return
     if given != "jar":

@@ -21,7 +21,7 @@ from agentspan.stored.inputs import CallInput
 from agentspan.stored.mark import without_mark
 from agentspan.stored.notes import Failure, Mismatch, Notes
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 Json = dict[str, Any]
 

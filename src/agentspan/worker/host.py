@@ -36,7 +36,7 @@ from agentspan.worker.roster import Roster
 from agentspan.worker.runner import Runner
 from agentspan.worker.watch import Watch
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 log.addFilter(CallFields())
 
 AGAIN = 1
@@ -64,7 +64,7 @@ class WorkerHost:
     """
 
     def __init__(self, client: Conductor, *, concurrency: int = 64) -> None:
-        self.worker_id = f"{socket.gethostname()}-{os.getpid()}"
+        self.worker_id: str = f"{socket.gethostname()}-{os.getpid()}"
         self._client = client
         self._roster = Roster()
         self._contexts: OrderedDict[str, Mapping[str, Any]] = OrderedDict()

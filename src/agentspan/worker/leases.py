@@ -20,7 +20,7 @@ from typing import Any
 
 from agentspan.engine.client import Conductor
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 Json = dict[str, Any]
 

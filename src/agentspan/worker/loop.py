@@ -17,7 +17,7 @@ from agentspan import blocking, forks
 from agentspan.errors import WorkerError
 from agentspan.worker.call import Call
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 TICK = 0.5
 """Seconds between two signs of life of a loop."""

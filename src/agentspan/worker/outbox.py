@@ -18,7 +18,7 @@ from agentspan.worker.call import Call, Json, failed
 from agentspan.worker.calls import Calls
 from agentspan.worker.leases import Leases
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 REMEMBERED, REMEMBERED_BYTES = 1000, 16_000_000
 """Finished calls whose results are kept, in case the server asks again because a report came late; their JSON."""

@@ -16,7 +16,7 @@ from agentspan.worker.calls import Calls
 from agentspan.worker.health import HealthFile
 from agentspan.worker.roster import Roster
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 LATE = 2.0
 """Seconds after which the answer to a poll may be too old: its calls may have been given to others."""

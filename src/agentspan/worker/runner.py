@@ -31,7 +31,7 @@ from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 
 class Runner:

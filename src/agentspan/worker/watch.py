@@ -16,7 +16,7 @@ from agentspan.worker.leases import Leases
 from agentspan.worker.roster import Roster
 from agentspan.worker.runner import Runner
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 ROUND = 0.25
 """Seconds between two rounds."""

@@ -1,0 +1,145 @@
+"""The names that users import. A change here is a change of what is promised: docs/versioning.md, CHANGELOG.md."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+import pytest
+
+import agentspan.agents
+
+NAMES = {
+    "agentspan.agents": [
+        "Agent",
+        "AgentHandle",
+        "AgentResult",
+        "AgentRuntime",
+        "AgentStatus",
+        "AgentspanError",
+        "Attempt",
+        "BusyWorker",
+        "ConfigError",
+        "Conflict",
+        "ContextBudget",
+        "Definition",
+        "DefinitionError",
+        "Event",
+        "EventStream",
+        "EventType",
+        "ExecutionError",
+        "ExecutionFailed",
+        "ExecutionTerminated",
+        "ExecutionTimedOut",
+        "FinishReason",
+        "InputError",
+        "LocalServerError",
+        "MissingWorker",
+        "ModelCall",
+        "ModelSettings",
+        "NotFound",
+        "OutputInvalid",
+        "RateLimit",
+        "Retry",
+        "RetryTool",
+        "ServerError",
+        "ServerRejected",
+        "ServerUnreachable",
+        "Settings",
+        "Status",
+        "Step",
+        "Tool",
+        "ToolCall",
+        "ToolContext",
+        "ToolError",
+        "ToolFailed",
+        "Unauthorized",
+        "Usage",
+        "WaitTimeout",
+        "WorkerError",
+        "WouldBlock",
+        "compile_agent",
+        "configure",
+        "current_tool_context",
+        "run",
+        "run_async",
+        "start",
+        "start_async",
+        "stream",
+        "stream_async",
+        "tool",
+    ],
+    "agentspan.errors": [
+        "AgentspanError",
+        "ConfigError",
+        "Conflict",
+        "DefinitionError",
+        "ExecutionError",
+        "ExecutionFailed",
+        "ExecutionTerminated",
+        "ExecutionTimedOut",
+        "InputError",
+        "LocalServerError",
+        "NotFound",
+        "OutputInvalid",
+        "RetryTool",
+        "ServerError",
+        "ServerRejected",
+        "ServerUnreachable",
+        "ToolError",
+        "ToolFailed",
+        "Unauthorized",
+        "WaitTimeout",
+        "WorkerError",
+        "WouldBlock",
+    ],
+    "agentspan.server": [
+        "LocalServer",
+        "Progress",
+        "ServerState",
+    ],
+    "agentspan.testing": [
+        "ModelRequest",
+        "OfferedTool",
+        "Reply",
+        "Script",
+        "ScriptedModel",
+        "ToolCall",
+        "ToolResult",
+        "Turn",
+        "WorkerProcess",
+        "call",
+        "calls",
+        "fail",
+        "hang",
+        "raw",
+        "say",
+        "wait_until",
+    ],
+}
+
+
+def exported(module: ModuleType) -> list[str]:
+    """What `__all__` lists, or else what the module itself defines."""
+    defined = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+    return sorted(getattr(module, "__all__", [name for name in defined if not name.startswith("_")]))
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_a_module_exports_these_names_and_no_others(module: str) -> None:
+    assert exported(import_module(module)) == NAMES[module]
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in NAMES.items() for name in names])
+def test_a_name_is_there(module: str, name: str) -> None:
+    """Those that are loaded late, too."""
+    assert getattr(import_module(module), name) is not None
+
+
+def test_the_package_has_the_names_of_its_agents() -> None:
+    assert agentspan.__all__ == agentspan.agents.__all__
+    assert all(getattr(agentspan, name) is getattr(agentspan.agents, name) for name in agentspan.__all__)
+
+
+def test_every_error_is_imported_from_the_agents_too() -> None:
+    assert set(NAMES["agentspan.errors"]) <= set(NAMES["agentspan.agents"])
