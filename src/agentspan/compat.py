@@ -53,7 +53,7 @@ class AgentConfig:
         if idle:
             warnings.warn(f"AgentConfig: {', '.join(idle)} has no effect here.", stacklevel=2)
         own = {name: value for name, value in values.items() if name not in (*_NEEDLESS, *_WITHOUT_EFFECT)}
-        self.values = as_settings({"server_url": server_url, **own})
+        self.values: dict[str, Any] = as_settings({"server_url": server_url, **own})
 
     @classmethod
     def from_env(cls) -> AgentConfig:

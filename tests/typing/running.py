@@ -57,7 +57,7 @@ def through_a_runtime() -> None:
         followed(handle)
         followed(AgentHandle(handle.execution_id, runtime))
         handle.result(timeout=5).usage.total_tokens.bit_length()
-        runtime.start("analyst", "Go.")  # type: ignore[arg-type]
+        runtime.start("analyst", "Go.")
         runtime.start(agent)  # type: ignore[call-arg]
         runtime.serve(agent, blocks=False)  # type: ignore[call-arg]
 
@@ -106,3 +106,19 @@ async def on_an_event_loop() -> None:
     assert_type((await start_async(agent, "Go.")).run_id, str)
     async for event in stream_async(agent, "Go."):
         shown(event)
+
+
+def events_are_told_apart(agent: Agent) -> None:
+    for event in stream(agent, "Go."):
+        if event.type == "tool_call":
+            assert_type(event.args, dict[str, Any])
+        elif event.type == "tool_result":
+            assert_type(event.error, str | None)
+
+
+def options_are_known(agent: Agent) -> None:
+    run(agent, "Go.", timeout=3, idempotency_key="a")
+    run(agent, "Go.", idempotency_kye="a")  # type: ignore[call-arg]
+    start(agent, "Go.", timeout=3)  # type: ignore[call-arg]
+    AgentRuntime(request_timeout=3.0)
+    AgentRuntime(request_timout=3.0)  # type: ignore[call-arg]

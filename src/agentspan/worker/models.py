@@ -25,7 +25,7 @@ from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.call import Call
 from agentspan.worker.outbox import pause_after
 
-log = logging.getLogger("agentspan.worker")
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 Json = dict[str, Any]
 
