@@ -32,6 +32,7 @@ _ENVIRONMENT = {
     "ca_file": ("AGENTSPAN_CA_FILE",),
     "health_file": ("AGENTSPAN_HEALTH_FILE",),
     "ui_url": ("AGENTSPAN_UI_URL",),
+    "model_place": ("AGENTSPAN_MODEL_PLACE",),
     "compat": ("AGENTSPAN_COMPAT",),
     "autostart": ("AGENTSPAN_AUTOSTART",),
 }
@@ -76,6 +77,7 @@ class Settings:
         progress: Whether `run()` shows on stderr, when that is a terminal, what it waits for.
         health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
         ui_url: Where Conductor's user interface is, when not at the server's own address.
+        model_place: Who calls the models of agents that do not say: the `server`, or a `worker`.
         compat: Whether outputs are `{"result": …}` and a run that failed gives a result, as in the upstream SDK.
         autostart: Whether a program that finds no server starts the embedded one. Where somebody has named a server
             it never does, and where `CI` is set only when it is told to.
@@ -90,6 +92,7 @@ class Settings:
     progress: bool = True
     health_file: str | None = None
     ui_url: str | None = None
+    model_place: Literal["server", "worker"] = "server"
     compat: bool = False
     autostart: bool = True
 
@@ -115,6 +118,8 @@ class Settings:
             raise ConfigError(f"request_timeout must be a number of seconds above 0, not {timeout!r}.")
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:
             raise ConfigError(f"concurrency must be a whole number of calls above 0, not {self.concurrency!r}.")
+        if self.model_place not in ("server", "worker"):
+            raise ConfigError(f"model_place must be 'server' or 'worker', not {self.model_place!r}.")
         for name in ("progress", "compat", "autostart"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be true or false, not {getattr(self, name)!r}.")
@@ -202,6 +207,7 @@ class OtherSettings(TypedDict, total=False):
     progress: bool | None
     health_file: str | None
     ui_url: str | None
+    model_place: Literal["server", "worker"] | None
     compat: bool | None
     autostart: bool | None
 

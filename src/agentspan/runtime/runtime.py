@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
 from typing import Any, Unpack
@@ -103,7 +104,7 @@ class AgentRuntime(ById):
             Conflict: The name belongs to a definition that is not an agent's.
             ServerError: The server cannot be reached, or refuses.
         """
-        definition = compile_agent(agent)
+        definition = compile_agent(self._placed(agent))
         with self._lock:
             known = self._versions.get(definition.fingerprint)
         if known is None:
@@ -111,6 +112,12 @@ class AgentRuntime(ById):
             with self._lock:
                 self._versions[definition.fingerprint] = known
         return known
+
+    def _placed(self, agent: Agent) -> Agent:
+        """The agent with who calls its model; its bytes are those of one that does not say where that is the server."""
+        if agent.model_place is not None or self.settings.model_place == "server":
+            return agent
+        return replace(agent, model_place=self.settings.model_place)
 
     def plan(self, agent: Agent) -> dict[str, Any]:
         """What an agent is on a server; nothing is sent. See `agentspan.agents.plan`."""
@@ -149,6 +156,7 @@ class AgentRuntime(ById):
             NotFound: No agent of that name, or version, is registered.
             ServerError: The server cannot be reached, or refuses.
         """
+        agent = agent if isinstance(agent, str) else self._placed(agent)
         name = agent if isinstance(agent, str) else agent.name
         inputs = run_input(prompt, messages, context)
         check_key(idempotency_key, session_id)
@@ -247,7 +255,7 @@ class AgentRuntime(ById):
             drain: Seconds that running calls get after SIGTERM or Ctrl-C; the rest is handed back then.
         """
         stopped = self._stopped
-        for agent in agents:
+        for agent in map(self._placed, agents):
             version = self.register(agent)
             if agent.needs_worker:
                 self._worker_host().serve(agent, version)
