@@ -1,42 +1,21 @@
-"""The one door to Conductor's REST API, on conductor-python's HTTP client.
-
-Every answer leaves this module parsed, every failure as one of our errors. Nothing here knows
-what an agent is.
-"""
+"""The one door to Conductor: what can be asked of it, by noun. Nothing here knows what an agent is."""
 
 from __future__ import annotations
 
-import html
 import json
 import re
-import ssl
-import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
-from conductor.client.configuration.configuration import Configuration
-from conductor.client.http.api_client import ApiClient
-from conductor.client.http.rest import ApiException, RESTClientObject
 from pydantic import TypeAdapter
 
-from agentspan import forks
-from agentspan.config import Settings
-from agentspan.engine.nodes import UNSENT, Nodes
-from agentspan.engine.proxies import Proxy, named_for, proxy_for
+from agentspan.engine.answers import AWAY, away, no_conductor, refused, unreachable
+from agentspan.engine.http import Connection
 from agentspan.engine.records import PollRecord, RunSummary, TaskRecord, WorkflowRecord
-from agentspan.engine.tokens import TokenAuth
-from agentspan.errors import (
-    ConfigError,
-    Conflict,
-    NotFound,
-    ServerError,
-    ServerRejected,
-    ServerUnreachable,
-    Unauthorized,
-)
+from agentspan.errors import Conflict, NotFound, ServerRejected, ServerUnreachable
 from agentspan.stored.status import RunStatus
 
 Json = dict[str, Any]
@@ -46,134 +25,22 @@ _POLLS = TypeAdapter(list[PollRecord])
 _RUNS = TypeAdapter(list[RunSummary])
 _STATUS: TypeAdapter[RunStatus] = TypeAdapter(RunStatus)
 
-CONNECT = 2.0
-"""Seconds to wait for a connection, where there is another node."""
-
 HUNG = 10.0
 """Seconds to wait for an answer that is small, where there is another node to ask."""
 
 REPORT = 2.5
 """Seconds to wait until a report was taken, where there is another node: the call's lease of 5 s runs meanwhile."""
 
-_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0)
-
 BUSY = "busy"
 """The domain of polls that only say that a worker has no place free."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
 _ALL_TASKS = 1_000_000  # the server wants a number
 _NAMES_IN_URL = 32  # of 165 characters at most; Tomcat takes 8 KB for a request and its headers
 
-_of_the_parent: list[Nodes] = []
-"""Clients whose connections are the parent's; kept, as closing them would wait for locks that nobody releases."""
 
-
-class _Rest(RESTClientObject):  # type: ignore[misc]  # conductor-python has no types
-    """Keeps our connections: conductor-python would close them all, and go on with its own, when one breaks."""
-
-    def _reset_connection(self, expected: object = None) -> bool:
-        return False
-
-
-class _Api(ApiClient):  # type: ignore[misc]
-    def sanitize_for_serialization(self, obj: Any) -> Any:
-        """Leave what we send as it is: it is plain JSON, and the copy would end at a depth of 480 levels."""
-        return obj
-
-
-class Conductor:
-    """A connection to one Conductor server; safe to share between threads.
-
-    Args:
-        settings: Where it is, and how to speak to it.
-        on_absent: Called, and the request sent again, when nobody listens at the address and nobody ever did.
-    """
-
-    def __init__(self, settings: Settings, on_absent: Callable[[], None] | None = None) -> None:
-        self.settings = settings
-        self.reached: bool = False  # whether the server has ever answered
-        self._on_absent = on_absent
-        self._connect()
-        self.proxies: tuple[Proxy | None, ...] = tuple(proxy_for(url) for url in settings.api_urls)  # for each node
-        forks.tell(self)
-
-    def _connect(self) -> None:
-        self._http = _http_client(self.settings)
-        # Handles outlive the runtime that made them, so the connections end with the last of them.
-        self._closing = weakref.finalize(self, self._http.close)
-        configuration = Configuration(server_api_url=self.settings.api_url)
-        configuration.http_connection = self._http
-        configuration.authentication_settings = None  # it would read the key from the environment by itself
-        self._api = _Api(configuration)
-        self._api.rest_client = _Rest(connection=self._http)
-
-    def after_fork(self) -> None:
-        """Use connections of this child's own; those of the parent are neither used nor closed."""
-        self._closing.detach()
-        _of_the_parent.append(self._http)
-        self._connect()
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        query: Iterable[tuple[str, Any]] = (),
-        body: Any = None,
-        *,
-        fail_over: float | None = None,
-    ) -> Any:
-        """One request to `path` below `/api`; the parsed answer, None when it is empty.
-
-        Args:
-            method: GET, POST, PUT or DELETE.
-            path: The rest of the address.
-            query: Names and values behind the question mark.
-            body: What is sent as JSON.
-            fail_over: Seconds to wait for a node when there is another one; as for all requests unless given.
-
-        Raises:
-            ServerError: One of its kinds, by what went wrong.
-        """
-        try:
-            return self._asked(method, path, query, body, fail_over)
-        except ServerUnreachable as error:
-            if self._on_absent is None or self.reached or not _nobody_listens(error):
-                raise
-        self._on_absent()
-        return self._asked(method, path, query, body, fail_over)
-
-    def _asked(
-        self, method: str, path: str, query: Iterable[tuple[str, Any]], body: Any, fail_over: float | None
-    ) -> Any:
-        try:
-            answer = self._api.call_api(
-                path,
-                method,
-                query_params=[(key, _text(value)) for key, value in query],
-                header_params={"Accept": "application/json, text/plain", "Content-Type": "application/json"},
-                body=body,
-                response_type="object",
-                _request_timeout=self._timeout(fail_over),
-                _return_http_data_only=True,
-            )
-        except ApiException as error:
-            translated = _translated(error, self.settings, f"{method} {path}")
-            self.reached = self.reached or not isinstance(translated, ServerUnreachable)
-            raise translated from error
-        if isinstance(answer, str) and (title := _page(answer)) is not None:
-            raise _no_conductor(self.settings.address, f"answered {method} {path} with {title}")
-        self.reached = True
-        return answer
-
-    def _timeout(self, fail_over: float | None) -> tuple[float, float] | None:
-        if fail_over is None or len(self.settings.base_urls) == 1:
-            return None
-        return CONNECT, min(fail_over, self.settings.request_timeout)
-
-    def headers(self) -> dict[str, str]:
-        """What shows the server who asks, for requests that are made elsewhere: as of the newest request made here."""
-        return self._http.auth.headers if isinstance(self._http.auth, TokenAuth) else {}
+class Conductor(Connection):
+    """A Conductor server; safe to share between threads."""
 
     # ---- definitions --------------------------------------------------------------------------------
 
@@ -381,14 +248,14 @@ class Conductor:
         try:
             answer = self._http.get(url)
             if answer.status_code in (401, 403):
-                raise _refused(self.settings, answer.status_code, "GET /health", answer.reason_phrase)
-            if answer.status_code in _AWAY:
-                raise _away(self.settings.address, answer.status_code, "GET /health")
+                raise refused(self.settings, answer.status_code, "GET /health", answer.reason_phrase)
+            if answer.status_code in AWAY:
+                raise away(self.settings.address, answer.status_code, "GET /health")
             healthy = answer.status_code == 200 and bool(answer.json()["healthy"])
         except httpx.TransportError as error:
-            raise _unreachable(self.settings.address, error) from error
+            raise unreachable(self.settings.address, error) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise _no_conductor(self.settings.address, "does not say whether it is healthy") from error
+            raise no_conductor(self.settings.address, "does not say whether it is healthy") from error
         if not healthy:
             raise ServerUnreachable(f"The server at {self.settings.address} says that it is not healthy.")
 
@@ -398,58 +265,6 @@ class Conductor:
         except NotFound:
             return None
         return found
-
-
-def _http_client(settings: Settings) -> Nodes:
-    trust = ssl.create_default_context()
-    if settings.ca_file is not None:
-        try:
-            trust.load_verify_locations(settings.ca_file)
-        except OSError as error:  # SSLError is one
-            raise ConfigError(
-                f"ca_file {settings.ca_file!r} holds no certificate that can be read: {error}",
-                hint="AGENTSPAN_CA_FILE must name a PEM file with the certificate of the authority.",
-            ) from error
-    auth = None
-    if settings.auth_key is not None and settings.auth_secret is not None:
-        auth = TokenAuth(settings.auth_key, settings.auth_secret, f"{urlsplit(settings.api_url).path}/token")
-    try:
-        return Nodes(
-            settings.base_urls,
-            timeout=httpx.Timeout(settings.request_timeout, connect=CONNECT if len(settings.base_urls) > 1 else 5.0),
-            limits=_LIMITS,
-            verify=trust,
-            auth=auth,
-            mounts=_proxies(settings, trust),
-            trust_env=False,  # it would make transports for proxies that no node needs
-        )
-    except httpx.InvalidURL:  # its text may hold what follows the first colon of `me:password@host`
-        raise _bad_proxy("it is not a URL") from None
-    except (ImportError, ValueError) as error:
-        raise _bad_proxy(str(error)) from error
-
-
-def _proxies(settings: Settings, trust: ssl.SSLContext) -> dict[str, httpx.HTTPTransport]:
-    """What the requests to each node pass that is reached through a proxy."""
-    named = {url: named_for(url) for url in settings.base_urls}
-    return {
-        _authority(url): httpx.HTTPTransport(verify=trust, limits=_LIMITS, proxy=proxy)
-        for url, proxy in named.items()
-        if proxy is not None
-    }
-
-
-def _authority(url: str) -> str:
-    parts = httpx.URL(url)
-    host = f"[{parts.host}]" if ":" in parts.host else parts.host
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
-
-
-def _bad_proxy(why: str) -> ConfigError:
-    return ConfigError(
-        f"The proxy that the environment names cannot be used: {why}",
-        hint="Look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; NO_PROXY names hosts that need none.",
-    )
 
 
 def _segment(value: str) -> str:
@@ -462,106 +277,3 @@ def _logged(stored: str) -> str:
         return str(json.loads(f'"{stored}"'))
     except ValueError:  # another client's, sent as plain text
         return stored
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _unreachable(url: str, cause: object) -> ServerUnreachable:
-    hint = "Start one on this machine with `agentspan server start`, or set AGENTSPAN_SERVER_URL."
-    if "CERTIFICATE_VERIFY_FAILED" in str(cause):
-        hint = "Set AGENTSPAN_CA_FILE to the PEM file of the authority that signed its certificate."
-    return ServerUnreachable(f"No Conductor server answers at {url} ({cause}).", hint=hint)
-
-
-def _no_conductor(url: str, why: str) -> ServerUnreachable:
-    return ServerUnreachable(
-        f"What answers at {url} is not a Conductor server: it {why}.",
-        hint="Check server_url, and whether a proxy in front of the server wants something first, such as a login.",
-    )
-
-
-def _away(url: str, status: int, doing: str) -> ServerUnreachable:
-    doubt = "" if doing.startswith("GET ") else "; it may have been carried out"
-    return ServerUnreachable(
-        f"No Conductor server answers at {url}: what is in front of it answered {status} to {doing}{doubt}.",
-        hint="Check that the server runs, and that the proxy or balancer at this address passes on to its port.",
-        status=status,
-    )
-
-
-def _refused(settings: Settings, status: int, doing: str, words: str) -> Unauthorized:
-    message = f"The server at {settings.address} answered {status} to {doing}: {words}"
-    if settings.auth_key is None:
-        hint = "It asks for a key: set AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET."
-    elif status == 401:
-        hint = "It does not know the key, or not with this secret: check AGENTSPAN_AUTH_KEY and AGENTSPAN_AUTH_SECRET."
-    else:
-        hint = "The key of AGENTSPAN_AUTH_KEY may not do this: let it be allowed, or set another key and its secret."
-    return Unauthorized(message, hint=hint, status=status)
-
-
-def _may_be_done(error: ApiException, doing: str) -> bool:
-    cause = error.__context__
-    return not doing.startswith("GET ") and isinstance(cause, httpx.TransportError) and not isinstance(cause, UNSENT)
-
-
-def _nobody_listens(error: ServerUnreachable) -> bool:
-    cause = error.__cause__
-    return cause is not None and isinstance(cause.__context__, httpx.ConnectError)
-
-
-def _answer_lost(url: str, doing: str, cause: str) -> ServerUnreachable:
-    return ServerUnreachable(
-        f"The answer of the server at {url} to {doing} was lost ({cause}); it may have been carried out.",
-        hint="Look before you repeat it; a start with an idempotency_key can be repeated safely.",
-    )
-
-
-_BY_STATUS: dict[int, type[ServerError]] = {404: NotFound, 409: Conflict}
-
-_AWAY = (502, 503, 504)  # what a proxy says while the server behind it restarts
-
-
-def _translated(error: ApiException, settings: Settings, doing: str) -> ServerError:
-    status, url = error.status or 0, settings.address
-    if status == 0:
-        cause = str(error.reason).strip().splitlines()[-1] if error.reason else "no answer"
-        return _answer_lost(url, doing, cause) if _may_be_done(error, doing) else _unreachable(url, cause)
-    if status in _AWAY:
-        return _away(url, status, doing)
-    if status in (401, 403):
-        return _refused(settings, status, doing, _server_message(error))
-    if status == 404 and _page(str(error.body)) is not None:  # Conductor's own 404 is JSON
-        return _no_conductor(url, f"answered {status} to {doing}: {_server_message(error)}")
-    message = f"The server at {url} answered {status} to {doing}: {_server_message(error)}"
-    sent = error.headers.get("location") if 300 <= status < 400 else None
-    hint = f"It sends to {sent}: set that address." if sent else None
-    return _BY_STATUS.get(status, ServerRejected)(message, hint=hint, status=status)
-
-
-def _page(body: str) -> str | None:
-    """What to call a web page that came instead of JSON; None for anything else."""
-    if not body.lstrip().startswith("<"):
-        return None
-    title = _TITLE.search(body)
-    words = html.unescape(" ".join(title[1].split())) if title else ""
-    return f"a page called {words[:100]!r}" if words else "a page without a title"
-
-
-def _server_message(error: ApiException) -> str:
-    body = error.body or error.reason or ""
-    title = _page(str(body))
-    if title is not None:
-        return title
-    try:
-        parsed = json.loads(body)
-    except (TypeError, ValueError):
-        return str(body)[:500]
-    message = parsed.get("message", body) if isinstance(parsed, dict) else body
-    problems = parsed.get("validationErrors") if isinstance(parsed, dict) else None
-    if problems:
-        details = "; ".join(f"{item.get('path')}: {item.get('message')}" for item in problems)
-        return f"{message} ({details})"
-    return str(message)[:2000]
