@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentspan.compiler import Definition
 from agentspan.compiler._tasks import Json
 from agentspan.engine.client import Conductor
-from agentspan.errors import Conflict
+from agentspan.errors import Conflict, NotFound
 from agentspan.stored.names import OWNER
 
 _MANY_RACES = 50
@@ -39,6 +39,22 @@ def register(client: Conductor, definition: Definition) -> int:
         _complete(client, definition, version)
         return version
     raise Conflict(f"Other processes keep registering other versions of the agent {definition.agent}.")
+
+
+def registered_version(client: Conductor, name: str, version: int | None) -> int:
+    """The version of an agent that is registered: a given one, or the newest.
+
+    Raises:
+        NotFound: There is none.
+    """
+    found = client.workflow_definition(name, version)
+    if found is None or found.get("metadata", {}).get("agent") != name:
+        which = f"agent {name!r}" if version is None else f"version {version} of an agent {name!r}"
+        raise NotFound(
+            f"The server at {client.settings.address} has no {which}.",
+            hint="`runtime.deploy(agent)` registers one; so does starting it by its object.",
+        )
+    return int(found["version"])
 
 
 def _holds(found: Json, definition: Definition) -> bool:

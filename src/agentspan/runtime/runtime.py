@@ -20,10 +20,10 @@ from agentspan.compat import AgentConfig, RuntimeSettings, as_settings, plan
 from agentspan.compiler import compile_agent
 from agentspan.config import Settings, load_settings
 from agentspan.control.claims import start_once
-from agentspan.control.registry import register
+from agentspan.control.registry import register, registered_version
 from agentspan.declare.agent import Agent
 from agentspan.engine.client import Conductor
-from agentspan.errors import InputError, NotFound
+from agentspan.errors import InputError
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult
 from agentspan.runtime import aio, sessions
@@ -174,20 +174,10 @@ class AgentRuntime(ById):
 
     def _exact_version(self, agent: Agent | str, version: int | None) -> int:
         if isinstance(agent, str):
-            return self._registered(agent, version)
+            return registered_version(self.client, agent, version)
         if version is not None:
             raise InputError("version goes with the name of a registered agent; an agent itself has one by its content")
         return self.register(agent)
-
-    def _registered(self, name: str, version: int | None) -> int:
-        found = self.client.workflow_definition(name, version)
-        if found is None or found.get("metadata", {}).get("agent") != name:
-            which = f"agent {name!r}" if version is None else f"version {version} of an agent {name!r}"
-            raise NotFound(
-                f"The server at {self.settings.address} has no {which}.",
-                hint="`runtime.deploy(agent)` registers one; so does starting it by its object.",
-            )
-        return int(found["version"])
 
     def _begin(self, name: str, version: int, inputs: dict[str, Any], key: str | None, session: str | None) -> str:
         if key is None:
