@@ -18,7 +18,7 @@ from agentspan.agents import (
     RetryTool,
     tool,
 )
-from agentspan.testing import ModelRequest, Reply, call, calls, fail, say
+from agentspan.testing import ModelRequest, Reply, call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 
 
@@ -225,3 +225,27 @@ def test_old_exchanges_are_left_out_in_large_bites(
     sizes = [len(json.dumps(request.body)) for request in model.requests(agent.model)]
     assert max(sizes) < 10_000
     assert "earlier tool exchanges were left out" in json.dumps(model.requests(agent.model)[-1].body)
+
+
+def test_a_model_without_a_worker_is_missed(runtime: AgentRuntime, model: Stage, settings: ModelSettings) -> None:
+    agent = thin("thin_unserved", model, [say("done")], settings, add)
+    handle = runtime.start(agent, "Go.", serve=False)
+
+    wait_until(lambda: handle.get_status().missing_workers, "the status to say that it waits", 60)
+    (reason,) = handle.get_status().waits
+    assert (reason.kind, reason.tool) == ("missing_worker", "model")
+    runtime.serve(agent, blocking=False)
+    assert handle.result(60).output == "done"
+    assert [event.type for event in handle.stream()] == ["step", "waiting", "resumed", "done"]
+
+
+def test_the_setting_chooses_for_agents_that_do_not_say(
+    conductor_url: str, model: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    agent = Agent("placed", model=model.play([say(" done\n")]))
+    with AgentRuntime(conductor_url, model_place="worker") as runtime:
+        handle = runtime.start(agent, "Go.")
+        assert handle.result(60).output == " done\n"
+    assert runtime.client.workflow(handle.execution_id).workflow_definition["metadata"]["format"] == 2

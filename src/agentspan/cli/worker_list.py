@@ -94,7 +94,7 @@ def _queues(client: Conductor) -> list[_Queue]:
     names = sorted(
         str(definition["name"])
         for definition in client.task_definitions()
-        if definition.get("ownerApp") == OWNER and _is_tool(str(definition["name"]))
+        if definition.get("ownerApp") == OWNER and _is_served(definition)
     )
     polls: dict[str, PollRecord] = {}
     for poll in client.all_polls():
@@ -105,9 +105,11 @@ def _queues(client: Conductor) -> list[_Queue]:
     return [_queue(name, sizes.get(name, 0), polls.get(name), now) for name in names]
 
 
-def _is_tool(task_name: str) -> bool:
-    agent, dot, _ = task_name.partition(".")
-    return bool(dot) and task_name != model_task_name(agent)
+def _is_served(definition: dict[str, Any]) -> bool:
+    """Whether workers serve it: a tool, or a model that the server does not call."""
+    agent, dot, _ = str(definition["name"]).partition(".")
+    of_server = definition["name"] == model_task_name(agent) and not definition.get("inputKeys")
+    return bool(dot) and not of_server
 
 
 def _queue(name: str, queued: int, poll: PollRecord | None, now: float) -> _Queue:

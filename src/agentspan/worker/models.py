@@ -84,6 +84,7 @@ class Transcript:
         beginning: The conversation before the run, and its prompt: `role` and `message`.
         exchanges: What its turns added.
         sizes: The length of each.
+        chars: The length of all.
         segment: The newest segment that was read.
         turn: The newest turn of that segment that is in it.
         read: Tasks of that segment before that of the turn after.
@@ -93,6 +94,7 @@ class Transcript:
     beginning: tuple[Json, ...]
     exchanges: list[Exchange] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    chars: int = 0
     segment: str = ""
     turn: int = 0
     read: int = 0
@@ -103,6 +105,7 @@ class Transcript:
         exchange = Exchange(said, tuple((call.planned, call.told or {}) for call in turn.calls))
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
+        self.chars += self.sizes[-1]
 
     def left_out(self) -> int:
         """How many of the oldest exchanges are left out, so that the rest is within the budget.
@@ -197,7 +200,7 @@ class Models:
         return found
 
     def _is_much(self) -> bool:
-        return len(self._kept) > KEPT or sum(sum(each.sizes) for each in self._kept.values()) > KEPT_CHARS
+        return len(self._kept) > KEPT or sum(each.chars for each in self._kept.values()) > KEPT_CHARS
 
     def _goes_on(self, kept: Transcript, given: ModelInput) -> bool:
         """Add the turn before this one, where the others are known."""
