@@ -85,7 +85,7 @@ def test_json_lines(here: Path) -> None:
         ("app", GOOD.replace("openai/", "opanai/"), "did you mean 'openai'?"),
         (
             "app",
-            GOOD + "\ndef f(x): ...\nb = Agent('b', model='openai/x', tools=[f])",
+            GOOD + "\ndef f(*x): ...\nb = Agent('b', model='openai/x', tools=[f])",
             "app.py:8: DefinitionError: tool 'f'",
         ),
     ],

@@ -1,15 +1,16 @@
-"""What `agent why` says where the real server takes long to get, or would have to fail; the server is a stand-in."""
+"""What a run waits for, where the real server takes long to get there, or would have to fail: a stand-in does."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from agentspan.agents import AgentStatus
-from agentspan.cli import why
+from agentspan.agents import Reason
 from agentspan.engine.records import PollRecord, TaskRecord, WorkflowRecord
+from agentspan.reading.waits import Waits, ending
 
 NOW = 1_790_000_000_000
 """Milliseconds since 1970: what the clock shows."""
@@ -40,16 +41,12 @@ class Server:
     def queue_sizes(self, task_names: list[str]) -> dict[str, int]:
         return dict.fromkeys(task_names, 4)
 
-    def task_log(self, task_id: str) -> list[str]:
-        return ["page 3 of 7"]
 
-
-def the_reason(server: Server) -> why.Reason:
-    status = AgentStatus(
-        execution_id="exec-1", agent="analyst", status="RUNNING", current_task=None, step=1, max_steps=9, elapsed=1.0
-    )
-    (reason,) = why._Reader(server, status, "agentspan").reasons()  # type: ignore[arg-type]
-    return reason
+def the_reason(server: Server) -> Reason:
+    """The only one, without the values that it is made from."""
+    run = server.workflow("exec-1")
+    (reason,) = [ending(run)] if run.ended else Waits(server, run).of(run)  # type: ignore[arg-type]
+    return replace(reason, task_id=None, missing=None, busy=None)
 
 
 def call_of_read(**values: Any) -> TaskRecord:
@@ -59,7 +56,9 @@ def call_of_read(**values: Any) -> TaskRecord:
 
 def call_of_the_model(**values: Any) -> TaskRecord:
     asked = {"llmProvider": "openai", "model": "gpt-4o"}
-    return TaskRecord(task_id="t-1", reference_task_name="llm_1", input_data=asked, **values)
+    return TaskRecord(
+        task_id="t-1", task_type="LLM_CHAT_COMPLETE", reference_task_name="llm_1", input_data=asked, **values
+    )
 
 
 def ago(seconds: float) -> int:
@@ -78,7 +77,7 @@ def test_a_worker_of_another_version() -> None:
     noted = {"at": ago(12), "why": "The worker w-1 serves version 1 of the agent, the run has 2.", "open": True}
     task = call_of_read(status="SCHEDULED", scheduled_time=ago(30), worker_id="w-1", output_data={"mismatch": noted})
 
-    assert the_reason(Server(task, poll=polled(1))) == why.Reason(
+    assert the_reason(Server(task, poll=polled(1))) == Reason(
         kind="missing_worker",
         text="It needs a worker with another version of read, since 12.0s: "
         "The worker w-1 serves version 1 of the agent, the run has 2.",
@@ -99,7 +98,7 @@ def test_a_version_that_fits_again_is_no_reason() -> None:
 def test_workers_that_are_gone() -> None:
     task = call_of_read(status="SCHEDULED", scheduled_time=ago(41.2))
 
-    assert the_reason(Server(task, poll=polled(75))) == why.Reason(
+    assert the_reason(Server(task, poll=polled(75))) == Reason(
         kind="missing_worker",
         text="It needs a worker that serves read, since 41.2s: the last one asked 1m15s ago.",
         since=moment(ago(41.2)),
@@ -119,7 +118,7 @@ def test_a_worker_counts_for_a_while(seconds: float, kind: str) -> None:
 def test_a_call_in_the_queue() -> None:
     task = call_of_read(status="SCHEDULED", scheduled_time=ago(7), callback_after_seconds=2)
 
-    assert the_reason(Server(task, poll=polled(1))) == why.Reason(
+    assert the_reason(Server(task, poll=polled(1))) == Reason(
         kind="tool_queued",
         text="read waits for its turn, since 5.0s: workers serve it, 4 calls are in its queue, "
         "and they are busy or its limits are reached.",
@@ -133,7 +132,7 @@ def test_a_call_in_the_queue() -> None:
 def test_a_worker_that_is_silent() -> None:
     task = call_of_read(status="IN_PROGRESS", start_time=ago(30), update_time=ago(5.5), worker_id="w-1")
 
-    assert the_reason(Server(task)) == why.Reason(
+    assert the_reason(Server(task)) == Reason(
         kind="tool_lost",
         text="The worker w-1 ran read and has been silent for 5.5s: the call goes to another worker.",
         since=moment(ago(5.5)),
@@ -153,9 +152,9 @@ def test_a_worker_whose_lease_is_not_over() -> None:
         output_data={"failures": failed},
     )
 
-    assert the_reason(Server(task)) == why.Reason(
+    assert the_reason(Server(task)) == Reason(
         kind="tool_running",
-        text="The worker w-1 runs read, since 9.0s. It says: page 3 of 7",
+        text="The worker w-1 runs read, since 9.0s.",
         since=moment(ago(9)),
         tool="read",
         worker="w-1",
@@ -168,7 +167,7 @@ def test_a_tool_s_next_try() -> None:
         status="SCHEDULED", scheduled_time=ago(30), callback_after_seconds=60, output_data={"failures": failed}
     )
 
-    assert the_reason(Server(task)) == why.Reason(
+    assert the_reason(Server(task)) == Reason(
         kind="tool_retry",
         text="Attempt 2 of read failed: no luck 2. The next one is due in 55.0s.",
         since=moment(ago(5)),
@@ -179,7 +178,7 @@ def test_a_tool_s_next_try() -> None:
 def test_a_model_call_that_the_server_has_not_made() -> None:
     task = call_of_the_model(status="SCHEDULED", scheduled_time=ago(3))
 
-    assert the_reason(Server(task)) == why.Reason(
+    assert the_reason(Server(task)) == Reason(
         kind="model_queued",
         text="The call of openai/gpt-4o waits for the server to make it, since 3.0s.",
         since=moment(ago(3)),
@@ -189,7 +188,7 @@ def test_a_model_call_that_the_server_has_not_made() -> None:
 def test_a_model_that_has_not_answered() -> None:
     task = call_of_the_model(status="IN_PROGRESS", scheduled_time=ago(9), start_time=ago(8))
 
-    assert the_reason(Server(task)) == why.Reason(
+    assert the_reason(Server(task)) == Reason(
         kind="model_running", text="openai/gpt-4o has not answered yet, since 8.0s.", since=moment(ago(8))
     )
 
@@ -197,7 +196,7 @@ def test_a_model_that_has_not_answered() -> None:
 def test_a_run_that_met_its_time_limit() -> None:
     ended = {"status": "TIMED_OUT", "end_time": ago(90), "reason_for_incompletion": "Workflow timed out after 60s"}
 
-    assert the_reason(Server(**ended)) == why.Reason(
+    assert the_reason(Server(**ended)) == Reason(
         kind="timed_out",
         text="It met its agent's time limit: Workflow timed out after 60s",
         since=moment(ago(90)),
@@ -208,7 +207,7 @@ def test_a_run_that_met_its_time_limit() -> None:
 def test_a_run_that_nobody_holds_up() -> None:
     task = call_of_the_model(status="COMPLETED", start_time=ago(8), end_time=ago(6))
 
-    assert the_reason(Server(task)) == why.Reason(
+    assert the_reason(Server(task)) == Reason(
         kind="engine",
         text="The server has the next move, since 6.0s.",
         since=moment(ago(6)),
@@ -220,7 +219,7 @@ def test_a_worker_whose_places_are_all_taken() -> None:
     busy = PollRecord(queue_name="analyst.read", domain="busy", worker_id="w-1 90", last_poll_time=ago(4))
     reason = the_reason(Server(call_of_read(status="SCHEDULED", scheduled_time=ago(60)), poll=busy))
 
-    assert reason == why.Reason(
+    assert reason == Reason(
         kind="worker_busy",
         text="The worker w-1 serves read, and all its places have been taken for 1m34s; 4 calls wait.",
         since=moment(ago(94)),
