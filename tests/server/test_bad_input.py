@@ -312,6 +312,7 @@ def test_a_large_result_is_carried(runtime: AgentRuntime, model: Stage) -> None:
     assert [r.output for r in model.requests(name)[1].tool_results] == [{"result": NEARLY}]
 
 
+@pytest.mark.timeout(400)
 def test_eight_large_results_in_a_row_are_carried(runtime: AgentRuntime, model: Stage) -> None:
     """Each is shown to the model once; a segment does not have to hold them together."""
 
@@ -321,7 +322,7 @@ def test_eight_large_results_in_a_row_are_carried(runtime: AgentRuntime, model: 
 
     name = model.play(ask)
 
-    result = runtime.run(Agent("row", model=name, tools=[big]), "hi", timeout=120)
+    result = runtime.run(Agent("row", model=name, tools=[big]), "hi", timeout=300)
 
     assert (result.output, result.steps) == ("done", 9)
     sizes = [len(r.output["result"]) for request in model.requests(name) for r in request.tool_results]
