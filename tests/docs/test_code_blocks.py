@@ -79,6 +79,8 @@ def test_the_python_of_a_page(
     model.play(gpt, name="gpt-4o")
     monkeypatch.setenv("LEDGER", "ledger of this process")
     monkeypatch.setenv("SHOP_TOKEN", "token of this process")
+    monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)  # for models that a worker calls
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
     names: dict[str, Any] = {"__name__": page.stem}
     for block in blocks(page, "python"):
         if block.mark.endswith(".py"):

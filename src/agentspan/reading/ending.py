@@ -13,6 +13,9 @@ _ENDINGS: dict[str, type[ExecutionError]] = {
     "TIMED_OUT": ExecutionTimedOut,
 }
 
+_REASONS = {"FAILED": "error", "TERMINATED": "cancelled", "TIMED_OUT": "timeout"}
+"""Why a run has no answer, where its model gave no reason."""
+
 
 def result_of(run: WorkflowRecord) -> AgentResult:
     """What a run gave that is over, whether with an answer or without one.
@@ -40,7 +43,7 @@ def so_far(result: AgentResult, status: AgentStatus) -> AgentResult:
         result: What `result_of` gave.
         status: The run's status.
     """
-    values = {**result.__dict__, "steps": status.step, "usage": status.usage, "finish_reason": "error"}
+    values = {**result.__dict__, "steps": status.step, "usage": status.usage, "finish_reason": _REASONS[result.status]}
     return AgentResult(**values)
 
 
