@@ -21,6 +21,9 @@ from agentspan.cli import main
 from agentspan.testing import ModelRequest, Reply, call, say, wait_until
 from agentspan.testing.plugin import Stage
 
+# Loaded before any page puts another `sys.modules` in place: what a thread imports then would be made of two halves.
+from agentspan.worker import provider  # noqa: F401
+
 from .conftest import PAGES, ROOT, Block, blocks, name_of
 
 SERVER = "http://conductor:8080"

@@ -43,7 +43,8 @@ def so_far(result: AgentResult, status: AgentStatus) -> AgentResult:
         result: What `result_of` gave.
         status: The run's status.
     """
-    values = {**result.__dict__, "steps": status.step, "usage": status.usage, "finish_reason": _REASONS[result.status]}
+    reason = result.finish_reason if result.finish_reason == "max_turns" else _REASONS[result.status]
+    values = {**result.__dict__, "steps": status.step, "usage": status.usage, "finish_reason": reason}
     return AgentResult(**values)
 
 
