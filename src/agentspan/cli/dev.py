@@ -15,7 +15,8 @@ from agentspan._distribution import add_extra
 from agentspan.cli._app import Session
 from agentspan.cli._output import example, say
 from agentspan.cli._progress import show_progress
-from agentspan.config import DEFAULT_PORT, PORT_VARIABLE, resolve
+from agentspan.cli.server import port_option
+from agentspan.config import resolve
 from agentspan.errors import AgentspanError
 
 if TYPE_CHECKING:
@@ -30,15 +31,7 @@ _LOOK = 300
 
 @click.command("dev", epilog=example("agentspan dev support.py:agent"))
 @click.argument("targets", metavar="MODULE:AGENT...", nargs=-1, required=True)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=DEFAULT_PORT,
-    show_default=True,
-    envvar=PORT_VARIABLE,
-    show_envvar=True,
-    help="0 takes a free one.",
-)
+@port_option
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentspan._distribution import add_extra
-from agentspan.cli._output import Output, emit, emit_all, output_option
+from agentspan.cli._output import F, Output, emit, emit_all, output_option
 from agentspan.cli._progress import show_progress
 from agentspan.config import DEFAULT_PORT, PORT_VARIABLE
 from agentspan.errors import AgentspanError
@@ -29,6 +29,19 @@ _data_dir = click.option(
 )
 
 
+def port_option(command: F) -> F:
+    """Give a command `--port`, where the server is to listen."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=DEFAULT_PORT,
+        show_default=True,
+        envvar=PORT_VARIABLE,
+        show_envvar=True,
+        help="0 takes a free one.",
+    )(command)
+
+
 @click.group("server")
 def server_group() -> None:
     """Run a Conductor server on this machine.
@@ -39,15 +52,7 @@ def server_group() -> None:
 
 
 @server_group.command("start")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=DEFAULT_PORT,
-    show_default=True,
-    envvar=PORT_VARIABLE,
-    show_envvar=True,
-    help="0 takes a free one.",
-)
+@port_option
 @_data_dir
 @output_option
 def start(port: int, data_dir: Path | None, output: Output) -> None:

@@ -32,7 +32,7 @@ def why(context: click.Context, execution_id: str, output: Output) -> None:
     if status.is_complete:
         reasons = [ending(client.workflow(status.execution_id, tasks=False))]
     program = context.ensure_object(Session).program
-    found = [replace(reason, next=tuple(_typed(step, program) for step in reason.next)) for reason in reasons]
+    found = [_as_typed(reason, program) for reason in reasons]
     if output == "text":
         click.echo(next(status_lines(status, client.moment())))
         for reason in found:
@@ -49,8 +49,13 @@ def _with_progress(client: Conductor, reason: Reason) -> Reason:
     return replace(reason, text=f"{reason.text} It says: {said[-1]}") if said else reason
 
 
+def _as_typed(reason: Reason, program: str) -> Reason:
+    """With commands as they have to be typed here."""
+    text = reason.text.replace("`agentspan ", f"`{program} ") if reason.kind == "answered" else reason.text
+    return replace(reason, text=text, next=tuple(_typed(step, program) for step in reason.next))
+
+
 def _typed(step: str, program: str) -> str:
-    """A command as it has to be typed here."""
     return f"{program} {step.removeprefix('agentspan ')}" if step.startswith("agentspan ") else step
 
 

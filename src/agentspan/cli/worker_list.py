@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -14,7 +14,7 @@ from agentspan.cli._output import Output, emit_all, example, output_option, say,
 from agentspan.cli._text import flat
 from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.records import PollRecord
-from agentspan.reading.durations import brief
+from agentspan.reading.durations import brief, moment
 from agentspan.reading.waits import POLLED_LATELY
 from agentspan.stored.names import OWNER, model_task_name, tool_of_task
 
@@ -117,7 +117,7 @@ def _queue(name: str, queued: int, poll: PollRecord | None, now: float) -> _Queu
         task_name=name,
         queued=queued,
         worker=poll.worker_id.partition(" ")[0] if poll and poll.worker_id else None,
-        last_poll=datetime.fromtimestamp(poll.last_poll_time / 1000, UTC) if poll else None,
+        last_poll=moment(poll.last_poll_time) if poll else None,
         served=poll is not None and now - poll.last_poll_time / 1000 < POLLED_LATELY,
         busy=poll is not None and poll.domain == BUSY,
     )

@@ -7,10 +7,10 @@ from agentspan.compiler._model import model_call
 from agentspan.compiler._plan import counts_before, failed, finish, plan
 from agentspan.compiler._segment import segment, transcript_path
 from agentspan.compiler._tasks import Json, literal, ref
-from agentspan.compiler._tools import needs_mark, tool_spec
+from agentspan.compiler._tools import limited, needs_mark, tool_spec, tool_tasks
 from agentspan.compiler._workflow import open_task, time_limit, workflow
 from agentspan.declare.agent import Agent
-from agentspan.stored.names import LOOP, SEGMENT, segment_name, tool_task_name
+from agentspan.stored.names import LOOP, SEGMENT, segment_name
 
 ASKED = 4
 """How often an agent without tools can ask its model: three times in a row, and once more when it is retried."""
@@ -92,6 +92,11 @@ def out_of_turns(agent: Agent, output: Json) -> Json:
     )
 
 
+def answer() -> Json:
+    """What a run gives: what its last segment gave."""
+    return {key: ref(f"{SEGMENT}.output.{key}") for key in ("result", "finish_reason", "intact", "steps", "usage")}
+
+
 def _agent_workflow(agent: Agent) -> Json:
     inputs: Json = {
         "execution_id": ref("workflow.workflowId"),
@@ -104,14 +109,13 @@ def _agent_workflow(agent: Agent) -> Json:
         "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
         "instructions": literal(agent.instructions),
         "tools": [tool_spec(tool) for tool in agent.tools],
-        "tool_tasks": {tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
-        # The limits stand in the tool's own definition, which only a fork looks at.
-        "limited": [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit],
+        "tool_tasks": tool_tasks(agent),
+        "limited": limited(agent),
         "marked": [tool.name for tool in agent.tools if needs_mark(tool)],
         "programs": {name: literal(t.program(name)) for name in ("open", "plan", "exchange")},
         "transcript_path": transcript_path(),
     }
-    output = {key: ref(f"{SEGMENT}.output.{key}") for key in ("result", "finish_reason", "intact", "steps", "usage")}
+    output = answer()
     return workflow(
         agent,
         agent.name,

@@ -85,6 +85,22 @@ def _plan(agent: Agent, turn: int) -> Json:
 
 def _route(turn: int) -> Json:
     planned = f"plan_{turn}.output.result"
+    return t.switch(
+        "route",
+        f"route_{turn}",
+        "The end, one tool, several tools, none that can be called, or an answer that did not arrive.",
+        ref(f"{planned}.mode"),
+        {"done": [finish(turn)], **tools_of(turn, planned), "failed": [failed(turn)]},
+    )
+
+
+def tools_of(turn: int, planned: str) -> dict[str, list[Json]]:
+    """The tasks of a turn's calls, by the plan's mode.
+
+    Args:
+        turn: Which one of its segment.
+        planned: Where the plan is.
+    """
     one = t.dynamic(
         "tool",
         tool_reference(turn),
@@ -103,13 +119,7 @@ def _route(turn: int) -> Json:
         t.dynamic_fork("fork", f"fork_{turn}", ref(f"{planned}.fork"), ref(f"{planned}.fork_inputs")),
         t.join("join", f"join_{turn}"),
     ]
-    return t.switch(
-        "route",
-        f"route_{turn}",
-        "The end, one tool, several tools, none that can be called, or an answer that did not arrive.",
-        ref(f"{planned}.mode"),
-        {"done": [finish(turn)], "one": [one], "many": many, "failed": [failed(turn)]},
-    )
+    return {"one": [one], "many": many}
 
 
 def _exchange(agent: Agent, turn: int) -> Json:

@@ -7,23 +7,16 @@ turns before. It leaves the provider's message whole, and the plan of what comes
 from __future__ import annotations
 
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._agent import loop, out_of_turns
+from agentspan.compiler._agent import answer, loop, out_of_turns
+from agentspan.compiler._segment import tools_of
 from agentspan.compiler._tasks import Json, ref
+from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.tool import Tool
-from agentspan.stored.lease import LEASE
-from agentspan.stored.names import (
-    OWNER,
-    TURNS_PER_SEGMENT,
-    model_task_name,
-    segment_name,
-    tool_reference,
-    tool_task_name,
-)
+from agentspan.stored.format import IN_WORKER
+from agentspan.stored.names import SEGMENT, TURNS_PER_SEGMENT, model_task_name, segment_name
 from agentspan.stored.request import ModelRequest
-
-_OUTPUT = ("result", "finish_reason", "intact", "steps", "usage")
 
 
 def thin(agent: Agent) -> tuple[Json, ...]:
@@ -32,15 +25,12 @@ def thin(agent: Agent) -> tuple[Json, ...]:
 
 def model_definition(agent: Agent) -> Json:
     """The task definition of the model's calls: with the lease of a tool's."""
-    return {
-        "name": model_task_name(agent.name),
-        "description": f"Calls the model of the agent {agent.name}.",
-        "ownerApp": OWNER,
-        "ownerEmail": f"{OWNER}@localhost.localdomain",
-        **LEASE,
-        "inputKeys": ["execution_id", "segment", "steps", "turn", "usage"],
-        "outputKeys": ["result"],
-    }
+    return task_definition(
+        model_task_name(agent.name),
+        f"Calls the model of the agent {agent.name}.",
+        inputs=["execution_id", "segment", "steps", "turn", "usage"],
+        outputs=["result"],
+    )
 
 
 def _single(agent: Agent) -> Json:
@@ -59,13 +49,13 @@ def _single(agent: Agent) -> Json:
 
 
 def _looping(agent: Agent) -> Json:
-    carried = {key: ref(f"segment.output.{key}") for key in ("usage", "steps")}
     one_segment: Json = {
         "execution_id": ref("workflow.workflowId"),
-        "previous": ref("segment.output.subWorkflowId"),
-        **carried,
+        "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
+        "usage": ref(f"{SEGMENT}.output.usage"),
+        "steps": ref(f"{SEGMENT}.output.steps"),
     }
-    output = {key: ref(f"segment.output.{key}") for key in _OUTPUT}
+    output = answer()
     return _declared(
         agent,
         workflow(
@@ -94,31 +84,13 @@ def _segment(agent: Agent) -> Json:
 
 def _turn(agent: Agent, turn: int) -> list[Json]:
     planned = f"llm_{turn}.output.result"
-    one = t.dynamic(
-        "tool",
-        tool_reference(turn),
-        ref(f"{planned}.calls[0].task"),
-        {
-            "args": ref(f"{planned}.calls[0].args"),
-            "call_id": ref(f"{planned}.calls[0].id"),
-            "step": ref(f"{planned}.step"),
-            "execution_id": ref("workflow.input.execution_id"),
-            "max_bytes": ref(f"{planned}.max_bytes"),
-        },
-        # Without it Conductor gives a DYNAMIC task a definition that knows no lease and no retries (3.32.3, tried).
-        {"name": "tool", "ownerApp": OWNER, **LEASE},
-    )
-    many = [
-        t.dynamic_fork("fork", f"fork_{turn}", ref(f"{planned}.fork"), ref(f"{planned}.fork_inputs")),
-        t.join("join", f"join_{turn}"),
-    ]
     finish = t.terminate("finish", f"finish_{turn}", "COMPLETED", _answer(turn))
     route = t.switch(
         "route",
         f"route_{turn}",
         "The end, one tool, several tools, or none that can be called.",
         ref(f"{planned}.mode"),
-        {"done": [finish], "one": [one], "many": many},
+        {"done": [finish], **tools_of(turn, planned)},
     )
     return [_model(agent, turn, ref("workflow.input.execution_id")), route]
 
@@ -148,20 +120,18 @@ def _answer(turn: int) -> Json:
 
 def _declared(agent: Agent, definition: Json) -> Json:
     """With what a worker needs to know of the agent, whatever version of it the worker has itself."""
-    # The limits stand in the tool's own definition, which only a fork looks at.
-    limited = [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit]
     asked = ModelRequest(
         model=agent.model,
         instructions=agent.instructions,
         tools=tuple(_tool(tool) for tool in agent.tools),
-        tool_tasks={tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools},
-        limited=tuple(limited),
+        tool_tasks=tool_tasks(agent),
+        limited=tuple(limited(agent)),
         settings=_settings(agent),
         max_turns=agent.max_turns if agent.tools else 1,
         max_chars=agent.context.max_chars,
         keep_chars=agent.context.kept,
     )
-    return {**definition, "metadata": {**definition["metadata"], "format": 2, "request": asked.to_json()}}
+    return {**definition, "metadata": {**definition["metadata"], "format": IN_WORKER, "request": asked.to_json()}}
 
 
 def _tool(tool: Tool[..., object]) -> Json:

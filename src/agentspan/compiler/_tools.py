@@ -18,21 +18,41 @@ def tool_definition(agent: Agent, tool: Tool[..., Any]) -> Json:
     Conductor's own retries cover the deaths of workers, at once; how often and when a tool that
     raised runs again is decided by the worker host, which knows the tool's policy.
     """
-    definition: Json = {
-        "name": tool_task_name(agent.name, tool.name),
-        "description": tool.description,
-        "ownerApp": OWNER,
-        "ownerEmail": f"{OWNER}@localhost.localdomain",
-        **LEASE,
-        "inputKeys": ["args", "call_id", "execution_id", "max_bytes", "step"],
-        "outputKeys": ["result", "error"],
-    }
+    definition = task_definition(
+        tool_task_name(agent.name, tool.name),
+        tool.description,
+        inputs=["args", "call_id", "execution_id", "max_bytes", "step"],
+        outputs=["result", "error"],
+    )
     if tool.concurrency is not None:
         definition["concurrentExecLimit"] = tool.concurrency
     if tool.rate_limit is not None:
         definition["rateLimitPerFrequency"] = tool.rate_limit.calls
         definition["rateLimitFrequencyInSeconds"] = tool.rate_limit.per_seconds
     return definition
+
+
+def task_definition(name: str, description: str, *, inputs: list[str], outputs: list[str]) -> Json:
+    """The task definition of what a worker serves under a lease."""
+    return {
+        "name": name,
+        "description": description,
+        "ownerApp": OWNER,
+        "ownerEmail": f"{OWNER}@localhost.localdomain",
+        **LEASE,
+        "inputKeys": inputs,
+        "outputKeys": outputs,
+    }
+
+
+def tool_tasks(agent: Agent) -> dict[str, str]:
+    """The task definition of each tool, by its name."""
+    return {tool.name: tool_task_name(agent.name, tool.name) for tool in agent.tools}
+
+
+def limited(agent: Agent) -> list[str]:
+    """Tools with a limit: it stands in the tool's own definition, which only a fork looks at."""
+    return [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit]
 
 
 def needs_mark(tool: Tool[..., Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
@@ -192,12 +191,12 @@ class Waits:
 
     def _busy(self, queue: str, last: PollRecord) -> BusyWorker:
         worker_id, _, seconds = (last.worker_id or "").partition(" ")
-        since = last.last_poll_time / 1000 - float(seconds or 0)
+        since = last.last_poll_time - int(1000 * float(seconds or 0))
         return BusyWorker(
             tool=tool_of_task(queue),
             task_name=queue,
             worker_id=worker_id,
-            since=datetime.fromtimestamp(since, UTC),
+            since=moment(since),
             waiting=self._client.queue_sizes([queue]).get(queue, 0),
         )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-FORMAT = 2
-"""The newest form that this version writes and reads. A definition without a number has the first, in which the server
-calls the model; in the second a worker does."""
+IN_WORKER = 2
+"""The form of runs whose model a worker calls. A definition without a number has the first: the server calls it."""
+
+FORMAT = IN_WORKER
+"""The newest form that this version reads."""
 
 
 def format_of(metadata: Mapping[str, Any]) -> int:

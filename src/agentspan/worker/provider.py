@@ -27,7 +27,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.messages import ModelRequest as Said
 from pydantic_ai.models import Model, ModelRequestParameters, infer_model
-from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
+from pydantic_ai.providers import Provider, infer_provider_class
 from pydantic_ai.tools import ToolDefinition
 
 from agentspan.declare.providers import find_provider
@@ -84,8 +84,7 @@ def _refusal(error: ModelHTTPError) -> Exception:
     message = f"The model's provider answered {error.status_code}: {_told(error)}"
     if error.status_code < 500 and error.status_code not in _AGAIN:
         return ToolFailed(message)
-    after = _after((error.headers or {}).get("retry-after"))
-    return ModelAway(message, after=after)
+    return ModelAway(message, after=_after((error.headers or {}).get("retry-after")))
 
 
 def _told(error: ModelHTTPError) -> str:
@@ -195,7 +194,7 @@ def _made(model: str, base_url: str | None) -> Model:
     chosen = "openai-chat" if chosen == "openai" else chosen
 
     def at(kind: str) -> Provider[Any]:
-        made: Any = infer_provider_class(kind) if kind else infer_provider
+        made: Any = infer_provider_class(kind)  # whose arguments are those of its kind
         provider: Provider[Any] = made(base_url=base_url)
         return provider
 
