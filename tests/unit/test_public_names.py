@@ -131,7 +131,9 @@ NAMES = {
         "fail",
         "hang",
         "raw",
+        "refuse",
         "say",
+        "stream",
         "wait_until",
     ],
 }

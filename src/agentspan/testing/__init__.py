@@ -2,7 +2,7 @@
 
 from agentspan.testing._conversation import ModelRequest, OfferedTool, ToolCall, ToolResult, Turn
 from agentspan.testing._processes import WorkerProcess, wait_until
-from agentspan.testing._replies import Reply, call, calls, fail, hang, raw, say
+from agentspan.testing._replies import Reply, call, calls, fail, hang, raw, refuse, say, stream
 from agentspan.testing._scripted import Script, ScriptedModel
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "fail",
     "hang",
     "raw",
+    "refuse",
     "say",
+    "stream",
     "wait_until",
 ]

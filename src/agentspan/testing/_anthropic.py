@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agentspan.testing._conversation import (
@@ -16,10 +18,26 @@ from agentspan.testing._conversation import (
     read_result,
     text_of,
 )
-from agentspan.testing._replies import Failure, Reply
-from agentspan.testing._wire import Wire, identified, offered, output_tokens
+from agentspan.testing._replies import Failure, Piece, Reply
+from agentspan.testing._wire import (
+    Chunks,
+    Json,
+    Wire,
+    identified,
+    in_pieces,
+    offered,
+    output_tokens,
+    pieces_of,
+    signature,
+)
 
-_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "refusal": "refusal"}
+_STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "refusal": "refusal",
+    "content_filter": "refusal",
+    "tool_calls": "tool_use",
+}
 _ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -69,8 +87,13 @@ def _blocks(message: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [block for block in content if block["type"] == kind] if isinstance(content, list) else []
 
 
-def _write(request: ModelRequest, reply: Reply) -> dict[str, Any]:
-    content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
+def _write(request: ModelRequest, reply: Reply) -> Json:
+    said = reply.refusal or reply.text
+    content: list[Json] = []
+    if reply.thinking:
+        sealed = signature("anthropic", reply.thinking)
+        content.append({"type": "thinking", "thinking": reply.thinking, "signature": sealed})
+    content += [{"type": "text", "text": said}] if said else []
     content += [_call_block(call) for call in identified(request, reply)]
     return {
         "id": f"msg_{request.fingerprint}",
@@ -78,7 +101,7 @@ def _write(request: ModelRequest, reply: Reply) -> dict[str, Any]:
         "role": "assistant",
         "model": request.model,
         "content": content,
-        "stop_reason": "tool_use" if reply.tool_calls else _STOP_REASONS[reply.finish],
+        "stop_reason": "refusal" if reply.refusal else _STOP_REASONS[reply.ended],
         "stop_sequence": None,
         "usage": {
             "input_tokens": request.tokens,
@@ -90,9 +113,51 @@ def _write(request: ModelRequest, reply: Reply) -> dict[str, Any]:
     }
 
 
-def _call_block(call: ToolCall) -> dict[str, Any]:
+def _call_block(call: ToolCall) -> Json:
     arguments = call.arguments if call.text is None else parse_json(call.text)
     return {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments}
+
+
+def _stream(body: Json, pieces: Sequence[Piece]) -> Chunks:
+    for entry in _stream_of(body, pieces):
+        yield (entry["type"], entry) if isinstance(entry, dict) else entry
+
+
+def _stream_of(body: Json, pieces: Sequence[Piece]) -> Iterator[Json | Piece]:
+    begun = {**body, "content": [], "stop_reason": None, "usage": {**body["usage"], "output_tokens": 1}}
+    yield {"type": "message_start", "message": begun}
+    yield {"type": "ping"}
+    for place, block in enumerate(body["content"]):
+        empty = _EMPTY[block["type"]]
+        yield {"type": "content_block_start", "index": place, "content_block": {**block, **empty}}
+        for delta in _deltas(block, pieces):
+            yield (
+                {"type": "content_block_delta", "index": place, "delta": delta} if isinstance(delta, dict) else delta
+            )
+        yield {"type": "content_block_stop", "index": place}
+    ended = {"stop_reason": body["stop_reason"], "stop_sequence": None}
+    yield {"type": "message_delta", "delta": ended, "usage": {"output_tokens": body["usage"]["output_tokens"]}}
+    yield {"type": "message_stop"}
+
+
+_EMPTY: dict[str, Json] = {
+    "text": {"text": ""},
+    "thinking": {"thinking": "", "signature": ""},
+    "tool_use": {"input": {}},
+}
+
+
+def _deltas(block: Json, pieces: Sequence[Piece]) -> Iterator[Json | Piece]:
+    if block["type"] == "text":
+        for piece in pieces_of(block["text"], pieces):
+            yield {"type": "text_delta", "text": piece} if isinstance(piece, str) else piece
+    elif block["type"] == "thinking":
+        yield from ({"type": "thinking_delta", "thinking": piece} for piece in in_pieces(block["thinking"]))
+        yield {"type": "signature_delta", "signature": block["signature"]}
+    else:
+        given = block["input"]
+        text = given if isinstance(given, str) else json.dumps(given)
+        yield from ({"type": "input_json_delta", "partial_json": piece} for piece in in_pieces(text))
 
 
 def _refuse(failure: Failure) -> dict[str, Any]:
@@ -100,4 +165,76 @@ def _refuse(failure: Failure) -> dict[str, Any]:
     return {"type": "error", "error": {"type": kind, "message": failure.message}}
 
 
-MESSAGES = Wire("anthropic", "/messages", _read, _write, _refuse)
+def _faults(request: ModelRequest) -> Iterator[str]:
+    messages = request.body.get("messages") or []
+    for place, message in enumerate(messages):
+        yield from (f"messages.{place}.{fault}" for fault in _message_faults(message))
+        if message["role"] == "user" and place:
+            yield from (f"messages.{place}.{fault}" for fault in _order_faults(message, messages[place - 1]))
+    thinking = request.body.get("thinking") or {}
+    if thinking.get("type") in ("enabled", "adaptive"):
+        yield from _thinking_faults(request, thinking)
+
+
+def _message_faults(message: Json) -> Iterator[str]:
+    if message["role"] not in ("user", "assistant"):
+        yield "role: expected 'user' or 'assistant'; a system prompt is a top-level parameter"
+    content = message.get("content")
+    if not content:
+        yield "content: all messages must have non-empty content"
+    for at, block in enumerate(content if isinstance(content, list) else ()):
+        kind = block["type"]
+        if kind == "text" and not block["text"]:
+            yield f"content.{at}.text: text content blocks must be non-empty"
+        if kind == "tool_use" and not isinstance(block["input"], dict):
+            yield f"content.{at}.tool_use.input: Input should be a valid dictionary"
+        if kind == "tool_use" and not _ID.fullmatch(block["id"]):
+            yield f"content.{at}.tool_use.id: String should match pattern '{_ID.pattern}'"
+        if kind == "thinking" and block.get("signature") != signature("anthropic", block["thinking"]):
+            yield f"content.{at}: Invalid `signature` in `thinking` block"
+
+
+_ID = re.compile(r"[a-zA-Z0-9_-]+")
+
+
+def _order_faults(message: Json, before: Json) -> Iterator[str]:
+    if _blocks(message, "tool_result") and not _blocks(before, "tool_use"):
+        yield "content: `tool_result` blocks need `tool_use` blocks in the previous message"
+    kinds = [block["type"] for block in message["content"]] if isinstance(message.get("content"), list) else []
+    if "tool_result" in kinds and kinds[0] != "tool_result":
+        yield "content: `tool_result` blocks come first in a message"
+
+
+def _thinking_faults(request: ModelRequest, thinking: Json) -> Iterator[str]:
+    if thinking.get("budget_tokens", 0) >= request.body.get("max_tokens", 0):
+        yield "`max_tokens` must be greater than `thinking.budget_tokens`"
+    messages = request.body["messages"]
+    newest = max((at for at, message in enumerate(messages) if _is_prompt(message)), default=0)
+    for place, message in enumerate(messages):
+        content = message.get("content")
+        kinds = [block["type"] for block in content] if isinstance(content, list) else []
+        if place > newest and "tool_use" in kinds and kinds[0] not in _THOUGHTS:
+            yield (
+                f"messages.{place}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{kinds[0]}`. "
+                "When `thinking` is enabled, a final `assistant` message must start with a thinking block."
+            )
+
+
+def _is_prompt(message: Json) -> bool:
+    """Whether the user begins something new with it: the calls before that need no thoughts any more."""
+    return bool(message["role"] == "user" and not _blocks(message, "tool_result"))
+
+
+_THOUGHTS = ("thinking", "redacted_thinking")
+
+
+MESSAGES = Wire(
+    "anthropic",
+    re.compile(r"(/v1)?/messages"),
+    "/messages",
+    _read,
+    _write,
+    _stream,
+    _refuse,
+    _faults,
+)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-Provider = Literal["openai", "openai-chat", "anthropic"]
+Provider = Literal["openai", "openai-chat", "anthropic", "gemini"]
 Role = Literal["user", "assistant", "tool"]
 
 CHARS_PER_TOKEN = 4
@@ -100,6 +100,7 @@ class ModelRequest:
         attempt: How often this server has seen this very transcript, this time included. With it a script
             can fail a call and let its retry pass. It counts per transcript: two runs with the same
             prompt share it, and a restarted process begins again.
+        streamed: Whether the answer is asked for bit by bit.
     """
 
     provider: Provider
@@ -112,6 +113,7 @@ class ModelRequest:
     fingerprint: str
     tokens: int
     attempt: int = 1
+    streamed: bool = False
 
     @property
     def turn(self) -> int:

@@ -23,12 +23,16 @@ class Answer:
         body: JSON.
         headers: More headers.
         delay: Seconds to wait before it.
+        stream: What comes bit by bit in place of a body, with pauses between: seconds, or an event that is waited for.
+        cut: Whether the connection is closed after the last bit, as if there were more.
     """
 
     status: int | None
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    stream: Iterator[bytes | float | threading.Event] | None = None
+    cut: bool = False
 
 
 Respond = Callable[[str, Mapping[str, str], bytes], Answer]
@@ -105,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
         stopped = self.server.stopping.wait(answer.delay) if answer.delay else self.server.stopping.is_set()
         if stopped or answer.status is None:
             self.close_connection = True
+        elif answer.stream is not None:
+            self._send_stream(answer.stream, cut=answer.cut)
         else:
             self._send(answer.status, answer)
 
@@ -136,6 +142,31 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(answer.body)
+
+    def _send_stream(self, stream: Iterator[bytes | float | threading.Event], *, cut: bool) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream; charset=utf-8")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for bit in stream:
+            if isinstance(bit, bytes):
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(bit), bit))
+                self.wfile.flush()
+            elif not self._passes(bit):
+                cut = True
+                break
+        self.close_connection = self.close_connection or cut
+        if not cut:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _passes(self, pause: float | threading.Event) -> bool:
+        """Wait for a pause to be over; whether it was before the server stopped."""
+        if not isinstance(pause, threading.Event):
+            return not self.server.stopping.wait(pause)
+        while not pause.wait(0.05):
+            if self.server.stopping.is_set():
+                return False
+        return True
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing is logged per request."""

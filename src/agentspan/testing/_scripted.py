@@ -6,30 +6,38 @@ import json
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
-from agentspan.testing import _anthropic, _openai, _protocol
+from agentspan.testing import _protocol
+from agentspan.testing._anthropic import MESSAGES
+from agentspan.testing._chat import CHAT
 from agentspan.testing._conversation import ModelRequest, estimate_tokens, fingerprint_of
+from agentspan.testing._gemini import GEMINI
 from agentspan.testing._http import HOST, Answer, JsonServer
 from agentspan.testing._replies import Failure, Reply
-from agentspan.testing._wire import Wire
+from agentspan.testing._responses import RESPONSES
+from agentspan.testing._wire import Chunks, Wire
 
 Script = Callable[[ModelRequest], Reply] | Sequence[Reply]
 
 logger = logging.getLogger("agentspan.testing")
-_WIRES = {wire.path: wire for wire in (_openai.RESPONSES, _openai.CHAT, _anthropic.MESSAGES)}
-_SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"})
+_WIRES = (RESPONSES, CHAT, MESSAGES, GEMINI)
+_SECRET_HEADERS = frozenset(
+    {"authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"}
+)
 
 
 class ScriptedModel:
     """A model provider on a loopback port, answering by a script.
 
-    It speaks OpenAI Responses, OpenAI Chat Completions and Anthropic Messages, so that a real Conductor
-    server calls it as it would call the provider.
+    It speaks OpenAI Responses, OpenAI Chat Completions, Anthropic Messages and Gemini's `generateContent`, whole or as
+    a stream, so that a real Conductor server, or a provider's own client, calls it as it would call the provider.
 
     Example:
         ```python
@@ -46,8 +54,9 @@ class ScriptedModel:
         script: Replies in order, or a function from a request to its reply.
         port: The port; 0 takes a free one. A stopped model starts again on the same port.
         keep: How many of the newest requests to keep; None keeps all of them.
-        strict: Whether to refuse what a real provider would: a tool result without its call, a call
-            without its result, an id used twice, a bad tool name. The refusal is also one of `errors`.
+        strict: Whether to refuse what the real provider would: a tool result without its call, a call
+            without its result, an id used twice, a bad tool name, a thought that was not sent back. The refusal is
+            also one of `errors`.
     """
 
     def __init__(self, script: Script, *, port: int = 0, keep: int | None = None, strict: bool = True) -> None:
@@ -74,6 +83,11 @@ class ScriptedModel:
     def openai_url(self) -> str:
         """The base URL for Conductor's `conductor.ai.openai.base-url`, and for OpenAI's own client."""
         return f"{self.anthropic_url}/v1"
+
+    @property
+    def gemini_url(self) -> str:
+        """The base URL for Gemini's own client."""
+        return self.anthropic_url
 
     @property
     def model_urls(self) -> dict[str, str]:
@@ -136,12 +150,13 @@ class ScriptedModel:
             self.check()
 
     def _respond(self, path: str, headers: Mapping[str, str], data: bytes) -> Answer:
-        wire = _WIRES.get(path.removeprefix("/v1"))
-        if wire is None:
-            message = f"the scripted model serves {', '.join(_WIRES)}, not {path}"
+        found = next(((wire, match) for wire in _WIRES if (match := wire.path.fullmatch(path))), None)
+        if found is None:
+            message = f"the scripted model serves {', '.join(wire.shown for wire in _WIRES)}, not {path}"
             return Answer(404, _encode({"error": {"message": message, "type": "invalid_request_error"}}))
+        wire, match = found
         try:
-            request = _read(wire, headers, data)
+            request = _read(wire, match.groupdict(), headers, data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return self._refused(wire, 400, f"the scripted model cannot read this request: {error!r}")
         return self._answer(wire, self._record(request))
@@ -154,7 +169,7 @@ class ScriptedModel:
         return request
 
     def _answer(self, wire: Wire, request: ModelRequest) -> Answer:
-        faults = "; ".join(_protocol.faults(request)) if self._strict else ""
+        faults = "; ".join([*_protocol.faults(request), *wire.faults(request)]) if self._strict else ""
         if faults:
             return self._refused(wire, 400, faults)
         try:
@@ -190,22 +205,22 @@ def _in_order(replies: tuple[Reply, ...]) -> Callable[[ModelRequest], Reply]:
     return reply
 
 
-def _read(wire: Wire, headers: Mapping[str, str], data: bytes) -> ModelRequest:
+def _read(wire: Wire, given: Mapping[str, str | None], headers: Mapping[str, str], data: bytes) -> ModelRequest:
     body: dict[str, Any] = json.loads(data)
-    if body.get("stream"):
-        raise ValueError("it does not stream")
     asked = wire.read(body)
     shown = {name: "(removed)" if name in _SECRET_HEADERS else value for name, value in headers.items()}
+    model = given.get("model") or body["model"]
     return ModelRequest(
         provider=wire.provider,
-        model=body["model"],
+        model=model,
         system=asked.system,
         messages=asked.messages,
         tools=asked.tools,
         body=body,
         headers=shown,
-        fingerprint=fingerprint_of(body["model"], asked.messages),
+        fingerprint=fingerprint_of(model, asked.messages),
         tokens=estimate_tokens(data),
+        streamed=given.get("how") == "streamGenerateContent" or bool(body.get("stream")),
     )
 
 
@@ -214,15 +229,39 @@ def _render(wire: Wire, request: ModelRequest, reply: Reply) -> Answer:
         raise TypeError(
             f"the script gave {reply!r}; it must give say(…), call(…), calls(…), fail(…), raw(…) or hang(…)"
         )
-    if reply.dropped:
+    if reply.failure is not None:
+        return _failure(wire, reply.failure, reply.delay)
+    if reply.dropped and not (reply.pieces and request.streamed):
         return Answer(None, delay=reply.delay)
-    if reply.body is not None:
-        return Answer(HTTPStatus.OK, _encode(reply.body), delay=reply.delay)
-    if reply.failure is None:
-        return Answer(HTTPStatus.OK, _encode(wire.write(request, reply)), delay=reply.delay)
-    failure = reply.failure
-    headers = {} if failure.retry_after is None else {"retry-after": f"{failure.retry_after:g}"}
-    return Answer(failure.status, _encode(wire.refuse(failure)), headers, reply.delay)
+    body = wire.write(request, reply) if reply.body is None else reply.body
+    if not request.streamed:
+        return Answer(HTTPStatus.OK, _encode(body), delay=reply.delay)
+    pieces = (*reply.pieces, _CUT) if reply.dropped else reply.pieces
+    return Answer(HTTPStatus.OK, delay=reply.delay, stream=_encoded(wire.stream(body, pieces)), cut=reply.dropped)
+
+
+_CUT = threading.Event()
+"""The piece at which a connection is closed."""
+
+
+def _failure(wire: Wire, failure: Failure, delay: float) -> Answer:
+    after, headers = failure.retry_after, {}
+    if after is not None:
+        headers["retry-after"] = format_datetime(after, usegmt=True) if isinstance(after, datetime) else f"{after:g}"
+    return Answer(failure.status, _encode(wire.refuse(failure)), headers, delay)
+
+
+def _encoded(chunks: Chunks) -> Iterator[bytes | float | threading.Event]:
+    """Server-sent events, and the pauses between them."""
+    for chunk in chunks:
+        if chunk is _CUT:
+            return
+        if isinstance(chunk, tuple):
+            name, data = chunk
+            text = data if isinstance(data, str) else json.dumps(data, allow_nan=False)
+            yield ((f"event: {name}\n" if name else "") + f"data: {text}\n\n").encode()
+        elif not isinstance(chunk, str):
+            yield chunk
 
 
 def _encode(body: dict[str, Any]) -> bytes:
