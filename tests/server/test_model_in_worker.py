@@ -249,3 +249,16 @@ def test_the_setting_chooses_for_agents_that_do_not_say(
         handle = runtime.start(agent, "Go.")
         assert handle.result(60).output == " done\n"
     assert runtime.client.workflow(handle.execution_id).workflow_definition["metadata"]["format"] == 2
+
+
+def test_models_answer_side_by_side_whatever_the_places(model: Stage, conductor_url: str) -> None:
+    together = threading.Barrier(40)
+
+    def reply(request: ModelRequest) -> Reply:
+        together.wait(30)  # each waits for all the others
+        return say("here")
+
+    with AgentRuntime(conductor_url, concurrency=2) as runtime:
+        agent = thin("thin_many", model, reply, ModelSettings(base_url=model.server.openai_url))
+        handles = [runtime.start(agent, str(number)) for number in range(together.parties)]
+        assert [handle.result(timeout=60).output for handle in handles] == ["here"] * together.parties

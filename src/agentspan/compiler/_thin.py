@@ -28,7 +28,7 @@ def model_definition(agent: Agent) -> Json:
     return task_definition(
         model_task_name(agent.name),
         f"Calls the model of the agent {agent.name}.",
-        inputs=["execution_id", "segment", "steps", "turn", "usage"],
+        inputs=["execution_id", "model_by", "segment", "steps", "tool_by", "turn", "usage"],
         outputs=["result"],
     )
 
@@ -104,6 +104,8 @@ def _model(agent: Agent, turn: int, execution_id: str) -> Json:
         "steps": ref("workflow.input.steps"),
         "usage": ref(before),
     }
+    if turn > 1:
+        inputs |= {"model_by": ref(f"llm_{turn - 1}.workerId"), "tool_by": ref(f"tool_{turn - 1}.workerId")}
     return t.task("SIMPLE", model_task_name(agent.name), f"llm_{turn}", inputs)
 
 
