@@ -265,12 +265,8 @@ def test_runs_that_are_over_are_let_go() -> None:
 
 def test_a_model_takes_no_place_of_a_tool() -> None:
     calls = Calls(2)
-    model = Call(
-        TaskRecord(task_id="m", task_def_name="agent.model"),
-        Served("agent", 1, cast("Any", None), True),
-        cast("Any", None),
-    )
-    calls.add(model)
+    task = TaskRecord(task_id="m", task_def_name="agent.model", status="IN_PROGRESS")
+    calls.add(Call(task, Served("agent", 1, cast("Any", None), is_model=True), cast("Any", None)))
     assert (calls.room("a", 1), calls.room_for_models()) == (2, MODEL_CALLS - 1)
 
 
