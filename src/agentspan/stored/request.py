@@ -56,7 +56,7 @@ class ModelInput:
         turn: Which one of that, from 1.
         steps: Turns of the run before that.
         usage: Tokens of the run before this turn.
-        model_by: The worker that made the model's call of the turn before, in the same segment.
+        model_by: The worker that made the model's call of the turn before.
         tool_by: The worker that ran the only tool of that turn.
     """
 

@@ -19,7 +19,7 @@ from agentspan.engine.records import TaskRecord
 from agentspan.errors import ConfigError, NotFound, ServerError
 from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
 from agentspan.schema.values import MAX_BYTES
-from agentspan.stored.names import tool_reference
+from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan, PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.call import Call
@@ -104,6 +104,12 @@ class Transcript:
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
         self.chars += self.sizes[-1]
+
+    def move_to(self, given: ModelInput) -> None:
+        """All before a turn is known."""
+        if self.segment != given.segment:
+            self.segment, self.read = given.segment, 0
+        self.turn = given.turn - 1
 
     def left_out(self) -> int:
         """How many of the oldest exchanges are left out, so that the rest is within the budget.
@@ -218,30 +224,30 @@ class Models:
         known = self._recalled(step, given)
         if known is not None:
             kept.add(known)
-            kept.turn = given.turn - 1
+            kept.move_to(given)
             return True
         tasks = self._client.tasks(kept.segment, kept.read)
         turns = [turn for turn in turns_of(tasks, step - kept.turn - 1) if turn.step == step]
         if not turns or turns[0].plan is None:
             return False
         kept.add(_exchange(turns[0]))
-        kept.turn, kept.read = given.turn - 1, kept.read + _before(tasks, given.turn)
-        if kept.segment != given.segment:
-            kept.segment, kept.read = given.segment, 0
+        kept.read += _before(tasks, given.turn)
+        kept.move_to(given)
         return True
 
     def _recalled(self, step: int, given: ModelInput) -> Exchange | None:
         """The turn before, where this worker has made all its calls itself and has not forgotten them."""
         if given.model_by != self._worker_id:
             return None
-        said = self._recall(given.execution_id, step, f"llm_{given.turn - 1}")
+        turn = given.turn - 1 or TURNS_PER_SEGMENT
+        said = self._recall(given.execution_id, step, f"llm_{turn}")
         if said is None:
             return None
         result = said["outputData"]["result"]
         plan = Plan.of(result)
         if plan.mode != "one" or given.tool_by != self._worker_id:
             return None
-        told = self._recall(given.execution_id, step, tool_reference(given.turn - 1))
+        told = self._recall(given.execution_id, step, tool_reference(turn))
         return None if told is None else Exchange(result["message"], ((plan.calls[0], told["outputData"]),))
 
     def _read(self, given: ModelInput) -> Transcript:
