@@ -18,6 +18,8 @@ from agentspan.agents import (
     RetryTool,
     tool,
 )
+from agentspan.engine.client import Conductor
+from agentspan.engine.records import TaskRecord
 from agentspan.testing import ModelRequest, Reply, call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 
@@ -249,3 +251,37 @@ def test_the_setting_chooses_for_agents_that_do_not_say(
         handle = runtime.start(agent, "Go.")
         assert handle.result(60).output == " done\n"
     assert runtime.client.workflow(handle.execution_id).workflow_definition["metadata"]["format"] == 2
+
+
+def test_models_answer_side_by_side_whatever_the_places(model: Stage, conductor_url: str) -> None:
+    together = threading.Barrier(40)
+
+    def reply(request: ModelRequest) -> Reply:
+        together.wait(30)  # each waits for all the others
+        return say("here")
+
+    with AgentRuntime(conductor_url, concurrency=2) as runtime:
+        agent = thin("thin_many", model, reply, ModelSettings(base_url=model.server.openai_url))
+        handles = [runtime.start(agent, str(number)) for number in range(together.parties)]
+        assert [handle.result(timeout=60).output for handle in handles] == ["here"] * together.parties
+
+
+def test_a_worker_that_has_made_all_calls_of_a_turn_does_not_read_it_again(
+    runtime: AgentRuntime, model: Stage, settings: ModelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    tasks = Conductor.tasks
+
+    def counted(self: Conductor, execution_id: str, *args: object) -> list[TaskRecord]:
+        reads.append(execution_id)
+        return tasks(self, execution_id, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Conductor, "tasks", counted)
+    script = [*(call("add", a=number, b=1) for number in range(10)), say("done")]
+    name = model.play(script)
+    agent = Agent("thin_known", model=name, tools=[add], model_place="worker", model_settings=settings)
+
+    assert runtime.run(agent, "Count.", timeout=60).steps == 11
+    assert not reads
+    told = [result.output for turn in model.requests(name)[-1].messages for result in turn.tool_results]
+    assert told == list(range(1, 11))

@@ -12,7 +12,8 @@ from agentspan.agents import Agent, tool
 from agentspan.engine.records import TaskRecord
 from agentspan.worker import outbox
 from agentspan.worker.call import Call, Served
-from agentspan.worker.calls import Calls
+from agentspan.worker.calls import MODEL_CALLS, Calls
+from agentspan.worker.host import _worker_id
 from agentspan.worker.outbox import Memory
 from agentspan.worker.roster import KEPT, Roster, holds_nothing
 
@@ -21,7 +22,7 @@ from agentspan.worker.roster import KEPT, Roster, holds_nothing
 
 def call_of(queue: str, number: int) -> Call:
     task = TaskRecord(task_id=f"{queue}-{number}", task_def_name=queue, status="IN_PROGRESS")
-    return Call(task, cast("Served", None), cast("Any", None))
+    return Call(task, Served("agent", 1, cast("Any", None)), cast("Any", None))
 
 
 def filled(most: int, **queues: int) -> Calls:
@@ -257,3 +258,30 @@ def test_runs_that_are_over_are_let_go() -> None:
     assert roster.oldest() == []
     roster.is_now("run-12", "FAILED")
     assert len(roster._runs) == KEPT - 2, "one that failed may be retried"
+
+
+# ---- what a host expects ------------------------------------------------------------------------------
+
+
+def test_a_model_takes_no_place_of_a_tool() -> None:
+    calls = Calls(2)
+    task = TaskRecord(task_id="m", task_def_name="agent.model", status="IN_PROGRESS")
+    calls.add(Call(task, Served("agent", 1, cast("Any", None), is_model=True), cast("Any", None)))
+    assert (calls.room("a", 1), calls.room_for_models()) == (2, MODEL_CALLS - 1)
+
+
+def test_hosts_of_one_process_have_names_of_their_own() -> None:
+    assert len({_worker_id() for _ in range(3)}) == 3
+
+
+@tool
+def quick() -> None:
+    """Return at once."""
+
+
+def test_calls_are_expected_where_workers_call_all_models() -> None:
+    roster = Roster()
+    roster.serve(Agent("thin", model="openai/x", tools=[quick], model_place="worker"), 1)
+    assert roster.all_expected
+    roster.serve(Agent("other", model="openai/x", tools=[quick]), 1)
+    assert not roster.all_expected

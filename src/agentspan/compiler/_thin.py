@@ -28,7 +28,7 @@ def model_definition(agent: Agent) -> Json:
     return task_definition(
         model_task_name(agent.name),
         f"Calls the model of the agent {agent.name}.",
-        inputs=["execution_id", "segment", "steps", "turn", "usage"],
+        inputs=["execution_id", "model_by", "segment", "steps", "tool_by", "turn", "usage"],
         outputs=["result"],
     )
 
@@ -54,6 +54,8 @@ def _looping(agent: Agent) -> Json:
         "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
         "usage": ref(f"{SEGMENT}.output.usage"),
         "steps": ref(f"{SEGMENT}.output.steps"),
+        "model_by": ref(f"{SEGMENT}.output.model_by"),
+        "tool_by": ref(f"{SEGMENT}.output.tool_by"),
     }
     output = answer()
     return _declared(
@@ -77,8 +79,8 @@ def _segment(agent: Agent) -> Json:
         segment_name(agent.name),
         f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
         [task for turn in range(1, TURNS_PER_SEGMENT + 1) for task in _turn(agent, turn)],
-        inputParameters=["execution_id", "usage", "steps", "previous"],
-        outputParameters={"usage": ref(f"{last}.usage"), "steps": ref(f"{last}.step")},
+        inputParameters=["execution_id", "usage", "steps", "previous", "model_by", "tool_by"],
+        outputParameters={"usage": ref(f"{last}.usage"), "steps": ref(f"{last}.step"), **_by(TURNS_PER_SEGMENT)},
     )
 
 
@@ -104,7 +106,15 @@ def _model(agent: Agent, turn: int, execution_id: str) -> Json:
         "steps": ref("workflow.input.steps"),
         "usage": ref(before),
     }
+    if agent.tools:
+        given = {name: ref(f"workflow.input.{name}") for name in _by(1)}
+        inputs |= _by(turn - 1) if turn > 1 else given
     return t.task("SIMPLE", model_task_name(agent.name), f"llm_{turn}", inputs)
+
+
+def _by(turn: int) -> Json:
+    """Which workers made the calls of a turn: who has made them all knows what they gave."""
+    return {"model_by": ref(f"llm_{turn}.workerId"), "tool_by": ref(f"tool_{turn}.workerId")}
 
 
 def _answer(turn: int) -> Json:

@@ -56,6 +56,8 @@ class ModelInput:
         turn: Which one of that, from 1.
         steps: Turns of the run before that.
         usage: Tokens of the run before this turn.
+        model_by: The worker that made the model's call of the turn before.
+        tool_by: The worker that ran the only tool of that turn.
     """
 
     execution_id: str
@@ -63,6 +65,8 @@ class ModelInput:
     turn: int
     steps: int
     usage: Json
+    model_by: str | None = None
+    tool_by: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ModelInput:
@@ -73,4 +77,6 @@ class ModelInput:
             turn=int(given["turn"]),
             steps=int(given.get("steps") or 0),
             usage=given.get("usage") or {},
+            model_by=given.get("model_by"),
+            tool_by=given.get("tool_by"),
         )

@@ -42,11 +42,12 @@ HANDED_ON = 2
 
 @dataclass(frozen=True)
 class Served:
-    """A tool of an agent, as this host serves it."""
+    """A tool of an agent, or the agent's model, as this host serves it."""
 
     agent: str
     version: int
     tool: Tool[..., Any]
+    is_model: bool = False
 
 
 class Host(Protocol):
@@ -91,7 +92,7 @@ class Call:
     @property
     def key(self) -> str:
         """The same for every attempt of this call, and for no other call."""
-        return f"{self.given.execution_id}/{self.given.step}/{self.task.reference_task_name}"
+        return call_key(self.given.execution_id, self.given.step, self.task.reference_task_name)
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -160,6 +161,11 @@ class Call:
 
     def __str__(self) -> str:
         return f"{self.served.agent}.{self.served.tool.name} of {self.given.execution_id}, step {self.given.step}"
+
+
+def call_key(execution_id: str, step: int, reference: str) -> str:
+    """What tells a call of a run from all others."""
+    return f"{execution_id}/{step}/{reference}"
 
 
 def completed(call: Call, value: Any) -> Json:

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 
 from agentspan.worker.call import Call
 
+MODEL_CALLS = 500
+"""Calls of models that may be at work at once; they wait for their providers, and take no tool's place."""
+
 LAST = 8
 """The last eighth of the places is for tools that have less than their share of them."""
 
@@ -40,12 +43,21 @@ class Calls:
             queues: How many queues share the places.
         """
         with self._lock:
-            at_work = Counter(call.task.task_def_name for call in self._calls.values() if id(call) not in self._waiting)
+            at_work = Counter(
+                call.task.task_def_name
+                for call in self._calls.values()
+                if id(call) not in self._waiting and not call.served.is_model
+            )
         free = max(0, self.most - at_work.total())
         if queues == 1:
             return free
         of_its_share = max(0, self.most // queues - at_work[queue])
         return min(free, max(of_its_share, free - self.most // LAST))
+
+    def room_for_models(self) -> int:
+        """How many more calls of models may begin."""
+        with self._lock:
+            return max(0, MODEL_CALLS - sum(call.served.is_model for call in self._calls.values()))
 
     @contextmanager
     def waiting(self, call: Call) -> Iterator[None]:

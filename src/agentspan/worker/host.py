@@ -6,6 +6,7 @@ loses nothing.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import socket
@@ -24,13 +25,14 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import ServerError, WorkerError
 from agentspan.stored.inputs import CallInput
+from agentspan.stored.names import model_task_name
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.telemetry.logs import CallFields
 from agentspan.worker.call import HANDED_ON, Call, not_ours
 from agentspan.worker.calls import Calls
 from agentspan.worker.health import HealthFile
 from agentspan.worker.leases import Leases
-from agentspan.worker.outbox import Outbox
+from agentspan.worker.outbox import Outbox, queues_after
 from agentspan.worker.poller import Poller
 from agentspan.worker.roster import Roster
 from agentspan.worker.runner import Runner
@@ -64,7 +66,7 @@ class WorkerHost:
     """
 
     def __init__(self, client: Conductor, *, concurrency: int = 64) -> None:
-        self.worker_id: str = f"{socket.gethostname()}-{os.getpid()}"
+        self.worker_id: str = _worker_id()
         self._client = client
         self._roster = Roster()
         self._contexts: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
@@ -121,6 +123,7 @@ class WorkerHost:
             execution_id = start()
             started(execution_id)
         self._poll()
+        self._poller.expect((model_task_name(agent.name),))
         return execution_id
 
     def _refuse_when_stopped(self) -> None:
@@ -235,8 +238,10 @@ class WorkerHost:
         self._calls.add(running)
         return True
 
-    def _ended(self) -> None:
+    def _ended(self, call: Call) -> None:
         self._poller.active()
+        if not self._calls.any_of(call.task.workflow_instance_id):  # else what follows is here already
+            self._poller.expect(queues_after(call))
 
     def _lost(self, task_id: str) -> None:
         call = self._calls.get(task_id)
@@ -273,6 +278,15 @@ class WorkerHost:
             while len(self._contexts) > CONTEXTS:
                 self._contexts.popitem(last=False)
         return found
+
+
+_hosts = itertools.count(1)
+
+
+def _worker_id() -> str:
+    """A name that no other host has, in this process or elsewhere: a host knows by it what it has reported itself."""
+    number = next(_hosts)
+    return f"{socket.gethostname()}-{os.getpid()}" + (f"-{number}" if number > 1 else "")
 
 
 def _thread(name: str, target: Any) -> threading.Thread:

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,8 +19,8 @@ from agentspan.engine.records import TaskRecord
 from agentspan.errors import ConfigError, NotFound, ServerError
 from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
 from agentspan.schema.values import MAX_BYTES
-from agentspan.stored.names import tool_reference
-from agentspan.stored.plan import PlannedCall
+from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
+from agentspan.stored.plan import Plan, PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.call import Call
 from agentspan.worker.outbox import pause_after
@@ -99,13 +99,17 @@ class Transcript:
     turn: int = 0
     read: int = 0
 
-    def add(self, turn: StoredTurn) -> None:
+    def add(self, exchange: Exchange) -> None:
         """Go on with a turn that is over."""
-        said = turn.model[-1].output_data["result"]["message"]
-        exchange = Exchange(said, tuple((call.planned, call.told or {}) for call in turn.calls))
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
         self.chars += self.sizes[-1]
+
+    def move_to(self, given: ModelInput) -> None:
+        """All before a turn is known."""
+        if self.segment != given.segment:
+            self.segment, self.read = given.segment, 0
+        self.turn = given.turn - 1
 
     def left_out(self) -> int:
         """How many of the oldest exchanges are left out, so that the rest is within the budget.
@@ -162,10 +166,14 @@ class Models:
 
     Args:
         client: The server.
+        worker_id: What the server calls this host.
+        recall: What this host has reported of a call, by its run, step and reference name; None when it is not kept.
     """
 
-    def __init__(self, client: Conductor) -> None:
+    def __init__(self, client: Conductor, worker_id: str, recall: Callable[[str, int, str], Json | None]) -> None:
         self._client = client
+        self._worker_id = worker_id
+        self._recall = recall
         self._kept: OrderedDict[str, Transcript] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -213,15 +221,34 @@ class Models:
         return len(kept.exchanges) == step - 2 and self._add(kept, step - 1, given)
 
     def _add(self, kept: Transcript, step: int, given: ModelInput) -> bool:
+        known = self._recalled(step, given)
+        if known is not None:
+            kept.add(known)
+            kept.move_to(given)
+            return True
         tasks = self._client.tasks(kept.segment, kept.read)
         turns = [turn for turn in turns_of(tasks, step - kept.turn - 1) if turn.step == step]
         if not turns or turns[0].plan is None:
             return False
-        kept.add(turns[0])
-        kept.turn, kept.read = given.turn - 1, kept.read + _before(tasks, given.turn)
-        if kept.segment != given.segment:
-            kept.segment, kept.read = given.segment, 0
+        kept.add(_exchange(turns[0]))
+        kept.read += _before(tasks, given.turn)
+        kept.move_to(given)
         return True
+
+    def _recalled(self, step: int, given: ModelInput) -> Exchange | None:
+        """The turn before, where this worker has made all its calls itself and has not forgotten them."""
+        if given.model_by != self._worker_id:
+            return None
+        turn = given.turn - 1 or TURNS_PER_SEGMENT
+        said = self._recall(given.execution_id, step, f"llm_{turn}")
+        if said is None:
+            return None
+        result = said["outputData"]["result"]
+        plan = Plan.of(result)
+        if plan.mode != "one" or given.tool_by != self._worker_id:
+            return None
+        told = self._recall(given.execution_id, step, tool_reference(turn))
+        return None if told is None else Exchange(result["message"], ((plan.calls[0], told["outputData"]),))
 
     def _read(self, given: ModelInput) -> Transcript:
         """Read the whole run: no worker of this process has made its last call."""
@@ -232,7 +259,7 @@ class Models:
         for segment in self._segments(given.segment):
             for turn in segment.turns:
                 if turn.step < given.steps + given.turn:
-                    found.add(turn)
+                    found.add(_exchange(turn))
             found.read = _before(segment.record.tasks, given.turn)
         return found
 
@@ -243,6 +270,11 @@ class Models:
             found.append(StoredSegment.of(self._client.workflow(current)))
             current = found[-1].given.previous
         return found[::-1]
+
+
+def _exchange(turn: StoredTurn) -> Exchange:
+    said = turn.model[-1].output_data["result"]["message"]
+    return Exchange(said, tuple((call.planned, call.told or {}) for call in turn.calls))
 
 
 def _before(tasks: Sequence[TaskRecord], turn: int) -> int:

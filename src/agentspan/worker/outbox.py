@@ -7,14 +7,15 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from agentspan.control.watchdog import Watchdog
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import NotFound, ServerError, ServerRejected
-from agentspan.stored.names import TURNS_PER_SEGMENT, is_forked, tool_reference
+from agentspan.stored.names import TURNS_PER_SEGMENT, is_forked, model_task_name, tool_reference
 from agentspan.telemetry.calls import CallTelemetry
-from agentspan.worker.call import Call, Json, failed
+from agentspan.worker.call import Call, Json, call_key, failed
 from agentspan.worker.calls import Calls
 from agentspan.worker.leases import Leases
 
@@ -75,6 +76,10 @@ class Outbox:
     def remembered(self, call: Call) -> Json | None:
         """What was reported of a call that the server hands out again, because the report came late."""
         return self._memory.get(call.key)
+
+    def recall(self, execution_id: str, step: int, reference: str) -> Json | None:
+        """What was last reported of a call, while it is kept."""
+        return self._memory.get(call_key(execution_id, step, reference))
 
     def finish(self, call: Call, outcome: Json) -> bool:
         """Report a call, unless that was done; whether it was done now."""
@@ -177,6 +182,14 @@ class Outbox:
                 self._watchdog.forget(segment)
         except ServerError as error:
             log.debug("The engine looks at %s when it does: %s", call, error)
+
+
+def queues_after(call: Call) -> Iterable[str]:
+    """Where the engine puts the calls that follow this one, as far as workers make them."""
+    if call.task.kind == "tool":
+        return (model_task_name(call.served.agent),)
+    result = (call.outcome or {}).get("outputData", {}).get("result") or {}
+    return {planned["task"] for planned in result.get("calls", ()) if planned["task"]}
 
 
 def _ends_run(call: Call) -> bool:

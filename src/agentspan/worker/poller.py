@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from agentspan.engine.client import Conductor
@@ -23,6 +23,15 @@ LATE = 2.0
 
 QUICK, IDLE = 0.008, 0.08
 """Seconds between polls right after work, and when nothing has happened for a while."""
+
+UNEXPECTED = 0.03
+"""Seconds between polls after work where every call follows a report of this host: it polls for those at once."""
+
+EXPECTED = 1.0
+"""Seconds for which a call that follows is looked for quickly: the engine may begin a segment, or join calls, first."""
+
+FAIR = 0.05
+"""Seconds after which all queues are looked at, however many calls are expected."""
 
 SHOW_UP = 5.0
 """Seconds between polls of every queue: what others read as "somebody serves this tool"."""
@@ -74,6 +83,9 @@ class Poller:
         self._active = time.monotonic()
         self._shown = 0.0
         self._full: dict[str, Full] = {}
+        self._due: set[str] = set()
+        self._looked = 0.0
+        self._expected: dict[str, float] = {}
 
     def show_up(self) -> None:
         """Poll every queue soon: there are new ones."""
@@ -85,6 +97,15 @@ class Poller:
         self._active = time.monotonic()
         if self._full:  # there was no room, and now there may be
             self._changed.set()
+
+    def expect(self, queues: Iterable[str]) -> None:
+        """Poll these queues at once, and quickly for a while: a call has just been put into them, or soon will be."""
+        known = self._roster.queues()
+        for queue in queues:
+            if queue in known:
+                self._due.add(queue)
+                self._expected[queue] = time.monotonic() + EXPECTED
+                self._changed.set()
 
     def stop(self) -> None:
         """Poll no more."""
@@ -123,15 +144,21 @@ class Poller:
             self._health.turned(answered=answered)
 
     def _pause(self) -> float:
-        quiet = time.monotonic() - self._active
-        return min(IDLE, max(QUICK, quiet / 10))
+        now = time.monotonic()
+        self._expected = {queue: until for queue, until in self._expected.items() if until > now}
+        if self._expected:
+            return QUICK
+        quiet = now - self._active
+        return min(IDLE, max(UNEXPECTED if self._roster.all_expected else QUICK, quiet / 10))
 
     def _poll_once(self) -> bool:
         """Take what there is; whether a queue may hold more."""
         more = False
         names = self._roster.queues()
+        of_tools = sum(not self._roster.in_queue(name).is_model for name in names)
         for name in self._worth_a_poll(names):
-            room = self._calls.room(name, len(names))
+            is_model = self._roster.in_queue(name).is_model
+            room = self._calls.room_for_models() if is_model else self._calls.room(name, of_tools)
             if room <= 0:
                 self._is_full(name)
                 continue
@@ -140,6 +167,8 @@ class Poller:
             asked = time.monotonic()
             tasks = self._client.poll(name, self._worker_id, room)
             late = time.monotonic() - asked > LATE
+            if tasks:
+                self._expected.pop(name, None)
             self._begin(name, [task for task in tasks if self._is_ours(task)] if late else tasks)
             more = more or len(tasks) == room
         return more
@@ -162,8 +191,13 @@ class Poller:
         return now.status == "IN_PROGRESS" and now.poll_count == task.poll_count
 
     def _worth_a_poll(self, names: list[str]) -> list[str]:
-        """All queues now and then, else those that hold something."""
+        """Those that calls are expected in; else all queues now and then, and those that hold something."""
         now = time.monotonic()
+        if self._due:
+            due, self._due = self._due, set()
+            if now - self._looked < FAIR:
+                return [name for name in names if name in due]
+        self._looked = now
         if len(names) <= 1 or now - self._shown > SHOW_UP:
             self._shown = now
             return names

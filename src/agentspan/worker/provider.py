@@ -35,6 +35,7 @@ from agentspan.errors import ToolFailed
 from agentspan.stored.request import ModelRequest
 from agentspan.worker.call import Json, ModelAway
 from agentspan.worker.models import Answer, Exchange
+from agentspan.worker.quick import hurry
 
 _NAMES = {
     "google_gemini": "google",
@@ -65,10 +66,11 @@ LONGEST = 600.0
 async def ask(request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: int) -> Answer:
     """Ask the model once; see `agentspan.worker.models.Provider`."""
     try:
+        opened = _opened(request)
         response = await model_request(
-            _model(request),
+            opened.model,
             _messages(request, beginning, exchanges, left_out),
-            model_settings=_settings(request),
+            model_settings=_settings(request) | opened.tries,
             model_request_parameters=ModelRequestParameters(function_tools=[_tool(spec) for spec in request.tools]),
         )
     except ModelHTTPError as error:
@@ -152,15 +154,16 @@ def _settings(request: ModelRequest) -> Any:
         found["google_thinking_config"] = {"thinking_budget": budget}
     if "reasoning_summary" in given:
         found["openai_reasoning_summary"] = given["reasoning_summary"]
-    # The engine makes the tries, and the growing transcript is what is sent each time.
-    return {**found, "max_retries": 0, "request_timeout": LONGEST, "cache": True}
+    # The growing transcript is what is sent each time.
+    return {**found, "request_timeout": LONGEST, "cache": True}
 
 
 @dataclass(frozen=True)
 class _Open:
-    """A model with its connections, and the task that closes them when its event loop ends."""
+    """A model with its connections, what keeps it from tries of its own, and the task that closes it with its loop."""
 
     model: Model
+    tries: Json
     held: asyncio.Task[None]
 
 
@@ -169,14 +172,16 @@ _models: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str | None
 _making = threading.Lock()
 
 
-def _model(request: ModelRequest) -> Model:
+def _opened(request: ModelRequest) -> _Open:
     key = request.model, request.settings.get("base_url")
     with _making:
         known = _models.setdefault(asyncio.get_running_loop(), {})
         if key not in known:
             model = _made(*key)
-            known[key] = _Open(model, asyncio.ensure_future(_hold(model)))
-        return known[key].model
+            # The engine makes the tries.
+            tries = {} if hurry(model) else {"max_retries": 0}
+            known[key] = _Open(model, tries, asyncio.ensure_future(_hold(model)))
+        return known[key]
 
 
 async def _hold(model: Model) -> None:
@@ -204,7 +209,7 @@ def _made(model: str, base_url: str | None) -> Model:
 def _answer(request: ModelRequest, response: ModelResponse) -> Answer:
     texts = [part.content for part in response.parts if isinstance(part, TextPart)]
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
-    (message,) = ModelMessagesTypeAdapter.dump_python([response], mode="json")
+    (message,) = ModelMessagesTypeAdapter.dump_python([response], mode="json", exclude_none=True)
     usage = response.usage
     return Answer(
         message=message,

@@ -80,7 +80,7 @@ class Roster:
     def _added(self, agent: Agent, version: int) -> dict[str, Served]:
         tools = {tool_task_name(agent.name, tool.name): Served(agent.name, version, tool) for tool in agent.tools}
         if agent.model_place == "worker":
-            tools[model_task_name(agent.name)] = Served(agent.name, version, model_tool(agent))
+            tools[model_task_name(agent.name)] = Served(agent.name, version, model_tool(agent), is_model=True)
         self._queues |= tools
         return tools
 
@@ -88,6 +88,12 @@ class Roster:
         """The queues to poll."""
         with self._lock:
             return list(self._queues)
+
+    @property
+    def all_expected(self) -> bool:
+        """Whether a report from here comes before each call: no agent's model is called by the server."""
+        with self._lock:
+            return all(model_task_name(served.agent) in self._queues for served in self._queues.values())
 
     def in_queue(self, name: str) -> Served:
         """The newest tool of a queue, for what only asks whose it is."""

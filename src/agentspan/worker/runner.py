@@ -51,7 +51,7 @@ class Runner:
         worker_id: str,
         outbox: Outbox,
         telemetry: CallTelemetry,
-        on_end: Callable[[], None],
+        on_end: Callable[[Call], None],
     ) -> None:
         self._client = client
         self._worker_id = worker_id
@@ -59,7 +59,7 @@ class Runner:
         self._telemetry = telemetry
         self._on_end = on_end
         self._loop = ToolLoop()
-        self._models = Models(client)
+        self._models = Models(client, worker_id, outbox.recall)
         self._model_loop = ToolLoop()  # which no tool can hold
         self._pid = os.getpid()
 
@@ -154,8 +154,8 @@ class Runner:
 
     def _finish(self, call: Call, outcome: Json) -> None:
         if self._outbox.finish(call, outcome):
-            self._on_end()
             self._outbox.hasten(call)
+            self._on_end(call)
 
     def _look_back(self, call: Call) -> None:
         """Count what dead workers' attempts have failed: the engine does not hand their notes on."""
