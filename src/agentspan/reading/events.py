@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,7 +86,10 @@ class Event(_Foreign):
     @property
     def content(self) -> str | None:
         """What it says, as text: the answer, or what went wrong; None where it says neither."""
-        return self.error if self.error is not None else self.output
+        if self.error is not None:
+            return self.error
+        value = self.output
+        return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     def __repr__(self) -> str:
         about = f" {self.tool_name}" if self.tool_name else ""

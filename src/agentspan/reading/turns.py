@@ -46,7 +46,7 @@ def _worker_model_call(attempts: Sequence[TaskRecord], model: str) -> ModelCall:
         attempts=tuple(_tool_attempts(attempts)),
         prompt_tokens=int(tokens.get("prompt_tokens") or 0),
         completion_tokens=int(tokens.get("completion_tokens") or 0),
-        answer=said.get("text") if said.get("mode") == "done" and not said.get("calls") else None,
+        answer=said.get("text") if said.get("mode") in ("done", "again", "invalid") and not said.get("calls") else None,
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic
 
 from agentspan import blocking, compat
+from agentspan.declare.output import OutputT
 from agentspan.errors import WaitTimeout
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.history import History
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from agentspan.runtime.handle import AgentHandle
 
 
-class EventStream(Iterator[AnyEvent]):
+class EventStream(Iterator[AnyEvent], Generic[OutputT]):
     """An iterator over a run's events that ends with the run, for `for` and for `async for`.
 
     Reading starts when iteration does, and goes on where it was left: after a `break`, after an error, with `next()`.
@@ -33,13 +34,13 @@ class EventStream(Iterator[AnyEvent]):
 
     def __init__(
         self,
-        handle: AgentHandle,
+        handle: AgentHandle[OutputT],
         history: History,
         from_: int,
         timeout: float | None,
         on_away: Callable[[], None] = lambda: None,
     ) -> None:
-        self.handle: AgentHandle = handle
+        self.handle: AgentHandle[OutputT] = handle
         self.cursor: int = from_
         self._history = history
         self._timeout = timeout
@@ -49,7 +50,7 @@ class EventStream(Iterator[AnyEvent]):
         self._wait: Waiting | None = None
         self._moved = False
 
-    def __enter__(self) -> EventStream:
+    def __enter__(self) -> EventStream[OutputT]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,7 +61,7 @@ class EventStream(Iterator[AnyEvent]):
         self._unread.clear()
         self._over = True
 
-    def __iter__(self) -> EventStream:
+    def __iter__(self) -> EventStream[OutputT]:
         return self
 
     def __next__(self) -> AnyEvent:
@@ -102,11 +103,11 @@ class EventStream(Iterator[AnyEvent]):
             TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
         return [compat.event(each) for each in fresh] if self.handle.runtime.settings.compat else fresh, over
 
-    async def get_result_async(self) -> AgentResult:
+    async def get_result_async(self) -> AgentResult[OutputT]:
         """Wait for the end of the run on an event loop, and return what it gave; see `get_result`."""
         return await self.handle.result_async(self._timeout)
 
-    def get_result(self) -> AgentResult:
+    def get_result(self) -> AgentResult[OutputT]:
         """Wait for the end of the run and return what it gave; raises as `AgentHandle.result` does."""
         return self.handle.result(self._timeout)
 
@@ -114,7 +115,7 @@ class EventStream(Iterator[AnyEvent]):
 class AsyncEvents:
     """Iterates over a stream on an event loop. Who gives up waiting for an event can ask for it again."""
 
-    def __init__(self, stream: EventStream) -> None:
+    def __init__(self, stream: EventStream[Any]) -> None:
         self._stream = stream
         self._wait = stream._waiting()
         self._unread: deque[AnyEvent] = deque()

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from agentspan.stored.output import OutputRequest
+
 Json = dict[str, Any]
 
 
@@ -23,6 +25,7 @@ class ModelRequest:
         max_turns: The run fails when the model has not finished by then.
         max_chars: The transcript is trimmed when it is longer.
         keep_chars: What remains of it then.
+        output: The type of its answer; None where that is a text.
     """
 
     model: str
@@ -34,16 +37,21 @@ class ModelRequest:
     max_turns: int
     max_chars: int
     keep_chars: int
+    output: OutputRequest | None = None
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> ModelRequest:
         """Read it from the metadata of a definition."""
         found = metadata["request"]
-        return cls(**{**found, "tools": tuple(found["tools"]), "limited": tuple(found["limited"])})
+        output = OutputRequest(**found["output"]) if "output" in found else None
+        return cls(**{**found, "tools": tuple(found["tools"]), "limited": tuple(found["limited"]), "output": output})
 
     def to_json(self) -> Json:
         """The request as a definition holds it."""
-        return {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
+        found = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
+        if self.output is None:
+            del found["output"]
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import takewhile
 from typing import Any, Protocol, cast
 
 from agentspan.declare.agent import Agent
@@ -24,6 +25,7 @@ from agentspan.stored.plan import Plan, PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.call import Call
 from agentspan.worker.outbox import pause_after
+from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -65,6 +67,9 @@ class Exchange:
 
     said: Json
     told: tuple[tuple[PlannedCall, Json], ...]
+
+    note: str = ""
+    """Why its answer was sent back."""
 
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
@@ -110,6 +115,10 @@ class Transcript:
         if self.segment != given.segment:
             self.segment, self.read = given.segment, 0
         self.turn = given.turn - 1
+
+    def rejected(self) -> int:
+        """How many of the newest answers, in a row, were sent back."""
+        return sum(1 for _ in takewhile(lambda exchange: exchange.note, reversed(self.exchanges)))
 
     def left_out(self) -> int:
         """How many of the oldest exchanges are left out, so that the rest is within the budget.
@@ -182,9 +191,11 @@ class Models:
         given = ModelInput.of(call.task.input_data)
         provider = _provider()
         transcript = self._known(given)
+        output = call.served.output
+        refuse_another(transcript.request.output, output)
         first = transcript.left_out()
         asked = provider.ask(transcript.request, transcript.beginning, transcript.exchanges[first:], first)
-        return _planned_turn(transcript.request, given, asked)
+        return _planned_turn(transcript.request, given, asked, output, transcript.rejected())
 
     def _known(self, given: ModelInput) -> Transcript:
         trouble = 0
@@ -274,7 +285,8 @@ class Models:
 
 def _exchange(turn: StoredTurn) -> Exchange:
     said = turn.model[-1].output_data["result"]["message"]
-    return Exchange(said, tuple((call.planned, call.told or {}) for call in turn.calls))
+    note, answers = sent_back(turn)
+    return Exchange(said, (*((call.planned, call.told or {}) for call in turn.calls), *answers), note)
 
 
 def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
@@ -282,8 +294,11 @@ def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
     return next((place for place, task in enumerate(tasks) if task.place == ("llm", turn, 1)), len(tasks))
 
 
-async def _planned_turn(request: ModelRequest, given: ModelInput, asked: Awaitable[Answer]) -> Json:
-    return plan(request, given, await asked)
+async def _planned_turn(
+    request: ModelRequest, given: ModelInput, asked: Awaitable[Answer], output: Output | None, rejected: int
+) -> Json:
+    found = plan(request, given, await asked)
+    return found if output is None else typed_plan(found, output, rejected, found["step"] >= request.max_turns)
 
 
 def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:

@@ -26,15 +26,15 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 from pydantic_ai.messages import ModelRequest as Said
-from pydantic_ai.models import Model, ModelRequestParameters, infer_model
+from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider_class
-from pydantic_ai.tools import ToolDefinition
 
 from agentspan.declare.providers import find_provider
 from agentspan.errors import ToolFailed
 from agentspan.stored.request import ModelRequest
 from agentspan.worker.call import Json, ModelAway
 from agentspan.worker.models import Answer, Exchange
+from agentspan.worker.offer import parameters
 from agentspan.worker.quick import hurry
 
 _NAMES = {
@@ -71,7 +71,7 @@ async def ask(request: ModelRequest, beginning: Sequence[Json], exchanges: Seque
             opened.model,
             _messages(request, beginning, exchanges, left_out),
             model_settings=_settings(request) | opened.tries,
-            model_request_parameters=ModelRequestParameters(function_tools=[_tool(spec) for spec in request.tools]),
+            model_request_parameters=parameters(request, opened.model),
         )
     except ModelHTTPError as error:
         raise _refusal(error) from error
@@ -133,16 +133,14 @@ def _said(exchange: Exchange) -> list[ModelMessage]:
     found = list(ModelMessagesTypeAdapter.validate_python([exchange.said]))
     if exchange.told:
         found.append(Said(parts=[_returned(call.name, call.id, told) for call, told in exchange.told]))
+    elif exchange.note:
+        found.append(Said(parts=[UserPromptPart(exchange.note)]))
     return found
 
 
 def _returned(name: str, call_id: str, told: Json) -> ToolReturnPart:
     content = told["result"] if "result" in told else {"error": told.get("error")}
     return ToolReturnPart(tool_name=name, content=content, tool_call_id=call_id)
-
-
-def _tool(spec: Json) -> ToolDefinition:
-    return ToolDefinition(name=spec["name"], description=spec["description"], parameters_json_schema=spec["parameters"])
 
 
 def _settings(request: ModelRequest) -> Any:
