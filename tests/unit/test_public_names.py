@@ -58,6 +58,8 @@ NAMES = {
         "Status",
         "Step",
         "StepBegan",
+        "TextDelta",
+        "TextVoided",
         "Tool",
         "ToolCall",
         "ToolCalled",

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from agentspan.agents import Event
-from agentspan.cli._output import answer, shorten
+from agentspan.cli._output import answer, say, shorten
+from agentspan.cli._text import plain
 
 
 def show_event(event: Event) -> None:
@@ -16,6 +17,24 @@ def show_event(event: Event) -> None:
     click.echo(line_of(event))
     if event.type == "done":
         answer(event.output)
+
+
+class Spoken:
+    """Shows events on stderr as they come, and what a model says in between while it says it."""
+
+    def __init__(self) -> None:
+        self._speaking = False
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        if event.type == "text_delta":
+            click.echo(("" if self._speaking else "  … ") + plain(event.text or ""), err=True, nl=False)
+            self._speaking = True
+            return
+        if self._speaking:
+            click.echo(err=True)
+            self._speaking = False
+        say(line_of(event))
 
 
 def line_of(event: Event) -> str:
@@ -28,10 +47,8 @@ def line_of(event: Event) -> str:
             return "  " + shorten(f"→ {event.tool_name}({arguments})")
         case "tool_result":
             return "  " + shorten(f"← {event.tool_name}: {_text(event.result)}")
-        case "tool_retry":
-            return "  " + shorten(f"↻ {event.tool_name}: attempt {event.attempt} failed: {event.error}")
-        case "model_retry":
-            return "  " + shorten(f"↻ model: attempt {event.attempt} failed: {event.error}")
+        case "tool_retry" | "model_retry":
+            return "  " + shorten(f"↻ {event.tool_name or 'model'}: attempt {event.attempt} failed: {event.error}")
         case "waiting":
             return "  " + shorten(f"… {event.tool_name}: {event.error}")
         case "resumed":
@@ -40,6 +57,8 @@ def line_of(event: Event) -> str:
             return shorten(f"failed: {event.error}", 300)
         case "done":
             return "done"
+        case "text_delta" | "text_void":
+            return "  " + shorten(f"… {event.text or 'that is void: the model is asked again'}")
 
 
 def _text(value: Any) -> str:

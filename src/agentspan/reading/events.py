@@ -18,6 +18,8 @@ EventName = Literal[
     "resumed",
     "error",
     "done",
+    "text_delta",
+    "text_void",
 ]
 
 
@@ -36,6 +38,8 @@ class EventType(StrEnum):
     RESUMED = "resumed"
     ERROR = "error"
     DONE = "done"
+    TEXT_DELTA = "text_delta"
+    TEXT_VOID = "text_void"
     THINKING = "thinking"
     MESSAGE = "message"
     HANDOFF = "handoff"
@@ -54,6 +58,7 @@ class _Foreign:
         output: Any
         error: str | None
         attempt: int | None
+        text: str | None
     else:
 
         def __getattr__(self, name: str) -> None:
@@ -61,7 +66,7 @@ class _Foreign:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-_NAMES = frozenset({"call_id", "tool_name", "args", "result", "output", "error", "attempt"})
+_NAMES = frozenset({"call_id", "tool_name", "args", "result", "output", "error", "attempt", "text"})
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -227,8 +232,44 @@ class RunDone(Event):
     type: Literal["done"] = "done"
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TextDelta(Event):
+    """More of an answer that the model is still giving; `stream(tokens=True)` has them, and nothing stores them.
+
+    It does not count: its `seq` is that of the event before it.
+
+    Attributes:
+        text: What came.
+    """
+
+    text: str
+    type: Literal["text_delta"] = "text_delta"
+
+    @property
+    def content(self) -> str:
+        """The text."""
+        return self.text
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TextVoided(Event):
+    """The text of the step so far is void: its worker died, or the provider broke off, and the model is asked again."""
+
+    type: Literal["text_void"] = "text_void"
+
+
 AnyEvent: TypeAlias = (
-    StepBegan | ToolCalled | ToolReturned | ToolRetried | ModelRetried | Waiting | Resumed | RunFailed | RunDone
+    StepBegan
+    | ToolCalled
+    | ToolReturned
+    | ToolRetried
+    | ModelRetried
+    | Waiting
+    | Resumed
+    | RunFailed
+    | RunDone
+    | TextDelta
+    | TextVoided
 )
 """An event of a stream: a type checker knows by its `type` which fields it has."""
 

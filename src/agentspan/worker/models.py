@@ -24,6 +24,7 @@ from agentspan.stored.plan import Plan, PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.call import Call
 from agentspan.worker.outbox import pause_after
+from agentspan.worker.tokens import Listeners, Telling
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -151,9 +152,14 @@ class Provider(Protocol):
     """Asks a model; `agentspan.worker.provider` does, on pydantic-ai."""
 
     def ask(
-        self, request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: int
+        self,
+        request: ModelRequest,
+        beginning: Sequence[Json],
+        exchanges: Sequence[Exchange],
+        left_out: int,
+        hear: Callable[[str], None] | None,
     ) -> Coroutine[Any, Any, Answer]:
-        """One request, without tries beside it.
+        """One request, without tries beside it; `hear` is called with the text as it comes.
 
         Raises:
             ToolFailed: The provider refuses, for good.
@@ -168,10 +174,18 @@ class Models:
         client: The server.
         worker_id: What the server calls this host.
         recall: What this host has reported of a call, by its run, step and reference name; None when it is not kept.
+        listeners: Who wants to know what models say while they say it.
     """
 
-    def __init__(self, client: Conductor, worker_id: str, recall: Callable[[str, int, str], Json | None]) -> None:
+    def __init__(
+        self,
+        client: Conductor,
+        worker_id: str,
+        recall: Callable[[str, int, str], Json | None],
+        listeners: Listeners,
+    ) -> None:
         self._client = client
+        self._listeners = listeners
         self._worker_id = worker_id
         self._recall = recall
         self._kept: OrderedDict[str, Transcript] = OrderedDict()
@@ -183,8 +197,18 @@ class Models:
         provider = _provider()
         transcript = self._known(given)
         first = transcript.left_out()
-        asked = provider.ask(transcript.request, transcript.beginning, transcript.exchanges[first:], first)
-        return _planned_turn(transcript.request, given, asked)
+        request = transcript.request
+        telling = self._telling(call, request)
+        hear = None if telling is None else telling.add
+        asked = provider.ask(request, transcript.beginning, transcript.exchanges[first:], first, hear)
+        return _planned_turn(request, given, asked, telling)
+
+    def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
+        execution_id, listeners = call.given.execution_id, self._listeners
+        wanted = listeners.are_here(execution_id) or listeners.are_elsewhere(call.task.task_def_name)
+        if not (wanted or request.settings.get("stream")):
+            return None
+        return Telling(call.task, execution_id, call.attempt, listeners)
 
     def _known(self, given: ModelInput) -> Transcript:
         trouble = 0
@@ -282,8 +306,14 @@ def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
     return next((place for place, task in enumerate(tasks) if task.place == ("llm", turn, 1)), len(tasks))
 
 
-async def _planned_turn(request: ModelRequest, given: ModelInput, asked: Awaitable[Answer]) -> Json:
-    return plan(request, given, await asked)
+async def _planned_turn(
+    request: ModelRequest, given: ModelInput, asked: Awaitable[Answer], telling: Telling | None
+) -> Json:
+    try:
+        return plan(request, given, await asked)
+    finally:
+        if telling is not None:
+            telling.end()
 
 
 def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
