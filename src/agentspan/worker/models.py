@@ -23,6 +23,7 @@ from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan, PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.call import Call
+from agentspan.worker.fallback import first_answer
 from agentspan.worker.outbox import pause_after
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -183,8 +184,12 @@ class Models:
         provider = _provider()
         transcript = self._known(given)
         first = transcript.left_out()
-        asked = provider.ask(transcript.request, transcript.beginning, transcript.exchanges[first:], first)
-        return _planned_turn(transcript.request, given, asked)
+        exchanges = transcript.exchanges[first:]
+
+        def ask(request: ModelRequest) -> Awaitable[Answer]:
+            return provider.ask(request, transcript.beginning, exchanges, first)
+
+        return _planned_turn(transcript.request, given, ask)
 
     def _known(self, given: ModelInput) -> Transcript:
         trouble = 0
@@ -282,8 +287,12 @@ def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
     return next((place for place, task in enumerate(tasks) if task.place == ("llm", turn, 1)), len(tasks))
 
 
-async def _planned_turn(request: ModelRequest, given: ModelInput, asked: Awaitable[Answer]) -> Json:
-    return plan(request, given, await asked)
+async def _planned_turn(
+    request: ModelRequest, given: ModelInput, ask: Callable[[ModelRequest], Awaitable[Answer]]
+) -> Json:
+    answer, passed_over = await first_answer(request, ask)
+    passed = [each.to_json() for each in passed_over]
+    return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
 
 
 def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
@@ -301,7 +310,7 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "mode": mode,
         "step": step,
         "text": answer.text,
-        "finish_reason": "max_turns" if over else "empty" if not calls and not answer.text else answer.finish_reason,
+        "finish_reason": "max_turns" if over else _why_it_ended(answer),
         "calls": calls,
         "max_bytes": max_bytes,
         "usage": {name: given.usage.get(name, 0) + count for name, count in answer.usage.items()},
@@ -310,6 +319,11 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "message": answer.message,
     }
     return {**found, **_fork(given, calls, known, step, max_bytes)} if mode == "many" else found
+
+
+def _why_it_ended(answer: Answer) -> str:
+    """`empty` of an answer without a text that names no other reason."""
+    return "empty" if answer.finish_reason == "stop" and not answer.calls and not answer.text else answer.finish_reason
 
 
 def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:
@@ -322,6 +336,8 @@ def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json |
             "Not called: your answer was cut off at its longest, and its arguments may be incomplete. Call again, with "
             "less at once."
         )
+    elif answer.finish_reason == "content_filter":
+        error = "Not called: your answer was cut off by a content filter, and its arguments may be incomplete."
     elif args is None:
         error = "Not called: its arguments are no JSON object. Call again."
     planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}
