@@ -49,6 +49,8 @@ from agentspan.reading.events import (
     Event,
     EventType,
     ModelRetried,
+    ModelSaid,
+    ModelThought,
     Resumed,
     RunDone,
     RunFailed,
@@ -63,6 +65,7 @@ from agentspan.reading.events import (
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
 from agentspan.reading.result import AgentResult, AgentStatus, Usage
 from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
+from agentspan.stored.said import PassedOver
 from agentspan.stored.status import FinishReason, Status
 
 if TYPE_CHECKING:
@@ -102,9 +105,12 @@ __all__ = [
     "MissingWorker",
     "ModelCall",
     "ModelRetried",
+    "ModelSaid",
     "ModelSettings",
+    "ModelThought",
     "NotFound",
     "OutputInvalid",
+    "PassedOver",
     "RateLimit",
     "Reason",
     "Resumed",

@@ -42,23 +42,35 @@ def line_of(event: Event) -> str:
     match event.type:
         case "step":
             return f"step {event.step}"
-        case "tool_call":
-            arguments = ", ".join(f"{name}={_text(value)}" for name, value in (event.args or {}).items())
-            return "  " + shorten(f"→ {event.tool_name}({arguments})")
-        case "tool_result":
-            return "  " + shorten(f"← {event.tool_name}: {_text(event.result)}")
-        case "tool_retry" | "model_retry":
-            return "  " + shorten(f"↻ {event.tool_name or 'model'}: attempt {event.attempt} failed: {event.error}")
-        case "waiting":
-            return "  " + shorten(f"… {event.tool_name}: {event.error}")
-        case "resumed":
-            return f"  … {event.tool_name or 'model'}: goes on"
         case "error":
             return shorten(f"failed: {event.error}", 300)
         case "done":
             return "done"
-        case "text_delta" | "text_void":
-            return "  " + shorten(f"… {event.text or 'that is void: the model is asked again'}")
+        case "resumed":
+            return f"  … {event.tool_name or 'model'}: goes on"
+        case _:
+            return "  " + shorten(_within_step(event))
+
+
+def _within_step(event: Event) -> str:
+    match event.type:
+        case "tool_call":
+            arguments = ", ".join(f"{name}={_text(value)}" for name, value in (event.args or {}).items())
+            return f"→ {event.tool_name}({arguments})"
+        case "tool_result":
+            return f"← {event.tool_name}: {_text(event.result)}"
+        case "tool_retry" | "model_retry":
+            return f"↻ {event.tool_name or 'model'}: attempt {event.attempt} failed: {event.error}"
+        case "thinking":
+            return f"~ {event.text}"
+        case "text_delta":
+            return f"… {event.text}"
+        case "text_void":
+            return "… that is void: the model is asked again"
+        case "message":
+            return f"“ {event.text}"
+        case _:
+            return f"… {event.tool_name}: {event.error}"
 
 
 def _text(value: Any) -> str:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Unpack, cast
 
 from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.fallback import models_of
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
+from agentspan.declare.places import check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.providers import find_provider, suggest_provider
 from agentspan.declare.tool import Tool, tool
@@ -138,6 +140,7 @@ class Agent:
     model_retry: Retry
     context: ContextBudget
     model_place: Place | None
+    fallback_models: tuple[str, ...]
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -145,7 +148,7 @@ class Agent:
         self,
         name: str,
         *,
-        model: str,
+        model: str | Sequence[str],
         instructions: str = "",
         tools: Sequence[Tool[..., Any] | Callable[..., Any]] = (),
         description: str = "",
@@ -155,13 +158,15 @@ class Agent:
         model_retry: Retry = _MODEL_RETRY,
         context: ContextBudget = ContextBudget(),
         model_place: Place | None = None,
+        fallback_models: Sequence[str] = (),
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
 
         Args:
             name: Its name, which is also the name of its workflow.
-            model: "provider/model", such as "openai/gpt-4o".
+            model: "provider/model", such as "openai/gpt-4o". Of several the first one is asked in each turn, and the
+                others, in their order, where it refuses or gives no answer.
             instructions: The system prompt.
             tools: Tools, or plain functions, which become tools.
             description: For people, and for agents that may call this one.
@@ -173,6 +178,7 @@ class Agent:
             model_place: Who calls the model: the Conductor `server`, or a `worker` of this agent. A worker passes every
                 text on to the byte and keeps all that the model said, and the provider's key stays with it; it needs
                 the extra `models`. None leaves it to the setting `model_place`, which is `server` unless set.
+            fallback_models: The models after the first one; where `model` names several, those.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -181,10 +187,12 @@ class Agent:
         given: dict[str, Any] = {name: value for name, value in locals().items() if name in self.__dataclass_fields__}
         _check_name(name)
         what = f"agent {name!r}"
+        given["model"], given["fallback_models"] = models_of(model, fallback_models, model_settings, what)
         _check_types(given, what)
         given |= agent_values(what, given, others)
         _check_place(given, what)
-        _check_model(model, what, anywhere=model_place == "worker")
+        for each in (given["model"], *given["fallback_models"]):
+            _check_model(each, what, anywhere=model_place == "worker")
         _check_text(instructions, f"{what}: instructions")
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
@@ -192,6 +200,8 @@ class Agent:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["tools"] = _as_tools(tools, what)
         self.__dict__.update(given)  # the value is frozen from here on
+        if model_place == "server":
+            check_server_can(self)
 
     @property
     def provider(self) -> str:

@@ -14,6 +14,8 @@ EventName = Literal[
     "tool_result",
     "tool_retry",
     "model_retry",
+    "thinking",
+    "message",
     "waiting",
     "resumed",
     "error",
@@ -26,7 +28,7 @@ EventName = Literal[
 class EventType(StrEnum):
     """The types of events, for who prefers names to texts: each is equal to its text.
 
-    No run gives events of the last five yet; scripts that look for them find none.
+    No run gives events of the last three yet; scripts that look for them find none.
     """
 
     STEP = "step"
@@ -89,8 +91,9 @@ class Event(_Foreign):
 
     @property
     def content(self) -> str | None:
-        """What it says, as text: the answer, or what went wrong; None where it says neither."""
-        return self.error if self.error is not None else self.output
+        """What it says, as text: what the model said, the answer, or what went wrong; None where it says nothing."""
+        found = (said for said in (self.error, self.text, self.output) if said is not None)
+        return next(found, None)
 
     def __repr__(self) -> str:
         about = f" {self.tool_name}" if self.tool_name else ""
@@ -174,6 +177,30 @@ class ModelRetried(Event):
     error: str
     attempt: int
     type: Literal["model_retry"] = "model_retry"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ModelThought(Event):
+    """What the model thought before it answered or called tools, where a worker calls it and its provider shows that.
+
+    Attributes:
+        text: Its thoughts, or the provider's summary of them.
+    """
+
+    text: str
+    type: Literal["thinking"] = "thinking"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ModelSaid(Event):
+    """What the model said beside its calls of tools, where a worker calls it. The answer comes with `done`.
+
+    Attributes:
+        text: The text.
+    """
+
+    text: str
+    type: Literal["message"] = "message"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -264,6 +291,8 @@ AnyEvent: TypeAlias = (
     | ToolReturned
     | ToolRetried
     | ModelRetried
+    | ModelThought
+    | ModelSaid
     | Waiting
     | Resumed
     | RunFailed

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from agentspan.stored.names import tool_of_task
+from agentspan.stored.said import Said
 
 Mode = Literal["done", "one", "many", "none", "again", "failed"]
 """The end, one call, several, none that can be made; or an answer that did not arrive: asked again, given up."""
+
+_NOTHING = Said()
 
 CALLING: frozenset[Mode] = frozenset({"one", "many", "none"})
 """The modes of turns that have calls."""
@@ -49,6 +52,7 @@ class Plan:
         usage: Tokens of the run so far, this turn's included.
         again: Which time in a row it is asked again (`again`).
         problem: What was wrong with its answer (`again`): `failed`, `empty`, `damaged`.
+        said: What the model said.
     """
 
     mode: Mode
@@ -56,6 +60,7 @@ class Plan:
     usage: dict[str, Any]
     again: int = 0
     problem: str | None = None
+    said: Said = _NOTHING
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Plan:
@@ -70,4 +75,5 @@ class Plan:
             usage=result.get("usage") or {},
             again=int(result.get("again") or 0),
             problem=result.get("problem"),
+            said=Said.of(result),
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, cast
@@ -20,11 +19,13 @@ from agentspan.errors import ConfigError, NotFound, ServerError
 from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
-from agentspan.stored.plan import Plan, PlannedCall
+from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.call import Call
+from agentspan.worker.fallback import first_answer
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.tokens import Listeners, Telling
+from agentspan.worker.transcript import Exchange, Transcript
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -53,78 +54,6 @@ def model_tool(agent: Agent) -> Tool[..., Any]:
             hint="pip install 'agents-on-conductor[models]', or leave out model_place.",
         )
     return tool(model, retry=agent.model_retry)
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """What one turn added to a transcript.
-
-    Attributes:
-        said: The provider's message, as JSON.
-        told: The model's calls with what it is told of each: `result` or `error`.
-    """
-
-    said: Json
-    told: tuple[tuple[PlannedCall, Json], ...]
-
-    kept: Json = field(default_factory=dict, compare=False)
-    """What the provider's module makes of it, once."""
-
-    @property
-    def chars(self) -> int:
-        """Its length, about what a model is sent of it."""
-        return len(json.dumps([self.said, [told for _, told in self.told]], ensure_ascii=False))
-
-
-@dataclass
-class Transcript:
-    """The conversation of a run, up to a turn of a segment.
-
-    Attributes:
-        request: How its model is asked.
-        beginning: The conversation before the run, and its prompt: `role` and `message`.
-        exchanges: What its turns added.
-        sizes: The length of each.
-        chars: The length of all.
-        segment: The newest segment that was read.
-        turn: The newest turn of that segment that is in it.
-        read: Tasks of that segment before that of the turn after.
-    """
-
-    request: ModelRequest
-    beginning: tuple[Json, ...]
-    exchanges: list[Exchange] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    chars: int = 0
-    segment: str = ""
-    turn: int = 0
-    read: int = 0
-
-    def add(self, exchange: Exchange) -> None:
-        """Go on with a turn that is over."""
-        self.exchanges.append(exchange)
-        self.sizes.append(exchange.chars)
-        self.chars += self.sizes[-1]
-
-    def move_to(self, given: ModelInput) -> None:
-        """All before a turn is known."""
-        if self.segment != given.segment:
-            self.segment, self.read = given.segment, 0
-        self.turn = given.turn - 1
-
-    def left_out(self) -> int:
-        """How many of the oldest exchanges are left out, so that the rest is within the budget.
-
-        They go in large, rare bites, and the newest one never; the same however often it is asked.
-        """
-        first = total = 0
-        for place, size in enumerate(self.sizes):
-            total += size
-            if total > self.request.max_chars:
-                while first < place and total > self.request.keep_chars:
-                    total -= self.sizes[first]
-                    first += 1
-        return first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,11 +126,14 @@ class Models:
         provider = _provider()
         transcript = self._known(given)
         first = transcript.left_out()
-        request = transcript.request
-        telling = self._telling(call, request)
-        hear = None if telling is None else telling.add
-        asked = provider.ask(request, transcript.beginning, transcript.exchanges[first:], first, hear)
-        return _planned_turn(request, given, asked, telling)
+        exchanges = transcript.exchanges[first:]
+        telling = self._telling(call, transcript.request)
+
+        def ask(request: ModelRequest) -> Awaitable[Answer]:
+            hear = None if telling is None else telling.begin()
+            return provider.ask(request, transcript.beginning, exchanges, first, hear)
+
+        return _planned_turn(transcript.request, given, ask, telling)
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
         execution_id, listeners = call.given.execution_id, self._listeners
@@ -307,13 +239,18 @@ def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
 
 
 async def _planned_turn(
-    request: ModelRequest, given: ModelInput, asked: Awaitable[Answer], telling: Telling | None
+    request: ModelRequest,
+    given: ModelInput,
+    ask: Callable[[ModelRequest], Awaitable[Answer]],
+    telling: Telling | None,
 ) -> Json:
     try:
-        return plan(request, given, await asked)
+        answer, passed_over = await first_answer(request, ask)
     finally:
         if telling is not None:
             telling.end()
+    passed = [each.to_json() for each in passed_over]
+    return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
 
 
 def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
@@ -331,7 +268,7 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "mode": mode,
         "step": step,
         "text": answer.text,
-        "finish_reason": "max_turns" if over else "empty" if not calls and not answer.text else answer.finish_reason,
+        "finish_reason": "max_turns" if over else _why_it_ended(answer),
         "calls": calls,
         "max_bytes": max_bytes,
         "usage": {name: given.usage.get(name, 0) + count for name, count in answer.usage.items()},
@@ -340,6 +277,11 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "message": answer.message,
     }
     return {**found, **_fork(given, calls, known, step, max_bytes)} if mode == "many" else found
+
+
+def _why_it_ended(answer: Answer) -> str:
+    """`empty` of an answer without a text that names no other reason."""
+    return "empty" if answer.finish_reason == "stop" and not answer.calls and not answer.text else answer.finish_reason
 
 
 def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:
@@ -352,6 +294,8 @@ def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json |
             "Not called: your answer was cut off at its longest, and its arguments may be incomplete. Call again, with "
             "less at once."
         )
+    elif answer.finish_reason == "content_filter":
+        error = "Not called: your answer was cut off by a content filter, and its arguments may be incomplete."
     elif args is None:
         error = "Not called: its arguments are no JSON object. Call again."
     planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}

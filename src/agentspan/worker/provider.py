@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from pydantic_ai.direct import model_request, model_request_stream
-from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UserError
+from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UnexpectedModelBehavior, UserError
 from pydantic_ai.messages import (
     ModelMessage,
     ModelMessagesTypeAdapter,
@@ -37,8 +37,12 @@ from agentspan.declare.providers import find_provider
 from agentspan.errors import ToolFailed
 from agentspan.stored.request import ModelRequest
 from agentspan.worker.call import Json, ModelAway
-from agentspan.worker.models import Answer, Exchange
+from agentspan.worker.call_ids import with_own_ids
+from agentspan.worker.models import Answer
+from agentspan.worker.odd_answers import refusal_of, whole
 from agentspan.worker.quick import hurry
+from agentspan.worker.thinking import own_thoughts, with_thinking
+from agentspan.worker.transcript import Exchange
 
 _NAMES = {
     "google_gemini": "google",
@@ -76,10 +80,11 @@ async def ask(
     """Ask the model once; see `agentspan.worker.models.Provider`."""
     try:
         opened = _opened(request)
+        messages = own_thoughts(opened.model, _messages(request, beginning, exchanges, left_out))
         response = await (model_request if hear is None else _streamed(hear))(
             opened.model,
-            _messages(request, beginning, exchanges, left_out),
-            model_settings=_settings(request) | opened.tries,
+            messages,
+            model_settings=with_thinking(opened.model, _settings(request), messages) | opened.tries,
             model_request_parameters=ModelRequestParameters(function_tools=[_tool(spec) for spec in request.tools]),
         )
     except ModelHTTPError as error:
@@ -88,7 +93,10 @@ async def ask(
         raise ToolFailed(f"The worker cannot call {request.model}: {error}") from error
     except ModelAPIError as error:
         raise ModelAway(f"The model's provider did not answer: {error.message}") from error
-    return _answer(request, response)
+    except UnexpectedModelBehavior as error:
+        raise ModelAway(f"The model's provider answered without an answer: {error.message}") from error
+    taken = (call.id for exchange in exchanges for call, _ in exchange.told)
+    return _answer(request, with_own_ids(whole(response), left_out + len(exchanges) + 1, taken))
 
 
 def _streamed(hear: Callable[[str], None]) -> Callable[..., Awaitable[ModelResponse]]:
@@ -235,7 +243,7 @@ def _answer(request: ModelRequest, response: ModelResponse) -> Answer:
     usage = response.usage
     return Answer(
         message=message,
-        text="".join(texts),
+        text="".join(texts) or refusal_of(response),
         calls=tuple((part.tool_call_id, part.tool_name, _arguments(part)) for part in calls),
         finish_reason=response.finish_reason or "stop",
         usage={
