@@ -61,6 +61,8 @@ NAMES = {
         "Status",
         "Step",
         "StepBegan",
+        "TextDelta",
+        "TextVoided",
         "Tool",
         "ToolCall",
         "ToolCalled",

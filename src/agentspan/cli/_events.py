@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from agentspan.agents import Event
-from agentspan.cli._output import answer, shorten
+from agentspan.cli._output import answer, say, shorten
+from agentspan.cli._text import plain
 
 
 def show_event(event: Event) -> None:
@@ -16,6 +17,24 @@ def show_event(event: Event) -> None:
     click.echo(line_of(event))
     if event.type == "done":
         answer(event.output)
+
+
+class Spoken:
+    """Shows events on stderr as they come, and what a model says in between while it says it."""
+
+    def __init__(self) -> None:
+        self._speaking = False
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        if event.type == "text_delta":
+            click.echo(("" if self._speaking else "  … ") + plain(event.text or ""), err=True, nl=False)
+            self._speaking = True
+            return
+        if self._speaking:
+            click.echo(err=True)
+            self._speaking = False
+        say(line_of(event))
 
 
 def line_of(event: Event) -> str:
@@ -48,6 +67,8 @@ def _within_step(event: Event) -> str:
             return f"~ {event.text}"
         case "message":
             return f"“ {event.text}"
+        case "text_delta" | "text_void":
+            return f"… {event.text or 'that is void: the model is asked again'}"
         case _:
             return f"… {event.tool_name}: {event.error}"
 

@@ -60,6 +60,8 @@ class ModelSettings:
         code_interpreter: Let the provider run code by itself.
         base_url: Where the provider's API is; of a model that speaks OpenAI's (Ollama, vLLM, OpenRouter, a gateway), as
             `openai/NAME`. For model calls in a worker only.
+        stream: Have the provider send each answer in pieces, so that who begins to listen in the middle of it sees its
+            tokens, too; else it does where somebody listens already. For model calls in a worker only.
     """
 
     max_tokens: int | None = None
@@ -75,6 +77,7 @@ class ModelSettings:
     web_search: bool = False
     code_interpreter: bool = False
     base_url: str | None = None
+    stream: bool = False
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
@@ -251,6 +254,11 @@ def _check_place(given: dict[str, Any], what: str) -> None:
     elif settings.base_url is not None:
         raise DefinitionError(
             f"{what}: the Conductor server calls providers where they are; a base_url needs a worker",
+            hint="Add model_place='worker'.",
+        )
+    elif settings.stream:
+        raise DefinitionError(
+            f"{what}: the Conductor server asks for whole answers; ModelSettings(stream=True) needs a worker",
             hint="Add model_place='worker'.",
         )
 

@@ -20,6 +20,8 @@ EventName = Literal[
     "resumed",
     "error",
     "done",
+    "text_delta",
+    "text_void",
 ]
 
 
@@ -38,6 +40,8 @@ class EventType(StrEnum):
     RESUMED = "resumed"
     ERROR = "error"
     DONE = "done"
+    TEXT_DELTA = "text_delta"
+    TEXT_VOID = "text_void"
     THINKING = "thinking"
     MESSAGE = "message"
     HANDOFF = "handoff"
@@ -255,6 +259,32 @@ class RunDone(Event):
     type: Literal["done"] = "done"
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TextDelta(Event):
+    """More of an answer that the model is still giving; `stream(tokens=True)` has them, and nothing stores them.
+
+    It does not count: its `seq` is that of the event before it.
+
+    Attributes:
+        text: What came.
+    """
+
+    text: str
+    type: Literal["text_delta"] = "text_delta"
+
+    @property
+    def content(self) -> str:
+        """The text."""
+        return self.text
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TextVoided(Event):
+    """The text of the step so far is void: its worker died, or the provider broke off, and the model is asked again."""
+
+    type: Literal["text_void"] = "text_void"
+
+
 AnyEvent: TypeAlias = (
     StepBegan
     | ToolCalled
@@ -267,6 +297,8 @@ AnyEvent: TypeAlias = (
     | Resumed
     | RunFailed
     | RunDone
+    | TextDelta
+    | TextVoided
 )
 """An event of a stream: a type checker knows by its `type` which fields it has."""
 

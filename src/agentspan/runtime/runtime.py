@@ -38,6 +38,7 @@ from agentspan.runtime.stream import EventStream
 from agentspan.runtime.waiting import check_timeout
 from agentspan.telemetry.traces import TRACES
 from agentspan.worker import WorkerHost
+from agentspan.worker.tokens import Listeners
 
 log: logging.Logger = logging.getLogger("agentspan")
 
@@ -74,6 +75,7 @@ class AgentRuntime(ById):
         self.settings: Settings = load_settings(**as_settings({"server_url": server_url, **settings}, config))
         on_absent = partial(start_local, self.settings) if self.settings.autostart else None
         self.client: Conductor = Conductor(self.settings, on_absent)
+        self.listeners: Listeners = Listeners(self.client)
         self._host: WorkerHost | None = None
         self._versions: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -202,9 +204,12 @@ class AgentRuntime(ById):
                 return stream.get_result()
             return handle.result(timeout)
 
-    def stream(self, agent: Agent | str, prompt: str, **options: Unpack[StartOptions]) -> EventStream:
+    def stream(
+        self, agent: Agent | str, prompt: str, *, tokens: bool = False, **options: Unpack[StartOptions]
+    ) -> EventStream:
         """Start a run and iterate over its events; see `start` and `AgentHandle.stream`."""
-        return self.start(agent, prompt, **options).stream()
+        with self.listeners.starting() if tokens else nullcontext():
+            return self.start(agent, prompt, **options).stream(tokens=tokens)
 
     async def start_async(self, agent: Agent | str, prompt: str, **options: Unpack[StartOptions]) -> AgentHandle:
         """Start a run without keeping the event loop waiting; see `start`."""
@@ -227,12 +232,12 @@ class AgentRuntime(ById):
         return await handle.result_async(timeout)
 
     async def stream_async(
-        self, agent: Agent | str, prompt: str, **options: Unpack[StartOptions]
+        self, agent: Agent | str, prompt: str, *, tokens: bool = False, **options: Unpack[StartOptions]
     ) -> AsyncIterator[AnyEvent]:
         """Start a run and iterate over its events with `async for`; see `stream`."""
-        handle = await self.start_async(agent, prompt, **options)
-        async for event in handle.stream():
-            yield event
+        with await aio.in_thread(partial(self.stream, agent, prompt, tokens=tokens, **options)) as events:
+            async for event in events:
+                yield event
 
     def serve(self, *agents: Agent, blocking: bool = True, drain: float = DRAIN) -> None:
         """Register the agents and serve their tools.
@@ -292,7 +297,7 @@ class AgentRuntime(ById):
     def _worker_host(self) -> WorkerHost:
         with self._lock:
             if self._host is None:
-                self._host = WorkerHost(self.client, concurrency=self.settings.concurrency)
+                self._host = WorkerHost(self.client, self.listeners, concurrency=self.settings.concurrency)
                 _serving.add(self)
                 _drain_before_the_end()
             return self._host

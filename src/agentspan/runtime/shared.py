@@ -12,7 +12,7 @@ from agentspan.declare.agent import Agent
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult
 from agentspan.runtime.handle import AgentHandle
-from agentspan.runtime.options import RunOptions, StartOptions
+from agentspan.runtime.options import RunOptions, StartOptions, StreamOptions
 from agentspan.runtime.runtime import AgentRuntime
 from agentspan.runtime.stream import EventStream
 
@@ -56,7 +56,7 @@ def run(
 
 
 def stream(
-    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StartOptions]
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StreamOptions]
 ) -> EventStream:
     """Start a run and iterate over its events; see `AgentRuntime.stream`."""
     return (runtime or shared_runtime()).stream(agent, prompt, **options)
@@ -77,7 +77,7 @@ async def run_async(
 
 
 async def stream_async(
-    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StartOptions]
+    agent: Agent | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StreamOptions]
 ) -> AsyncIterator[AnyEvent]:
     """Start a run and iterate over its events with `async for`; see `AgentRuntime.stream_async`."""
     async for event in (runtime or shared_runtime()).stream_async(agent, prompt, **options):

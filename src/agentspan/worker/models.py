@@ -25,6 +25,8 @@ from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
 from agentspan.worker.outbox import pause_after
+from agentspan.worker.tokens import Listeners, Telling
+from agentspan.worker.unmade import why_ended, why_unmade
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -152,14 +154,23 @@ class Provider(Protocol):
     """Asks a model; `agentspan.worker.provider` does, on pydantic-ai."""
 
     def ask(
-        self, request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: int
+        self,
+        request: ModelRequest,
+        beginning: Sequence[Json],
+        exchanges: Sequence[Exchange],
+        left_out: int,
+        hear: Callable[[str], None] | None,
     ) -> Coroutine[Any, Any, Answer]:
-        """One request, without tries beside it.
+        """One request, without tries beside it; `hear` is called with the text as it comes.
 
         Raises:
             ToolFailed: The provider refuses, for good.
             ModelAway: It cannot be reached, or fails; another try may help.
         """
+
+
+_MODELS = 100
+"""More than the models of one agent."""
 
 
 class Models:
@@ -169,10 +180,18 @@ class Models:
         client: The server.
         worker_id: What the server calls this host.
         recall: What this host has reported of a call, by its run, step and reference name; None when it is not kept.
+        listeners: Who wants to know what models say while they say it.
     """
 
-    def __init__(self, client: Conductor, worker_id: str, recall: Callable[[str, int, str], Json | None]) -> None:
+    def __init__(
+        self,
+        client: Conductor,
+        worker_id: str,
+        recall: Callable[[str, int, str], Json | None],
+        listeners: Listeners,
+    ) -> None:
         self._client = client
+        self._listeners = listeners
         self._worker_id = worker_id
         self._recall = recall
         self._kept: OrderedDict[str, Transcript] = OrderedDict()
@@ -185,11 +204,20 @@ class Models:
         transcript = self._known(given)
         first = transcript.left_out()
         exchanges = transcript.exchanges[first:]
+        telling = self._telling(call, transcript.request)
 
         def ask(request: ModelRequest) -> Awaitable[Answer]:
-            return provider.ask(request, transcript.beginning, exchanges, first)
+            hear = None if telling is None else telling.again()
+            return provider.ask(request, transcript.beginning, exchanges, first, hear)
 
-        return _planned_turn(transcript.request, given, ask)
+        return _planned_turn(transcript.request, given, ask, telling)
+
+    def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
+        execution_id, listeners = call.given.execution_id, self._listeners
+        wanted = listeners.are_here(execution_id) or listeners.are_elsewhere(call.task.task_def_name)
+        if not (wanted or request.settings.get("stream")):
+            return None
+        return Telling(call.task, execution_id, _MODELS * call.attempt, listeners)
 
     def _known(self, given: ModelInput) -> Transcript:
         trouble = 0
@@ -288,9 +316,16 @@ def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
 
 
 async def _planned_turn(
-    request: ModelRequest, given: ModelInput, ask: Callable[[ModelRequest], Awaitable[Answer]]
+    request: ModelRequest,
+    given: ModelInput,
+    ask: Callable[[ModelRequest], Awaitable[Answer]],
+    telling: Telling | None,
 ) -> Json:
-    answer, passed_over = await first_answer(request, ask)
+    try:
+        answer, passed_over = await first_answer(request, ask)
+    finally:
+        if telling is not None:
+            telling.end()
     passed = [each.to_json() for each in passed_over]
     return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
 
@@ -310,7 +345,7 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "mode": mode,
         "step": step,
         "text": answer.text,
-        "finish_reason": "max_turns" if over else _why_it_ended(answer),
+        "finish_reason": "max_turns" if over else why_ended(answer.finish_reason, said=bool(calls or answer.text)),
         "calls": calls,
         "max_bytes": max_bytes,
         "usage": {name: given.usage.get(name, 0) + count for name, count in answer.usage.items()},
@@ -321,25 +356,13 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
     return {**found, **_fork(given, calls, known, step, max_bytes)} if mode == "many" else found
 
 
-def _why_it_ended(answer: Answer) -> str:
-    """`empty` of an answer without a text that names no other reason."""
-    return "empty" if answer.finish_reason == "stop" and not answer.calls and not answer.text else answer.finish_reason
-
-
 def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:
     call_id, name, args = call
     task, error = request.tool_tasks.get(name), None
     if task is None:
         error = f"There is no tool named {name}. The tools are: {', '.join(request.tool_tasks)}."
-    elif answer.finish_reason == "length":
-        error = (
-            "Not called: your answer was cut off at its longest, and its arguments may be incomplete. Call again, with "
-            "less at once."
-        )
-    elif answer.finish_reason == "content_filter":
-        error = "Not called: your answer was cut off by a content filter, and its arguments may be incomplete."
-    elif args is None:
-        error = "Not called: its arguments are no JSON object. Call again."
+    else:
+        error = why_unmade(answer.finish_reason, args)
     planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}
     return planned if error is None else {**planned, "error": error}
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pydantic_ai.direct import model_request
+from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UnexpectedModelBehavior, UserError
 from pydantic_ai.messages import (
     ModelMessage,
     ModelMessagesTypeAdapter,
     ModelRequestPart,
     ModelResponse,
+    PartDeltaEvent,
+    PartStartEvent,
     SystemPromptPart,
     TextPart,
+    TextPartDelta,
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
@@ -66,12 +69,18 @@ LONGEST = 600.0
 """Seconds that an answer may take."""
 
 
-async def ask(request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: int) -> Answer:
+async def ask(
+    request: ModelRequest,
+    beginning: Sequence[Json],
+    exchanges: Sequence[Exchange],
+    left_out: int,
+    hear: Callable[[str], None] | None = None,
+) -> Answer:
     """Ask the model once; see `agentspan.worker.models.Provider`."""
     try:
         opened = _opened(request)
         messages = own_thoughts(opened.model, _messages(request, beginning, exchanges, left_out))
-        response = await model_request(
+        response = await (model_request if hear is None else _streamed(hear))(
             opened.model,
             messages,
             model_settings=with_thinking(opened.model, _settings(request), messages) | opened.tries,
@@ -87,6 +96,19 @@ async def ask(request: ModelRequest, beginning: Sequence[Json], exchanges: Seque
         raise ModelAway(f"The model's provider answered without an answer: {error.message}") from error
     taken = (call.id for exchange in exchanges for call, _ in exchange.told)
     return _answer(request, with_own_ids(whole(response), left_out + len(exchanges) + 1, taken))
+
+
+def _streamed(hear: Callable[[str], None]) -> Callable[..., Awaitable[ModelResponse]]:
+    async def request(*asked: Any, **how: Any) -> ModelResponse:
+        async with model_request_stream(*asked, **how) as stream:
+            async for event in stream:
+                if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+                    hear(event.part.content)
+                elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
+                    hear(event.delta.content_delta)
+            return stream.get()
+
+    return request
 
 
 def _refusal(error: ModelHTTPError) -> Exception:

@@ -30,6 +30,7 @@ from agentspan.worker.call import (
 from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
+from agentspan.worker.tokens import Listeners
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -42,6 +43,7 @@ class Runner:
         worker_id: What the server calls this host.
         outbox: Takes the outcomes.
         telemetry: Is told when a call begins.
+        listeners: Who wants to know what models say while they say it.
         on_end: Called when a call has been reported.
     """
 
@@ -51,6 +53,7 @@ class Runner:
         worker_id: str,
         outbox: Outbox,
         telemetry: CallTelemetry,
+        listeners: Listeners,
         on_end: Callable[[Call], None],
     ) -> None:
         self._client = client
@@ -59,7 +62,7 @@ class Runner:
         self._telemetry = telemetry
         self._on_end = on_end
         self._loop = ToolLoop()
-        self._models = Models(client, worker_id, outbox.recall)
+        self._models = Models(client, worker_id, outbox.recall, listeners)
         self._model_loop = ToolLoop()  # which no tool can hold
         self._pid = os.getpid()
 
