@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 _CUT = {
-    "length": "Not called: your answer was cut off at its longest, and its arguments may be incomplete. Call again, with "
-    "less at once.",
+    "length": "Not called: your answer was cut off at its longest, and its arguments may be incomplete. Call again, "
+    "with less at once.",
     "content_filter": "Not called: your answer was cut off by a content filter, and its arguments may lack something.",
 }
 
