@@ -125,3 +125,21 @@ def test_the_servers_own_call_comes_whole(runtime: AgentRuntime, model: Stage) -
     assert got[-1].output == "Three"
     with pytest.raises(DefinitionError, match="needs a worker"):
         Agent("talks_server", model="openai/x", model_settings=ModelSettings(stream=True))
+
+
+def test_another_model_begins_anew(runtime: AgentRuntime, model: Stage) -> None:
+    """The first one breaks off in mid-answer: what it said is void, and the next model is asked in the same try."""
+    first = model.play([stream("Thr", "ee", dropped=True)])
+    second = model.play([stream("It ", "is 3.")])
+    settings = ModelSettings(base_url=model.server.openai_url)
+    agent = Agent("talks_on", model=(first, second), model_place="worker", model_settings=settings)
+
+    got = list(runtime.stream(agent, "1 + 2?", tokens=True))
+
+    assert (got[-1].type, got[-1].output) == ("done", "It is 3.")
+    types = [event.type for event in got]
+    after = got[types.index("text_void") + 1 :] if "text_void" in types else got
+    assert text_of(after) == "It is 3."
+    assert [event.error for event in got if event.type == "model_retry"] == [
+        f"{first}: The model's provider did not answer: Connection error."
+    ]

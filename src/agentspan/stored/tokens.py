@@ -24,7 +24,7 @@ class Piece:
     """Some of an answer's text, as it came.
 
     Attributes:
-        attempt: Which try of the call it is of, from 1.
+        attempt: Which try of the call it is of: grows with each, and with each model that is asked in one.
         start: Characters of the answer before it.
         text: The text.
     """

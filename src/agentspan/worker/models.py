@@ -26,6 +26,7 @@ from agentspan.worker.fallback import first_answer
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.tokens import Listeners, Telling
 from agentspan.worker.transcript import Exchange, Transcript
+from agentspan.worker.unmade import why_ended, why_unmade
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -96,6 +97,10 @@ class Provider(Protocol):
         """
 
 
+_MODELS = 100
+"""More than the models of one agent."""
+
+
 class Models:
     """Makes the model calls of a worker host.
 
@@ -130,7 +135,7 @@ class Models:
         telling = self._telling(call, transcript.request)
 
         def ask(request: ModelRequest) -> Awaitable[Answer]:
-            hear = None if telling is None else telling.begin()
+            hear = None if telling is None else telling.again()
             return provider.ask(request, transcript.beginning, exchanges, first, hear)
 
         return _planned_turn(transcript.request, given, ask, telling)
@@ -140,7 +145,7 @@ class Models:
         wanted = listeners.are_here(execution_id) or listeners.are_elsewhere(call.task.task_def_name)
         if not (wanted or request.settings.get("stream")):
             return None
-        return Telling(call.task, execution_id, call.attempt, listeners)
+        return Telling(call.task, execution_id, _MODELS * call.attempt, listeners)
 
     def _known(self, given: ModelInput) -> Transcript:
         trouble = 0
@@ -268,7 +273,7 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "mode": mode,
         "step": step,
         "text": answer.text,
-        "finish_reason": "max_turns" if over else _why_it_ended(answer),
+        "finish_reason": "max_turns" if over else why_ended(answer.finish_reason, said=bool(calls or answer.text)),
         "calls": calls,
         "max_bytes": max_bytes,
         "usage": {name: given.usage.get(name, 0) + count for name, count in answer.usage.items()},
@@ -279,25 +284,13 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
     return {**found, **_fork(given, calls, known, step, max_bytes)} if mode == "many" else found
 
 
-def _why_it_ended(answer: Answer) -> str:
-    """`empty` of an answer without a text that names no other reason."""
-    return "empty" if answer.finish_reason == "stop" and not answer.calls and not answer.text else answer.finish_reason
-
-
 def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:
     call_id, name, args = call
     task, error = request.tool_tasks.get(name), None
     if task is None:
         error = f"There is no tool named {name}. The tools are: {', '.join(request.tool_tasks)}."
-    elif answer.finish_reason == "length":
-        error = (
-            "Not called: your answer was cut off at its longest, and its arguments may be incomplete. Call again, with "
-            "less at once."
-        )
-    elif answer.finish_reason == "content_filter":
-        error = "Not called: your answer was cut off by a content filter, and its arguments may be incomplete."
-    elif args is None:
-        error = "Not called: its arguments are no JSON object. Call again."
+    else:
+        error = why_unmade(answer.finish_reason, args)
     planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}
     return planned if error is None else {**planned, "error": error}
 

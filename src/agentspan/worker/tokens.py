@@ -27,9 +27,6 @@ MOST = 40
 READING = 6.0
 """Seconds for which a reader's last sign counts; it gives one every two."""
 
-MODELS = 100
-"""More models than are asked in one try: each answer has a number of its own."""
-
 KNOWN = 1.0
 """Seconds for which it is known whether there are readers."""
 
@@ -126,35 +123,31 @@ class Telling:
     Attributes:
         task: The call.
         execution_id: Its run.
-        attempt: Which try of it.
+        attempt: Grows with each try of it, and with each model that is asked in one.
         listeners: Whom to tell.
-        models: How many models were asked in it.
     """
 
     task: TaskRecord
     execution_id: str
     attempt: int
     listeners: Listeners
-    models: int = 0
     text: str = ""
     stored: int = 0
     storing: asyncio.Task[None] | None = None
 
-    def begin(self) -> Callable[[str], None]:
-        """Begin with the answer of a model, anew if there was another; what to call with its text."""
-        self.models += 1
-        self.text, self.stored = "", 0
-        return self._add
-
-    def _piece(self, start: int, text: str) -> Piece:
-        return Piece(MODELS * self.attempt + self.models, start, text)
-
-    def _add(self, text: str) -> None:
+    def add(self, text: str) -> None:
+        """The next piece of the text."""
         if self.storing is None:
             _told.add(self)
             self.storing = asyncio.ensure_future(self._store())
-        self.listeners.tell(self.execution_id, self.task.task_id, self._piece(len(self.text), text))
+        self.listeners.tell(self.execution_id, self.task.task_id, Piece(self.attempt, len(self.text), text))
         self.text += text
+
+    def again(self) -> Callable[[str], None]:
+        """Another model is asked: what was said is void. What to call with the next pieces."""
+        if self.text:
+            self.attempt, self.text, self.stored = self.attempt + 1, "", 0
+        return self.add
 
     def end(self) -> None:
         """There is no more; what is not stored yet need not be."""
@@ -165,13 +158,10 @@ class Telling:
     async def _store(self) -> None:
         while True:
             await asyncio.sleep(max(EVERY, len(_told) / MOST))
-            piece = self._piece(self.stored, self.text[self.stored :])
-            if (
-                piece.text
-                and await asyncio.to_thread(self._is_stored, piece)
-                and piece.attempt == self._piece(0, "").attempt
-            ):
+            piece = Piece(self.attempt, self.stored, self.text[self.stored :])
+            taken = await asyncio.to_thread(self._stored, piece) if piece.text else False
+            if taken and piece.attempt == self.attempt:
                 self.stored += len(piece.text)
 
-    def _is_stored(self, piece: Piece) -> bool:
+    def _stored(self, piece: Piece) -> bool:
         return self.listeners.are_elsewhere(self.task.task_def_name) and self.listeners.write(self.task.task_id, piece)
