@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -17,8 +18,10 @@ from click.testing import CliRunner
 
 from agentspan.agents import AgentHandle, AgentRuntime
 from agentspan.cli import main
-from agentspan.testing import call, fail, say
+from agentspan.testing import call, fail, say, stream
 from agentspan.testing.plugin import Stage
+
+pty = pytest.importorskip("pty", reason="needs pseudo-terminals")
 
 APP = """
 import time
@@ -253,3 +256,26 @@ def test_an_id_that_leads_nowhere(app: Callable[..., Cli], given: str, code: int
         out, err = cli("agent", verb, given, code=code)
         assert out == ""
         assert message in err
+
+
+def test_on_a_terminal_a_run_shows_what_the_model_says_while_it_says_it(
+    runtime: AgentRuntime, model: Stage, tmp_path: Path
+) -> None:
+    name = model.play([stream("Hear\x1b[2J", 0.4, " me.")])
+    (tmp_path / "talker.py").write_text(
+        "from agentspan.agents import Agent, ModelSettings\n"
+        f"settings = ModelSettings(base_url={model.server.openai_url!r})\n"
+        f"agent = Agent('talks_here', model={name!r}, model_place='worker', model_settings=settings)\n"
+    )
+    words = ["--server", runtime.settings.server_url, "agent", "run", "talker.py", "Speak."]
+    reader, writer = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "agentspan", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=writer
+    )
+    os.close(writer)
+    shown = os.read(reader, 65536).decode()
+    os.close(reader)
+
+    assert done.returncode == 0, shown
+    assert done.stdout.decode() == "Hear\x1b[2J me.\n"  # no terminal: as it is
+    assert "  … Hear\\x1b[2J me.\r\n" in shown

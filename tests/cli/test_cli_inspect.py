@@ -68,7 +68,7 @@ def test_the_timeline_has_every_step_attempt_worker_and_token(run: AgentHandle, 
     lines = invoke(runtime, "inspect", run.execution_id, columns=1000).splitlines()
 
     assert re.fullmatch(r"COMPLETED  step 3 / 100  elapsed \d+s", lines[0])
-    worker = re.escape(runtime._worker_host().worker_id)
+    worker = re.escape(runtime._serving.host().worker_id)
     took = r"\d+\.\d+s"
     steps = "\n".join(lines[lines.index("") + 1 :])
     head = rf"step {{}}  \d\d:\d\d:\d\d UTC  openai/scripted-\d+  {took}{{}}  [\d,]+ tokens in, \d+ out"

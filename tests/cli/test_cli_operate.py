@@ -248,7 +248,7 @@ def test_workers_and_what_waits_for_them(runtime: AgentRuntime, model: Stage, na
     served = listed()["gate"]
     assert {key: type(value) for key, value in served.items()} == QUEUE
     assert served["queued"] == 0, "what runs is not counted"
-    assert served["worker"] == runtime._worker_host().worker_id
+    assert served["worker"] == runtime._serving.host().worker_id
     assert served["task_name"] == f"{name}.gate"
     text = invoke(runtime, "worker", "list", "--agent", name).stdout
     assert text.splitlines()[0].split() == ["AGENT", "TOOL", "SERVED", "WORKER", "LAST", "POLL", "QUEUED"]

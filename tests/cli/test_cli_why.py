@@ -104,7 +104,7 @@ def test_a_running_tool_with_its_progress(runtime: AgentRuntime, model: Stage, g
 
     handle = runtime.start(Agent("slow", model=model.play([call("slow"), say("ready")]), tools=[slow]), "Go.")
     reason = becomes(handle, "tool_running")
-    assert reason["worker"] == runtime._worker_host().worker_id
+    assert reason["worker"] == runtime._serving.host().worker_id
     wait_until(lambda: "It says: half" in text_of(handle), "the progress")
     assert f"The worker {reason['worker']} runs slow, since " in text_of(handle)
     assert "half\\x1b[2J done" in text_of(handle)

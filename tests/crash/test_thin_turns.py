@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import ExitStack
 
 import pytest
 
 from agentspan.agents import Agent, AgentRuntime, ModelSettings
 from agentspan.server import LocalServer
-from agentspan.testing import ModelRequest, Reply, call, calls, say, wait_until
+from agentspan.testing import ModelRequest, Reply, call, calls, say, stream, wait_until
 from agentspan.testing.plugin import Stage
 
 from .conftest import Ledger, explained, kill, restart
@@ -46,6 +47,29 @@ def test_a_model_call_whose_worker_dies_is_made_again_in_another(
     assert retried == [(3, 1)]
     (again,) = [request for request in model.requests(agent.model) if request.attempt == 2]
     assert [result.output for result in again.tool_results] == [1]
+
+
+def test_words_of_a_worker_that_dies_are_void(runtime: AgentRuntime, model: Stage, ledger: Ledger) -> None:
+    def reply(request: ModelRequest) -> Reply:
+        return stream("Ten and", 60.0) if request.attempt == 1 else say("Eleven")
+
+    agent = an_agent(model, reply)
+    agent = dataclasses.replace(agent, model_settings=dataclasses.replace(agent.model_settings, stream=True))
+    ledger = dataclasses.replace(ledger, target="ledger_agent:thin_agent")
+    handle = runtime.start(agent, "Go.", serve=False)
+    got = []
+    with ExitStack() as workers:
+        first = workers.enter_context(ledger.worker())
+        for event in handle.stream(tokens=True):
+            got.append(event)
+            if event.type == "text_delta" and len([each for each in got if each.type == "text_delta"]) == 1:
+                first.kill()
+                workers.enter_context(ledger.worker())
+
+    kinds = [event.type for event in got]
+    assert [event.text for event in got[: kinds.index("text_void")] if event.type == "text_delta"] == ["Ten and"]
+    assert kinds.count("text_void") == 1
+    assert (got[-1].type, got[-1].output) == ("done", "Eleven")
 
 
 def test_workers_are_killed_again_and_again(runtime: AgentRuntime, model: Stage, ledger: Ledger) -> None:

@@ -53,7 +53,7 @@ def test_a_full_worker_is_seen_and_named(conductor_url: str, model: Stage) -> No
             wait_until(lambda: handle.get_status().busy_workers, "the status to say that the worker is busy", 60)
             status = handle.get_status()
             (busy,) = status.busy_workers
-            host = runtime._worker_host()
+            host = runtime._serving.host()
             assert (busy.tool, busy.task_name, busy.worker_id, busy.waiting) == (
                 "slow",
                 "crowded.slow",

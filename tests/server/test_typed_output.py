@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +11,16 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from agentspan.agents import Agent, AgentRuntime, ModelSettings, OutputInvalid, tool
+from agentspan.agents import (
+    Agent,
+    AgentRuntime,
+    DefinitionError,
+    ExecutionFailed,
+    ModelSettings,
+    OutputInvalid,
+    Retry,
+    tool,
+)
 from agentspan.testing import ModelRequest, Reply, call, say
 from agentspan.testing.plugin import Stage
 
@@ -44,6 +54,7 @@ class Point:
 
 INVOICE = Invoice(number="A-1", lines=[Line(what="tea", cents=350)])
 FITS = say(INVOICE.model_dump_json())
+PLAIN = ModelSettings()
 DOES_NOT = say('{"number": "A-1", "lines": [{"what": "tea", "cents": "much"}]}')
 
 
@@ -157,3 +168,76 @@ def test_it_fails_in_the_end(runtime: AgentRuntime, model: Stage, place: str, to
     assert raised.value.result is not None
     assert raised.value.result.finish_reason == "invalid_output"
     assert [event.type for event in handle.stream()][-2:] == ["step", "error"]
+
+
+# ---- validators ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["worker", "server"])
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_validator_sends_answers_back(runtime: AgentRuntime, model: Stage, place: str, kind: str) -> None:
+    seen: list[Invoice] = []
+
+    def check(invoice: Invoice) -> None:
+        seen.append(invoice)
+        if invoice.number == "A-1":
+            raise ValueError("there is no invoice A-1")
+
+    async def check_async(invoice: Invoice) -> None:
+        check(invoice)
+
+    other = INVOICE.model_copy(update={"number": "A-2"})
+    agent = worker(
+        "typed_validated",
+        model,
+        [FITS, DOES_NOT, say(other.model_dump_json())],
+        output_validators=[check if kind == "plain" else check_async],
+    )
+    if place == "server":
+        agent = dataclasses.replace(agent, name="typed_validated_server", model_place=None, model_settings=PLAIN)
+    handle = runtime.start(agent, "Read it.")
+
+    assert handle.result(60).output == other
+    assert seen == [INVOICE, other]
+    last = model.requests(agent.model)[-1]
+    assert "there is no invoice A-1" in last.messages[2].text
+    errors = [event.error or "" for event in handle.stream() if event.type == "model_retry"]
+    assert ["no invoice A-1" in errors[0], "lines.0.cents" in errors[1]] == [True, True]
+
+
+def test_a_validator_that_fails_is_tried_again_and_then_ends_the_run(runtime: AgentRuntime, model: Stage) -> None:
+    tries: list[int] = []
+
+    def check(invoice: Invoice) -> None:
+        tries.append(1)
+        if len(tries) < 4:
+            raise OSError("the ledger is away")
+
+    agent = worker(
+        "typed_broken", model, [FITS], output_validators=[check], model_retry=Retry(3, delay=0, backoff="fixed")
+    )
+    handle = runtime.start(agent, "Read it.")
+    with pytest.raises(ExecutionFailed, match="the ledger is away"):
+        handle.result(60)
+    handle.retry()
+
+    assert handle.result(60).output == INVOICE
+    assert (len(tries), len(model.requests(agent.model))) == (4, 1)
+
+
+# ---- what is refused -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output_type": object()}, "has no JSON Schema"),
+        ({"output_type": int, "output_retries": -1}, "output_retries"),
+        ({"output_validators": [print]}, "output_validators go with an output_type"),
+        ({"output_type": int, "output_validators": ["x"]}, "output_validators are functions"),
+        ({"output_type": int, "tools": [tool(price, name="final_result")]}, "no tool can be named 'final_result'"),
+    ],
+)
+def test_bad_declarations(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DefinitionError, match=message):
+        Agent("typed_bad", model="openai/gpt-4o", **options)

@@ -49,10 +49,14 @@ from agentspan.reading.events import (
     Event,
     EventType,
     ModelRetried,
+    ModelSaid,
+    ModelThought,
     Resumed,
     RunDone,
     RunFailed,
     StepBegan,
+    TextDelta,
+    TextVoided,
     ToolCalled,
     ToolRetried,
     ToolReturned,
@@ -61,6 +65,7 @@ from agentspan.reading.events import (
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
 from agentspan.reading.result import AgentResult, AgentStatus, Usage
 from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
+from agentspan.stored.said import PassedOver
 from agentspan.stored.status import FinishReason, Status
 
 if TYPE_CHECKING:
@@ -100,9 +105,12 @@ __all__ = [
     "MissingWorker",
     "ModelCall",
     "ModelRetried",
+    "ModelSaid",
     "ModelSettings",
+    "ModelThought",
     "NotFound",
     "OutputInvalid",
+    "PassedOver",
     "RateLimit",
     "Reason",
     "Resumed",
@@ -117,6 +125,8 @@ __all__ = [
     "Status",
     "Step",
     "StepBegan",
+    "TextDelta",
+    "TextVoided",
     "Tool",
     "ToolCall",
     "ToolCalled",

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from agentspan.agents import Event
-from agentspan.cli._output import answer, shorten
+from agentspan.cli._output import answer, say, shorten
+from agentspan.cli._text import plain
 
 
 def show_event(event: Event) -> None:
@@ -18,28 +19,60 @@ def show_event(event: Event) -> None:
         answer(event.output)
 
 
+class Spoken:
+    """Shows events on stderr as they come, and what a model says in between while it says it."""
+
+    def __init__(self) -> None:
+        self._speaking = False
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        if event.type == "text_delta":
+            click.echo(("" if self._speaking else "  … ") + plain(event.text or ""), err=True, nl=False)
+            self._speaking = True
+            return
+        if self._speaking:
+            click.echo(err=True)
+            self._speaking = False
+        say(line_of(event))
+
+
 def line_of(event: Event) -> str:
     """One event on one line."""
     match event.type:
         case "step":
             return f"step {event.step}"
-        case "tool_call":
-            arguments = ", ".join(f"{name}={_text(value)}" for name, value in (event.args or {}).items())
-            return "  " + shorten(f"→ {event.tool_name}({arguments})")
-        case "tool_result":
-            return "  " + shorten(f"← {event.tool_name}: {_text(event.result)}")
-        case "tool_retry":
-            return "  " + shorten(f"↻ {event.tool_name}: attempt {event.attempt} failed: {event.error}")
-        case "model_retry":
-            return "  " + shorten(f"↻ model: attempt {event.attempt} failed: {event.error}")
-        case "waiting":
-            return "  " + shorten(f"… {event.tool_name}: {event.error}")
-        case "resumed":
-            return f"  … {event.tool_name or 'model'}: goes on"
         case "error":
             return shorten(f"failed: {event.error}", 300)
         case "done":
             return "done"
+        case "resumed":
+            return f"  … {event.tool_name or 'model'}: goes on"
+        case _:
+            return "  " + shorten(_within_step(event))
+
+
+def _within_step(event: Event) -> str:
+    match event.type:
+        case "tool_call":
+            arguments = ", ".join(f"{name}={_text(value)}" for name, value in (event.args or {}).items())
+            return f"→ {event.tool_name}({arguments})"
+        case "tool_result":
+            return f"← {event.tool_name}: {_text(event.result)}"
+        case "tool_retry" | "model_retry":
+            return f"↻ {event.tool_name or 'model'}: attempt {event.attempt} failed: {event.error}"
+        case "thinking":
+            return f"~ {event.text}"
+        case "text_delta":
+            return f"… {event.text}"
+        case "text_void":
+            return "… that is void: the model is asked again"
+        case "message":
+            return f"“ {event.text}"
+        case "text_delta" | "text_void":
+            return f"… {event.text or 'that is void: the model is asked again'}"
+        case _:
+            return f"… {event.tool_name}: {event.error}"
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,7 @@ from agentspan.agents import Agent, ExecutionError, compile_agent
 from agentspan.cli import _runs
 from agentspan.cli._agent import agent_id, agent_name, handle_of, run_status
 from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Lazy, Session
-from agentspan.cli._events import line_of, show_event
+from agentspan.cli._events import Spoken, show_event
 from agentspan.cli._load import load_agent
 from agentspan.cli._logs import show_logs
 from agentspan.cli._moment import Moment, When, moment
@@ -84,16 +84,17 @@ def run(context: click.Context, target: str, prompt: str, output: Output) -> Non
     agent = load_agent(target)
     show_logs(debug=session.debug)
     with session.runtime() as runtime, reserved_stdout() as stdout:
-        handle = runtime.start(agent, _read(prompt))
+        events = runtime.stream(agent, _read(prompt), tokens=sys.stderr.isatty() and output != "jsonl")
+        handle = events.handle
         say(_started(handle))
-        seen = 0
+        spoken, seen = Spoken(), 0
         try:
-            for event in handle.stream():
+            for event in events:
                 seen = event.seq
                 if output == "jsonl":
                     emit(event.to_json(), output, stdout)
                 else:
-                    say(line_of(event))
+                    spoken.show(event)
         except KeyboardInterrupt:
             _detach(runtime, handle, agent, target, seen)
             context.exit(INTERRUPTED)

@@ -53,6 +53,12 @@ def _step_lines(step: Step, now: datetime) -> Iterator[str]:
     begun = model.attempts[0].scheduled.strftime("%H:%M:%S")
     yield f"step {step.number}  {begun} UTC  {flat(model.model)}  {_state(model.attempts[-1], now)}{tokens}"
     yield from _failures(model.attempts)
+    for passed in model.passed_over:
+        yield f"    ↻ {flat(passed.model)}: {flat(passed.error)}"
+    if model.thinking:
+        yield f"    ~ {flat(model.thinking)}"
+    if model.text:
+        yield f"    “ {flat(model.text)}"
     if model.answer is not None:
         yield f"    {flat(model.answer)}"
     for call in step.calls:

@@ -19,6 +19,7 @@ from agentspan.compiler._tasks import Json
 from agentspan.compiler._thin import model_definition, thin
 from agentspan.compiler._tools import tool_definition
 from agentspan.declare.agent import Agent
+from agentspan.declare.places import check_server_can
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.values import check_value
 
@@ -59,10 +60,12 @@ def compile_agent(agent: Agent[Any]) -> Definition:
         'greeter'
 
     Raises:
-        DefinitionError: Conductor would not carry its texts intact, or all of them together are too long.
+        DefinitionError: Conductor would not carry its texts intact, all of them together are too long, or the server
+            cannot call its model as it is meant.
     """
     if agent.model_place == "worker":
         return _definition(agent, thin(agent), model_definition(agent))
+    check_server_can(agent)
     return _definition(agent, looping(agent) if agent.tools else (single(agent),))
 
 

@@ -182,6 +182,7 @@ def _declared(agent: Agent, definition: Json) -> Json:
     """With what a worker needs to know of the agent, whatever version of it the worker has itself."""
     asked = ModelRequest(
         model=agent.model,
+        fallback_models=agent.fallback_models,
         instructions=agent.instructions,
         tools=tuple(_tool(tool) for tool in agent.tools),
         tool_tasks=tool_tasks(agent),

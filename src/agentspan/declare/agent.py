@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Unpack, cast, overload
 
 from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.fallback import models_of
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
+from agentspan.declare.places import check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.providers import find_provider, suggest_provider
 from agentspan.declare.tool import Tool, tool
@@ -60,6 +62,8 @@ class ModelSettings:
         code_interpreter: Let the provider run code by itself.
         base_url: Where the provider's API is; of a model that speaks OpenAI's (Ollama, vLLM, OpenRouter, a gateway), as
             `openai/NAME`. For model calls in a worker only.
+        stream: Have the provider send each answer in pieces, so that who begins to listen in the middle of it sees its
+            tokens, too; else it does where somebody listens already. For model calls in a worker only.
     """
 
     max_tokens: int | None = None
@@ -75,6 +79,7 @@ class ModelSettings:
     web_search: bool = False
     code_interpreter: bool = False
     base_url: str | None = None
+    stream: bool = False
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
@@ -131,6 +136,7 @@ class AgentOptions(AgentNames, total=False):
     model_place: Place | None
     output_validators: Sequence[Validator]
     output_retries: int
+    fallback_models: Sequence[str]
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -158,26 +164,37 @@ class Agent(Generic[OutputT]):
     output_validators: tuple[Validator, ...]
     output_retries: int
     answer_type: AnswerType | None = field(init=False, repr=False, compare=False)
+    fallback_models: tuple[str, ...]
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
     @overload
     def __init__(
-        self: Agent[str], name: str, *, model: str, output_type: None = None, **options: Unpack[AgentOptions]
+        self: Agent[str],
+        name: str,
+        *,
+        model: str | Sequence[str],
+        output_type: None = None,
+        **options: Unpack[AgentOptions],
     ) -> None: ...
     @overload
     def __init__(
-        self: Agent[Typed], name: str, *, model: str, output_type: type[Typed], **options: Unpack[AgentOptions]
+        self: Agent[Typed],
+        name: str,
+        *,
+        model: str | Sequence[str],
+        output_type: type[Typed],
+        **options: Unpack[AgentOptions],
     ) -> None: ...
     @overload
     def __init__(
-        self: Agent[Any], name: str, *, model: str, output_type: Any, **options: Unpack[AgentOptions]
+        self: Agent[Any], name: str, *, model: str | Sequence[str], output_type: Any, **options: Unpack[AgentOptions]
     ) -> None: ...
     def __init__(
         self,
         name: str,
         *,
-        model: str,
+        model: str | Sequence[str],
         instructions: str = "",
         tools: Sequence[Tool[..., Any] | Callable[..., Any]] = (),
         description: str = "",
@@ -190,13 +207,15 @@ class Agent(Generic[OutputT]):
         output_type: Any = None,
         output_validators: Sequence[Validator] = (),
         output_retries: int = 2,
+        fallback_models: Sequence[str] = (),
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
 
         Args:
             name: Its name, which is also the name of its workflow.
-            model: "provider/model", such as "openai/gpt-4o".
+            model: "provider/model", such as "openai/gpt-4o". Of several the first one is asked in each turn, and the
+                others, in their order, where it refuses or gives no answer.
             instructions: The system prompt.
             tools: Tools, or plain functions, which become tools.
             description: For people, and for agents that may call this one.
@@ -215,6 +234,7 @@ class Agent(Generic[OutputT]):
                 back with what it says; anything else it raises is tried again by `model_retry`, and then ends the run.
             output_retries: How often in a row an answer is sent back, 0 to 10. After that the run fails, and
                 `result()` raises `OutputInvalid`.
+            fallback_models: The models after the first one; where `model` names several, those.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -223,10 +243,12 @@ class Agent(Generic[OutputT]):
         given: dict[str, Any] = {name: value for name, value in locals().items() if name in self.__dataclass_fields__}
         _check_name(name)
         what = f"agent {name!r}"
+        given["model"], given["fallback_models"] = models_of(model, fallback_models, model_settings, what)
         _check_types(given, what)
         given |= agent_values(what, given, others)
         _check_place(given, what)
-        _check_model(model, what, anywhere=model_place == "worker")
+        for each in (given["model"], *given["fallback_models"]):
+            _check_model(each, what, anywhere=model_place == "worker")
         _check_text(instructions, f"{what}: instructions")
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
@@ -236,6 +258,8 @@ class Agent(Generic[OutputT]):
         given["output_validators"] = tuple(output_validators)
         given["answer_type"] = checked_output(given, tuple(each.name for each in given["tools"]), what)
         self.__dict__.update(given)  # the value is frozen from here on
+        if model_place == "server":
+            check_server_can(self)
 
     @property
     def provider(self) -> str:
@@ -293,6 +317,11 @@ def _check_place(given: dict[str, Any], what: str) -> None:
     elif settings.base_url is not None:
         raise DefinitionError(
             f"{what}: the Conductor server calls providers where they are; a base_url needs a worker",
+            hint="Add model_place='worker'.",
+        )
+    elif settings.stream:
+        raise DefinitionError(
+            f"{what}: the Conductor server asks for whole answers; ModelSettings(stream=True) needs a worker",
             hint="Add model_place='worker'.",
         )
 

@@ -192,6 +192,16 @@ class Conductor(Connection):
         query = [("workerid", f"{worker_id} {seconds:.0f}"), ("count", 0), ("timeout", 0), ("domain", BUSY)]
         self.call("GET", f"/tasks/poll/batch/{_segment(task_name)}", query, fail_over=HUNG)
 
+    def show_reading(self, queue: str, reader: str) -> None:
+        """Be seen as a reader: as one who polls a queue that nothing is ever put into.
+
+        Args:
+            queue: The queue.
+            reader: What reads.
+        """
+        query = [("workerid", reader), ("count", 0), ("timeout", 0)]
+        self.call("GET", f"/tasks/poll/batch/{_segment(queue)}", query, fail_over=HUNG)
+
     def task(self, task_id: str) -> TaskRecord:
         """One task as it is stored."""
         return TaskRecord.model_validate(self.call("GET", f"/tasks/{_segment(task_id)}", fail_over=HUNG))

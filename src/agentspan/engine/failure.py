@@ -15,7 +15,9 @@ _WRAPPED = re.compile(
     r"|(?:Task execution failed|Non-retryable error): (?P<model>.*)",
     re.DOTALL,
 )
-_IN_WORKER = re.compile(r"(The model's provider answered (\d{3}): .*?)'*$", re.DOTALL)
+_IN_WORKER = re.compile(
+    r"((?:None of the agent's models answers\. .*?)?The model's provider answered (\d{3}): .*?)'*$", re.DOTALL
+)
 _NO_PROVIDER = re.compile(r"no configuration found for: ([\w-]+)")
 _FINAL = frozenset({400, 401, 403, 404, 405, 410, 413, 422})
 

@@ -15,17 +15,21 @@ EventName = Literal[
     "tool_result",
     "tool_retry",
     "model_retry",
+    "thinking",
+    "message",
     "waiting",
     "resumed",
     "error",
     "done",
+    "text_delta",
+    "text_void",
 ]
 
 
 class EventType(StrEnum):
     """The types of events, for who prefers names to texts: each is equal to its text.
 
-    No run gives events of the last five yet; scripts that look for them find none.
+    No run gives events of the last three yet; scripts that look for them find none.
     """
 
     STEP = "step"
@@ -37,11 +41,19 @@ class EventType(StrEnum):
     RESUMED = "resumed"
     ERROR = "error"
     DONE = "done"
+    TEXT_DELTA = "text_delta"
+    TEXT_VOID = "text_void"
     THINKING = "thinking"
     MESSAGE = "message"
     HANDOFF = "handoff"
     GUARDRAIL_PASS = "guardrail_pass"
     GUARDRAIL_FAIL = "guardrail_fail"
+
+    def __eq__(self, other: object) -> bool:
+        # Type checkers then take a comparison with the text that an event's `type` is.
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
 
 
 class _Foreign:
@@ -55,6 +67,7 @@ class _Foreign:
         output: Any
         error: str | None
         attempt: int | None
+        text: str | None
     else:
 
         def __getattr__(self, name: str) -> None:
@@ -62,7 +75,7 @@ class _Foreign:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-_NAMES = frozenset({"call_id", "tool_name", "args", "result", "output", "error", "attempt"})
+_NAMES = frozenset({"call_id", "tool_name", "args", "result", "output", "error", "attempt", "text"})
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -85,11 +98,9 @@ class Event(_Foreign):
 
     @property
     def content(self) -> str | None:
-        """What it says, as text: the answer, or what went wrong; None where it says neither."""
-        if self.error is not None:
-            return self.error
-        value = self.output
-        return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        """What it says, as text: what the model said, the answer, or what went wrong; None where it says nothing."""
+        found = next((said for said in (self.error, self.text, self.output) if said is not None), None)
+        return found if found is None or isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
     def __repr__(self) -> str:
         about = f" {self.tool_name}" if self.tool_name else ""
@@ -176,6 +187,30 @@ class ModelRetried(Event):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
+class ModelThought(Event):
+    """What the model thought before it answered or called tools, where a worker calls it and its provider shows that.
+
+    Attributes:
+        text: Its thoughts, or the provider's summary of them.
+    """
+
+    text: str
+    type: Literal["thinking"] = "thinking"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ModelSaid(Event):
+    """What the model said beside its calls of tools, where a worker calls it. The answer comes with `done`.
+
+    Attributes:
+        text: The text.
+    """
+
+    text: str
+    type: Literal["message"] = "message"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Waiting(Event):
     """A call waits for a worker that can take it.
 
@@ -231,8 +266,46 @@ class RunDone(Event):
     type: Literal["done"] = "done"
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TextDelta(Event):
+    """More of an answer that the model is still giving; `stream(tokens=True)` has them, and nothing stores them.
+
+    It does not count: its `seq` is that of the event before it.
+
+    Attributes:
+        text: What came.
+    """
+
+    text: str
+    type: Literal["text_delta"] = "text_delta"
+
+    @property
+    def content(self) -> str:
+        """The text."""
+        return self.text
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TextVoided(Event):
+    """The text of the step so far is void: its worker died, or the provider broke off, and the model is asked again."""
+
+    type: Literal["text_void"] = "text_void"
+
+
 AnyEvent: TypeAlias = (
-    StepBegan | ToolCalled | ToolReturned | ToolRetried | ModelRetried | Waiting | Resumed | RunFailed | RunDone
+    StepBegan
+    | ToolCalled
+    | ToolReturned
+    | ToolRetried
+    | ModelRetried
+    | ModelThought
+    | ModelSaid
+    | Waiting
+    | Resumed
+    | RunFailed
+    | RunDone
+    | TextDelta
+    | TextVoided
 )
 """An event of a stream: a type checker knows by its `type` which fields it has."""
 

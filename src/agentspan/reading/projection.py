@@ -60,6 +60,7 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
         yield from _model_drafts(turn, segment.model_retries, now)
         if turn.plan is None:
             return
+        yield from _said_drafts(turn, turn.plan)
         if turn.checks:
             yield from _worker_model_drafts(turn.checks, turn.step, now)
         if turn.verdict is not None and turn.verdict.mode == "again":
@@ -115,6 +116,18 @@ def _worker_model_drafts(attempts: Sequence[TaskRecord], step: int, now: int) ->
         elif task.retried and not any(failure.final for failure in task.notes.failures):
             details = {"error": death(task), "attempt": task.retry_count + 1}
             yield Draft(type="model_retry", step=step, at=task.end_time, details=details)
+
+
+def _said_drafts(turn: StoredTurn, plan: Plan) -> Iterator[Draft]:
+    """Which models were passed over for the one that answered, and what it said beside its calls or its answer."""
+    failures = sum(len(task.notes.failures) for task in turn.model)
+    for attempt, passed in enumerate(plan.said.passed_over, failures + 1):
+        details = {"error": f"{passed.model}: {passed.error}", "attempt": attempt}
+        yield Draft(type="model_retry", step=turn.step, at=turn.planned_at, details=details)
+    if plan.said.thinking:
+        yield Draft(type="thinking", step=turn.step, at=turn.planned_at, details={"text": plan.said.thinking})
+    if plan.said.text and plan.calls:
+        yield Draft(type="message", step=turn.step, at=turn.planned_at, details={"text": plan.said.text})
 
 
 _AGAIN = {

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from agentspan.stored.said import PassedOver
+
 AttemptStatus = Literal["waiting", "running", "done", "failed"]
 
 
@@ -55,11 +57,14 @@ class ModelCall:
     """The model call of a step.
 
     Attributes:
-        model: `provider/name`.
+        model: `provider/name`: which one answered.
         attempts: Its tries, oldest first.
         prompt_tokens: Tokens it was sent.
         completion_tokens: Tokens it answered.
         answer: Its text, in the step that ends the run.
+        text: What it said beside its calls, where a worker called it.
+        thinking: What it thought, where a worker called it and its provider shows that.
+        passed_over: Models that were asked before it and gave no answer.
     """
 
     model: str
@@ -67,15 +72,21 @@ class ModelCall:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     answer: str | None = None
+    text: str = ""
+    thinking: str = ""
+    passed_over: tuple[PassedOver, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The call as JSON-able values."""
+        """The call as JSON-able values; what it said beside calls, and thought, only where there is any."""
+        said: dict[str, Any] = {"text": self.text, "thinking": self.thinking}
+        said["passed_over"] = [passed.to_json() for passed in self.passed_over]
         return {
             "model": self.model,
             "attempts": [attempt.to_json() for attempt in self.attempts],
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "answer": self.answer,
+            **{name: value for name, value in said.items() if value},
         }
 
 

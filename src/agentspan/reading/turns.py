@@ -8,8 +8,9 @@ from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.reading.durations import moment
 from agentspan.reading.result import answer_text
-from agentspan.reading.run import StoredCall, StoredSegment, death
+from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.timeline import Attempt, AttemptStatus, ModelCall, Step, ToolCall
+from agentspan.stored.said import Said
 
 
 def steps_of(segment: StoredSegment) -> Iterator[Step]:
@@ -18,15 +19,15 @@ def steps_of(segment: StoredSegment) -> Iterator[Step]:
         yield Step(
             number=turn.step,
             segment_id=segment.record.workflow_id,
-            model=_model_call(turn.model, segment.execution_id, segment.model),
+            model=_model_call(turn, segment.execution_id, segment.model),
             calls=tuple(_tool_call(call) for call in turn.calls),
         )
 
 
-def _model_call(attempts: Sequence[TaskRecord], execution_id: str, model: str) -> ModelCall:
-    last = attempts[-1]
+def _model_call(turn: StoredTurn, execution_id: str, model: str) -> ModelCall:
+    attempts, last = turn.model, turn.model[-1]
     if last.in_worker:
-        return _worker_model_call(attempts, model)
+        return _worker_model_call(turn, model)
     said = last.output_data
     answers = last.status == "COMPLETED" and not said.get("toolCalls")
     return ModelCall(
@@ -38,15 +39,18 @@ def _model_call(attempts: Sequence[TaskRecord], execution_id: str, model: str) -
     )
 
 
-def _worker_model_call(attempts: Sequence[TaskRecord], model: str) -> ModelCall:
-    said = attempts[-1].output_data.get("result") or {}
-    tokens = said.get("tokens") or {}
+def _worker_model_call(turn: StoredTurn, model: str) -> ModelCall:
+    attempts, said = turn.model, turn.model[-1].output_data.get("result") or {}
+    tokens, kept = said.get("tokens") or {}, turn.plan.said if turn.plan is not None else Said()
     return ModelCall(
         model=said.get("model") or model,
         attempts=tuple(_tool_attempts(attempts)),
         prompt_tokens=int(tokens.get("prompt_tokens") or 0),
         completion_tokens=int(tokens.get("completion_tokens") or 0),
         answer=said.get("text") if said.get("mode") in ("done", "again", "invalid") and not said.get("calls") else None,
+        text=kept.text if said.get("calls") else "",
+        thinking=kept.thinking,
+        passed_over=kept.passed_over,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from agentspan import forks
 from agentspan.errors import ServerUnreachable
-from agentspan.runtime.waiting import Waiting
+from agentspan.runtime.waiting import LAST_LOOK, Waiting
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,13 +61,13 @@ async def reading(wait: Waiting, read: Callable[[], T]) -> T:
             await pause(wait, moved=False)
 
 
-async def pause(wait: Waiting, *, moved: bool) -> None:
-    """Wait before the next look.
+async def pause(wait: Waiting, *, moved: bool, longest: float = LAST_LOOK) -> None:
+    """Wait before the next look, for `longest` seconds at most.
 
     Raises:
         WaitTimeout: The caller's time is over.
     """
     with wait.resting():
-        await asyncio.sleep(wait.until_next(moved=moved))
+        await asyncio.sleep(min(longest, wait.until_next(moved=moved)))
     if wait.stands_still:
         await in_thread(wait.look_after)

@@ -144,12 +144,21 @@ class AgentHandle(Generic[OutputT]):
         verbs.retry(self.runtime.client, self._history)
 
     def stream(
-        self, from_: int = 0, *, timeout: float | None = None, on_away: Callable[[], None] = lambda: None
+        self,
+        from_: int = 0,
+        *,
+        tokens: bool = False,
+        timeout: float | None = None,
+        on_away: Callable[[], None] = lambda: None,
     ) -> EventStream[OutputT]:
         """The run's events, from the one after the cursor `from_`, until the run is over.
 
         Args:
             from_: `seq` of the last event already seen; 0 for all of them.
+            tokens: Give `text_delta` events between the others, with what the model says while it says it: at once in
+                the process that calls the model, and a third of a second later in others. They are provisional, and
+                what is stored of the step replaces them. A call that had begun before anybody listened comes whole,
+                unless the agent has `ModelSettings(stream=True)`; so does what the server's own call brings.
             timeout: Seconds to follow the run at most; None waits for its end.
             on_away: Called each time the server does not answer; it is waited for.
 
@@ -159,7 +168,7 @@ class AgentHandle(Generic[OutputT]):
         if not is_count(from_):
             raise InputError(f"from_ must be the `seq` of an event, or 0, not {from_!r}")
         check_timeout(timeout)
-        return EventStream(self, self._history, from_, timeout, on_away)
+        return EventStream(self, self._history, from_, timeout, on_away, tokens=tokens)
 
     def result(self, timeout: float | None = None) -> AgentResult[OutputT]:
         """Wait for the end of the run and return what it gave.
@@ -205,10 +214,15 @@ class AgentHandle(Generic[OutputT]):
     # ---- the same on an event loop --------------------------------------------------------------------
 
     def stream_async(
-        self, from_: int = 0, *, timeout: float | None = None, on_away: Callable[[], None] = lambda: None
+        self,
+        from_: int = 0,
+        *,
+        tokens: bool = False,
+        timeout: float | None = None,
+        on_away: Callable[[], None] = lambda: None,
     ) -> AsyncEvents:
         """The run's events for `async for`; see `stream`."""
-        return self.stream(from_, timeout=timeout, on_away=on_away).__aiter__()
+        return self.stream(from_, tokens=tokens, timeout=timeout, on_away=on_away).__aiter__()
 
     async def get_status_async(self) -> AgentStatus:
         """What the run is doing now; see `get_status`."""

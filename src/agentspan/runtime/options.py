@@ -17,6 +17,12 @@ class StartOptions(TypedDict, total=False):
     serve: bool
 
 
+class StreamOptions(StartOptions, total=False):
+    """The keyword arguments of `AgentRuntime.stream`."""
+
+    tokens: bool
+
+
 class RunOptions(StartOptions, total=False):
     """The keyword arguments of `AgentRuntime.run`."""
 

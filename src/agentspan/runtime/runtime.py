@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
-import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache, partial
-from importlib import import_module
+from functools import partial
 from typing import Any, Unpack, cast, overload
 
 from agentspan import blocking, forks
@@ -35,19 +32,13 @@ from agentspan.runtime.inputs import check_key, preceded, run_input
 from agentspan.runtime.local import start_local
 from agentspan.runtime.options import StartOptions
 from agentspan.runtime.progress import ProgressLine
+from agentspan.runtime.serving import DRAIN, Serving, wait_for
 from agentspan.runtime.stream import EventStream
 from agentspan.runtime.waiting import check_timeout
 from agentspan.telemetry.traces import TRACES
-from agentspan.worker import WorkerHost
+from agentspan.worker.tokens import Listeners
 
 log: logging.Logger = logging.getLogger("agentspan")
-
-DRAIN = 30.0
-"""Seconds that running tool calls get to finish when a process ends."""
-
-
-WAKES = 0.5
-"""Seconds between two looks of a serving process for a signal."""
 
 
 class AgentRuntime(ById):
@@ -75,10 +66,10 @@ class AgentRuntime(ById):
         self.settings: Settings = load_settings(**as_settings({"server_url": server_url, **settings}, config))
         on_absent = partial(start_local, self.settings) if self.settings.autostart else None
         self.client: Conductor = Conductor(self.settings, on_absent)
-        self._host: WorkerHost | None = None
+        self.listeners: Listeners = Listeners(self.client)
+        self._serving = Serving(self.client, self.listeners, self.settings.concurrency)
         self._versions: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
         forks.tell(self)
 
     def __repr__(self) -> str:
@@ -168,7 +159,7 @@ class AgentRuntime(ById):
             exact = self._exact_version(agent, version)
             begin = partial(self._begin, name, exact, inputs, idempotency_key, session)
             if serve and isinstance(agent, Agent) and agent.needs_worker:
-                started.execution_id = self._worker_host().serve_run(agent, exact, begin)
+                started.execution_id = self._serving.host().serve_run(agent, exact, begin)
             else:
                 started.execution_id = begin()
         return AgentHandle(started.execution_id, self, agent if isinstance(agent, Agent) else None)
@@ -203,9 +194,12 @@ class AgentRuntime(ById):
                 return stream.get_result()
             return handle.result(timeout)
 
-    def stream(self, agent: Agent[Typed] | str, prompt: str, **options: Unpack[StartOptions]) -> EventStream[Typed]:
+    def stream(
+        self, agent: Agent[Typed] | str, prompt: str, *, tokens: bool = False, **options: Unpack[StartOptions]
+    ) -> EventStream[Typed]:
         """Start a run and iterate over its events; see `start` and `AgentHandle.stream`."""
-        return self.start(agent, prompt, **options).stream()
+        with self.listeners.starting() if tokens else nullcontext():
+            return self.start(agent, prompt, **options).stream(tokens=tokens)
 
     async def start_async(
         self, agent: Agent[Typed] | str, prompt: str, **options: Unpack[StartOptions]
@@ -230,12 +224,12 @@ class AgentRuntime(ById):
         return await handle.result_async(timeout)
 
     async def stream_async(
-        self, agent: Agent[Typed] | str, prompt: str, **options: Unpack[StartOptions]
+        self, agent: Agent[Typed] | str, prompt: str, *, tokens: bool = False, **options: Unpack[StartOptions]
     ) -> AsyncIterator[AnyEvent]:
         """Start a run and iterate over its events with `async for`; see `stream`."""
-        handle = await self.start_async(agent, prompt, **options)
-        async for event in handle.stream():
-            yield event
+        with await aio.in_thread(partial(self.stream, agent, prompt, tokens=tokens, **options)) as events:
+            async for event in events:
+                yield event
 
     def serve(self, *agents: Agent[Any], blocking: bool = True, drain: float = DRAIN) -> None:
         """Register the agents and serve their tools.
@@ -247,16 +241,13 @@ class AgentRuntime(ById):
                 main thread only: in another one it waits for `shutdown()`.
             drain: Seconds that running calls get after SIGTERM or Ctrl-C; the rest is handed back then.
         """
-        stopped = self._stopped
+        stopped = self._serving.ends()
         for agent in map(self._placed, agents):
             version = self.register(agent)
             if agent.needs_worker:
-                self._worker_host().serve(agent, version)
+                self._serving.host().serve(agent, version)
         if blocking:
-            with _until_signalled() as signalled:
-                # The kernel may give the signal to another thread; Python handles it once this one wakes up.
-                while not signalled.wait(WAKES) and not stopped.is_set():
-                    pass
+            wait_for(stopped)
             self.shutdown(drain)
 
     @overload
@@ -285,67 +276,8 @@ class AgentRuntime(ById):
 
     def shutdown(self, timeout: float = DRAIN) -> None:
         """Stop serving: running calls get `timeout` seconds to finish, the rest is handed back."""
-        with self._lock:
-            host, self._host = self._host, None
-            stopped, self._stopped = self._stopped, threading.Event()
-        try:
-            if host is not None:
-                _serving.discard(self)
-                host.stop(timeout)
-        finally:
-            stopped.set()
+        self._serving.stop(timeout)
 
     def after_fork(self) -> None:
-        """Be a runtime of this child's own: the worker host is the parent's."""
-        host, self._host = self._host, None
-        self._lock, self._stopped = threading.Lock(), threading.Event()
-        _serving.discard(self)
-        if host is not None:
-            host.after_fork()
-
-    def _worker_host(self) -> WorkerHost:
-        with self._lock:
-            if self._host is None:
-                self._host = WorkerHost(self.client, concurrency=self.settings.concurrency)
-                _serving.add(self)
-                _drain_before_the_end()
-            return self._host
-
-
-_serving: set[AgentRuntime] = set()
-"""The runtimes whose worker hosts must be stopped before the interpreter ends."""
-
-
-@cache
-def _drain_before_the_end() -> None:
-    """Have worker hosts stopped while threads and executors can still be used: tools that run may need them.
-
-    `atexit` is too late for that. The standard library's executors end at a place of their own before it, in the
-    reverse order of their registration; it has no public name (CPython 3.9 to 3.14).
-    """
-    import_module("concurrent.futures.thread")  # which must have registered before us
-    register: Callable[[Callable[[], None]], object] = getattr(threading, "_register_atexit", atexit.register)
-    register(_drain)
-
-
-def _drain() -> None:
-    for runtime in list(_serving):
-        try:
-            runtime.shutdown()
-        except KeyboardInterrupt:  # its calls were handed back; the program was about to end anyway
-            log.debug("Interrupted while draining.")
-
-
-@contextmanager
-def _until_signalled() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set; the handlers of before are put back."""
-    signalled = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield signalled
-        return
-    before = {number: signal.signal(number, lambda *_: signalled.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield signalled
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        """Be a runtime of this child's own."""
+        self._lock = threading.Lock()

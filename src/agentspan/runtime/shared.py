@@ -13,7 +13,7 @@ from agentspan.declare.output import Typed
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult
 from agentspan.runtime.handle import AgentHandle
-from agentspan.runtime.options import RunOptions, StartOptions
+from agentspan.runtime.options import RunOptions, StartOptions, StreamOptions
 from agentspan.runtime.runtime import AgentRuntime
 from agentspan.runtime.stream import EventStream
 
@@ -57,7 +57,7 @@ def run(
 
 
 def stream(
-    agent: Agent[Typed] | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StartOptions]
+    agent: Agent[Typed] | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StreamOptions]
 ) -> EventStream[Typed]:
     """Start a run and iterate over its events; see `AgentRuntime.stream`."""
     return (runtime or shared_runtime()).stream(agent, prompt, **options)
@@ -78,7 +78,7 @@ async def run_async(
 
 
 async def stream_async(
-    agent: Agent[Typed] | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StartOptions]
+    agent: Agent[Typed] | str, prompt: str, *, runtime: AgentRuntime | None = None, **options: Unpack[StreamOptions]
 ) -> AsyncIterator[AnyEvent]:
     """Start a run and iterate over its events with `async for`; see `AgentRuntime.stream_async`."""
     async for event in (runtime or shared_runtime()).stream_async(agent, prompt, **options):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic
@@ -14,7 +15,8 @@ from agentspan.reading.events import AnyEvent
 from agentspan.reading.history import History
 from agentspan.reading.result import AgentResult
 from agentspan.runtime import aio
-from agentspan.runtime.waiting import Waiting
+from agentspan.runtime.tokens import PAUSE, Tokens
+from agentspan.runtime.waiting import LAST_LOOK, Waiting
 from agentspan.telemetry.traces import TRACES
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class EventStream(Iterator[AnyEvent], Generic[OutputT]):
         from_: int,
         timeout: float | None,
         on_away: Callable[[], None] = lambda: None,
+        *,
+        tokens: bool = False,
     ) -> None:
         self.handle: AgentHandle[OutputT] = handle
         self.cursor: int = from_
@@ -49,6 +53,8 @@ class EventStream(Iterator[AnyEvent], Generic[OutputT]):
         self._over = False
         self._wait: Waiting | None = None
         self._moved = False
+        runtime = handle.runtime
+        self._tokens = Tokens(runtime.client, runtime.listeners, handle.execution_id) if tokens else None
 
     def __enter__(self) -> EventStream[OutputT]:
         return self
@@ -59,7 +65,12 @@ class EventStream(Iterator[AnyEvent], Generic[OutputT]):
     def close(self) -> None:
         """Hand out nothing more; the run goes on."""
         self._unread.clear()
+        self._end()
+
+    def _end(self) -> None:
         self._over = True
+        if self._tokens is not None:
+            self._tokens.close()
 
     def __iter__(self) -> EventStream[OutputT]:
         return self
@@ -82,13 +93,23 @@ class EventStream(Iterator[AnyEvent], Generic[OutputT]):
             self._wait = self._waiting()
         else:
             self._pause(self._wait)
-        fresh, self._over = self._wait.reading(self._fresh)
+        heard = self._heard()
+        if heard:
+            self._unread.extend(heard)
+            return
+        fresh, over = self._wait.reading(self._fresh)
         self._unread.extend(fresh)
         self._moved = bool(fresh)
+        if over:
+            self._end()
+
+    def _heard(self) -> list[AnyEvent]:
+        """What the model has said in this process since the last look."""
+        return [] if self._tokens is None else [*self._tokens.heard(self.cursor)]
 
     def _pause(self, wait: Waiting) -> None:
         try:
-            wait.pause(moved=self._moved)
+            wait.pause(moved=self._moved, sleep=time.sleep if self._tokens is None else self._tokens.wait)
         except WaitTimeout:
             self._wait = None  # who asks once more waits once more
             raise
@@ -101,6 +122,9 @@ class EventStream(Iterator[AnyEvent], Generic[OutputT]):
         fresh, over = self._history.fresh(self.cursor)
         if over:
             TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
+        if self._tokens is not None and not over:
+            seq = fresh[-1].seq if fresh else self.cursor
+            fresh += self._tokens.fresh(self._history.newest, seq)
         return [compat.event(each) for each in fresh] if self.handle.runtime.settings.compat else fresh, over
 
     async def get_result_async(self) -> AgentResult[OutputT]:
@@ -145,9 +169,16 @@ class AsyncEvents:
 
     async def _read_on(self) -> None:
         while True:
+            heard = self._stream._heard()
+            if heard:
+                self._unread.extend(heard)
+                return
             fresh, over = await aio.reading(self._wait, self._stream._fresh)
             self._unread.extend(fresh)
             self._over = over
+            if over:
+                self._stream._end()
             if fresh or over:
                 return
-            await aio.pause(self._wait, moved=False)
+            longest = LAST_LOOK if self._stream._tokens is None else PAUSE
+            await aio.pause(self._wait, moved=False, longest=longest)

@@ -73,14 +73,18 @@ class Waiting:
                 self.away(error)
                 self.pause(moved=False)
 
-    def pause(self, *, moved: bool) -> None:
+    def pause(self, *, moved: bool, sleep: Callable[[float], object] = time.sleep) -> None:
         """Wait before the next look.
+
+        Args:
+            moved: Whether the last look has found something.
+            sleep: Waits for so many seconds, or less when there is something to see.
 
         Raises:
             WaitTimeout: The caller's time is over.
         """
         with self.resting():
-            time.sleep(self.until_next(moved=moved))
+            sleep(self.until_next(moved=moved))
         if self.stands_still:
             self.look_after()
 

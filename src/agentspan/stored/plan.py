@@ -8,10 +8,13 @@ from typing import Any, Literal, cast
 
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.output import Verdict
+from agentspan.stored.said import Said
 
 Mode = Literal["done", "one", "many", "none", "again", "failed", "invalid"]
 """The end, one call, several, none that can be made; or an answer that did not arrive, or does not fit its type: asked
 again, given up."""
+
+_NOTHING = Said()
 
 CALLING: frozenset[Mode] = frozenset({"one", "many", "none"})
 """The modes of turns that have calls."""
@@ -52,6 +55,7 @@ class Plan:
         again: Which time in a row it is asked again (`again`).
         problem: What was wrong with its answer (`again`): `failed`, `empty`, `damaged`.
         verdict: What came of its answer, where a worker has checked that as it called the model.
+        said: What the model said.
     """
 
     mode: Mode
@@ -60,6 +64,7 @@ class Plan:
     again: int = 0
     problem: str | None = None
     verdict: Verdict | None = None
+    said: Said = _NOTHING
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Plan:
@@ -75,4 +80,5 @@ class Plan:
             again=int(result.get("again") or 0),
             problem=result.get("problem"),
             verdict=Verdict.of(result["verdict"]) if "verdict" in result else None,
+            said=Said.of(result),
         )

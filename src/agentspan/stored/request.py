@@ -17,6 +17,7 @@ class ModelRequest:
 
     Attributes:
         model: "provider/model".
+        fallback_models: Those that are asked where it gives no answer; runs from before there were any have none.
         instructions: The system prompt.
         tools: What the model is told of each tool: `name`, `description`, `parameters`.
         tool_tasks: The task definition of each tool, by its name.
@@ -38,20 +39,25 @@ class ModelRequest:
     max_chars: int
     keep_chars: int
     output: OutputRequest | None = None
+    fallback_models: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> ModelRequest:
         """Read it from the metadata of a definition."""
         found = metadata["request"]
-        output = OutputRequest(**found["output"]) if "output" in found else None
-        return cls(**{**found, "tools": tuple(found["tools"]), "limited": tuple(found["limited"]), "output": output})
+        lists = ("tools", "limited", "fallback_models")
+        values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
+        if "output" in found:
+            values["output"] = OutputRequest(**found["output"])
+        return cls(**values)
 
     def to_json(self) -> Json:
         """The request as a definition holds it."""
-        found = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
+        found: Json = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
+        del found["fallback_models"]
         if self.output is None:
             del found["output"]
-        return found
+        return {**found, **({"fallback_models": list(self.fallback_models)} if self.fallback_models else {})}
 
 
 @dataclass(frozen=True, kw_only=True)

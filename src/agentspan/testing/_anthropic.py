@@ -210,10 +210,11 @@ def _thinking_faults(request: ModelRequest, thinking: Json) -> Iterator[str]:
         yield "`max_tokens` must be greater than `thinking.budget_tokens`"
     messages = request.body["messages"]
     newest = max((at for at, message in enumerate(messages) if _is_prompt(message)), default=0)
-    for place, message in enumerate(messages):
+    # Between calls it need not think again: how the turn begins is what counts.
+    for place, message in enumerate(messages[newest + 1 : newest + 2], newest + 1):
         content = message.get("content")
         kinds = [block["type"] for block in content] if isinstance(content, list) else []
-        if place > newest and "tool_use" in kinds and kinds[0] not in _THOUGHTS:
+        if "tool_use" in kinds and kinds[0] not in _THOUGHTS:
             yield (
                 f"messages.{place}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{kinds[0]}`. "
                 "When `thinking` is enabled, a final `assistant` message must start with a thinking block."

@@ -36,6 +36,7 @@ from agentspan.worker.outbox import Outbox, queues_after
 from agentspan.worker.poller import Poller
 from agentspan.worker.roster import Roster
 from agentspan.worker.runner import Runner
+from agentspan.worker.tokens import Listeners
 from agentspan.worker.watch import Watch
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -62,10 +63,11 @@ class WorkerHost:
 
     Args:
         client: The server.
+        listeners: Who wants to know what models say while they say it.
         concurrency: Calls that may run at once.
     """
 
-    def __init__(self, client: Conductor, *, concurrency: int = 64) -> None:
+    def __init__(self, client: Conductor, listeners: Listeners | None = None, *, concurrency: int = 64) -> None:
         self.worker_id: str = _worker_id()
         self._client = client
         self._roster = Roster()
@@ -76,11 +78,12 @@ class WorkerHost:
         self._starting = threading.Lock()
         path = client.settings.health_file
         self._health = HealthFile(Path(path)) if path else None
+        heard = Listeners(client) if listeners is None else listeners
         self._telemetry = telemetry = CallTelemetry(client, self.worker_id)
         self._leases = leases = Leases(client, self._lost)
         self._watchdog = dog = Watchdog(client)
         self._outbox = Outbox(client, self.worker_id, self._calls, leases, telemetry, dog, self._stopping)
-        self._runner = runner = Runner(client, self.worker_id, self._outbox, telemetry, self._ended)
+        self._runner = runner = Runner(client, self.worker_id, self._outbox, telemetry, heard, self._ended)
         self._watch = Watch(client, self._roster, self._calls, runner, leases, telemetry, dog, self._stopping)
         self._poller = Poller(
             client,

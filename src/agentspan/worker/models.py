@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import takewhile
 from typing import Any, Protocol, cast
 
 from agentspan.declare.agent import Agent
@@ -21,11 +19,15 @@ from agentspan.errors import ConfigError, NotFound, ServerError
 from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
-from agentspan.stored.plan import Plan, PlannedCall
+from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.call import Call
+from agentspan.worker.fallback import first_answer
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
+from agentspan.worker.tokens import Listeners, Telling
+from agentspan.worker.transcript import Exchange, Transcript
+from agentspan.worker.unmade import why_ended, why_unmade
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -56,85 +58,6 @@ def model_tool(agent: Agent) -> Tool[..., Any]:
     return tool(model, retry=agent.model_retry)
 
 
-@dataclass(frozen=True)
-class Exchange:
-    """What one turn added to a transcript.
-
-    Attributes:
-        said: The provider's message, as JSON.
-        told: The model's calls with what it is told of each: `result` or `error`.
-    """
-
-    said: Json
-    told: tuple[tuple[PlannedCall, Json], ...]
-
-    note: str = ""
-    """Why its answer was sent back."""
-
-    kept: Json = field(default_factory=dict, compare=False)
-    """What the provider's module makes of it, once."""
-
-    @property
-    def chars(self) -> int:
-        """Its length, about what a model is sent of it."""
-        return len(json.dumps([self.said, [told for _, told in self.told]], ensure_ascii=False))
-
-
-@dataclass
-class Transcript:
-    """The conversation of a run, up to a turn of a segment.
-
-    Attributes:
-        request: How its model is asked.
-        beginning: The conversation before the run, and its prompt: `role` and `message`.
-        exchanges: What its turns added.
-        sizes: The length of each.
-        chars: The length of all.
-        segment: The newest segment that was read.
-        turn: The newest turn of that segment that is in it.
-        read: Tasks of that segment before that of the turn after.
-    """
-
-    request: ModelRequest
-    beginning: tuple[Json, ...]
-    exchanges: list[Exchange] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    chars: int = 0
-    segment: str = ""
-    turn: int = 0
-    read: int = 0
-
-    def add(self, exchange: Exchange) -> None:
-        """Go on with a turn that is over."""
-        self.exchanges.append(exchange)
-        self.sizes.append(exchange.chars)
-        self.chars += self.sizes[-1]
-
-    def move_to(self, given: ModelInput) -> None:
-        """All before a turn is known."""
-        if self.segment != given.segment:
-            self.segment, self.read = given.segment, 0
-        self.turn = given.turn - 1
-
-    def rejected(self) -> int:
-        """How many of the newest answers, in a row, were sent back."""
-        return sum(1 for _ in takewhile(lambda exchange: exchange.note, reversed(self.exchanges)))
-
-    def left_out(self) -> int:
-        """How many of the oldest exchanges are left out, so that the rest is within the budget.
-
-        They go in large, rare bites, and the newest one never; the same however often it is asked.
-        """
-        first = total = 0
-        for place, size in enumerate(self.sizes):
-            total += size
-            if total > self.request.max_chars:
-                while first < place and total > self.request.keep_chars:
-                    total -= self.sizes[first]
-                    first += 1
-        return first
-
-
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What a provider answered.
@@ -160,14 +83,23 @@ class Provider(Protocol):
     """Asks a model; `agentspan.worker.provider` does, on pydantic-ai."""
 
     def ask(
-        self, request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: int
+        self,
+        request: ModelRequest,
+        beginning: Sequence[Json],
+        exchanges: Sequence[Exchange],
+        left_out: int,
+        hear: Callable[[str], None] | None,
     ) -> Coroutine[Any, Any, Answer]:
-        """One request, without tries beside it.
+        """One request, without tries beside it; `hear` is called with the text as it comes.
 
         Raises:
             ToolFailed: The provider refuses, for good.
             ModelAway: It cannot be reached, or fails; another try may help.
         """
+
+
+_MODELS = 100
+"""More than the models of one agent."""
 
 
 class Models:
@@ -177,10 +109,18 @@ class Models:
         client: The server.
         worker_id: What the server calls this host.
         recall: What this host has reported of a call, by its run, step and reference name; None when it is not kept.
+        listeners: Who wants to know what models say while they say it.
     """
 
-    def __init__(self, client: Conductor, worker_id: str, recall: Callable[[str, int, str], Json | None]) -> None:
+    def __init__(
+        self,
+        client: Conductor,
+        worker_id: str,
+        recall: Callable[[str, int, str], Json | None],
+        listeners: Listeners,
+    ) -> None:
         self._client = client
+        self._listeners = listeners
         self._worker_id = worker_id
         self._recall = recall
         self._kept: OrderedDict[str, Transcript] = OrderedDict()
@@ -194,8 +134,22 @@ class Models:
         output = call.served.output
         refuse_another(transcript.request.output, output)
         first = transcript.left_out()
-        asked = provider.ask(transcript.request, transcript.beginning, transcript.exchanges[first:], first)
-        return _planned_turn(transcript.request, given, asked, output, transcript.rejected())
+        exchanges = transcript.exchanges[first:]
+        telling = self._telling(call, transcript.request)
+
+        def ask(request: ModelRequest) -> Awaitable[Answer]:
+            hear = None if telling is None else telling.again()
+            return provider.ask(request, transcript.beginning, exchanges, first, hear)
+
+        planned = _planned_turn(transcript.request, given, ask, telling)
+        return planned if output is None else _typed(planned, transcript, output)
+
+    def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
+        execution_id, listeners = call.given.execution_id, self._listeners
+        wanted = listeners.are_here(execution_id) or listeners.are_elsewhere(call.task.task_def_name)
+        if not (wanted or request.settings.get("stream")):
+            return None
+        return Telling(call.task, execution_id, _MODELS * call.attempt, listeners)
 
     def _known(self, given: ModelInput) -> Transcript:
         trouble = 0
@@ -295,10 +249,24 @@ def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
 
 
 async def _planned_turn(
-    request: ModelRequest, given: ModelInput, asked: Awaitable[Answer], output: Output | None, rejected: int
+    request: ModelRequest,
+    given: ModelInput,
+    ask: Callable[[ModelRequest], Awaitable[Answer]],
+    telling: Telling | None,
 ) -> Json:
-    found = plan(request, given, await asked)
-    return found if output is None else typed_plan(found, output, rejected, found["step"] >= request.max_turns)
+    try:
+        answer, passed_over = await first_answer(request, ask)
+    finally:
+        if telling is not None:
+            telling.end()
+    passed = [each.to_json() for each in passed_over]
+    return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
+
+
+async def _typed(planned: Awaitable[Json], transcript: Transcript, output: Output) -> Json:
+    rejected = transcript.rejected()
+    found = await planned
+    return typed_plan(found, output, rejected, found["step"] >= transcript.request.max_turns)
 
 
 def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
@@ -316,7 +284,7 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "mode": mode,
         "step": step,
         "text": answer.text,
-        "finish_reason": "max_turns" if over else "empty" if not calls and not answer.text else answer.finish_reason,
+        "finish_reason": "max_turns" if over else why_ended(answer.finish_reason, said=bool(calls or answer.text)),
         "calls": calls,
         "max_bytes": max_bytes,
         "usage": {name: given.usage.get(name, 0) + count for name, count in answer.usage.items()},
@@ -332,13 +300,8 @@ def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json |
     task, error = request.tool_tasks.get(name), None
     if task is None:
         error = f"There is no tool named {name}. The tools are: {', '.join(request.tool_tasks)}."
-    elif answer.finish_reason == "length":
-        error = (
-            "Not called: your answer was cut off at its longest, and its arguments may be incomplete. Call again, with "
-            "less at once."
-        )
-    elif args is None:
-        error = "Not called: its arguments are no JSON object. Call again."
+    else:
+        error = why_unmade(answer.finish_reason, args)
     planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}
     return planned if error is None else {**planned, "error": error}
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pydantic_ai.direct import model_request
-from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UserError
+from pydantic_ai.direct import model_request, model_request_stream
+from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UnexpectedModelBehavior, UserError
 from pydantic_ai.messages import (
     ModelMessage,
     ModelMessagesTypeAdapter,
     ModelRequestPart,
     ModelResponse,
+    PartDeltaEvent,
+    PartStartEvent,
     SystemPromptPart,
     TextPart,
+    TextPartDelta,
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
@@ -33,9 +36,13 @@ from agentspan.declare.providers import find_provider
 from agentspan.errors import ToolFailed
 from agentspan.stored.request import ModelRequest
 from agentspan.worker.call import Json, ModelAway
-from agentspan.worker.models import Answer, Exchange
+from agentspan.worker.call_ids import with_own_ids
+from agentspan.worker.models import Answer
+from agentspan.worker.odd_answers import refusal_of, whole
 from agentspan.worker.offer import parameters
 from agentspan.worker.quick import hurry
+from agentspan.worker.thinking import own_thoughts, with_thinking
+from agentspan.worker.transcript import Exchange
 
 _NAMES = {
     "google_gemini": "google",
@@ -63,14 +70,21 @@ LONGEST = 600.0
 """Seconds that an answer may take."""
 
 
-async def ask(request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: int) -> Answer:
+async def ask(
+    request: ModelRequest,
+    beginning: Sequence[Json],
+    exchanges: Sequence[Exchange],
+    left_out: int,
+    hear: Callable[[str], None] | None = None,
+) -> Answer:
     """Ask the model once; see `agentspan.worker.models.Provider`."""
     try:
         opened = _opened(request)
-        response = await model_request(
+        messages = own_thoughts(opened.model, _messages(request, beginning, exchanges, left_out))
+        response = await (model_request if hear is None else _streamed(hear))(
             opened.model,
-            _messages(request, beginning, exchanges, left_out),
-            model_settings=_settings(request) | opened.tries,
+            messages,
+            model_settings=with_thinking(opened.model, _settings(request), messages) | opened.tries,
             model_request_parameters=parameters(request, opened.model),
         )
     except ModelHTTPError as error:
@@ -79,7 +93,23 @@ async def ask(request: ModelRequest, beginning: Sequence[Json], exchanges: Seque
         raise ToolFailed(f"The worker cannot call {request.model}: {error}") from error
     except ModelAPIError as error:
         raise ModelAway(f"The model's provider did not answer: {error.message}") from error
-    return _answer(request, response)
+    except UnexpectedModelBehavior as error:
+        raise ModelAway(f"The model's provider answered without an answer: {error.message}") from error
+    taken = (call.id for exchange in exchanges for call, _ in exchange.told)
+    return _answer(request, with_own_ids(whole(response), left_out + len(exchanges) + 1, taken))
+
+
+def _streamed(hear: Callable[[str], None]) -> Callable[..., Awaitable[ModelResponse]]:
+    async def request(*asked: Any, **how: Any) -> ModelResponse:
+        async with model_request_stream(*asked, **how) as stream:
+            async for event in stream:
+                if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+                    hear(event.part.content)
+                elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
+                    hear(event.delta.content_delta)
+            return stream.get()
+
+    return request
 
 
 def _refusal(error: ModelHTTPError) -> Exception:
@@ -211,7 +241,7 @@ def _answer(request: ModelRequest, response: ModelResponse) -> Answer:
     usage = response.usage
     return Answer(
         message=message,
-        text="".join(texts),
+        text="".join(texts) or refusal_of(response),
         calls=tuple((part.tool_call_id, part.tool_name, _arguments(part)) for part in calls),
         finish_reason=response.finish_reason or "stop",
         usage={

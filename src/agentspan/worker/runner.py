@@ -32,6 +32,7 @@ from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
 from agentspan.worker.output import checked
+from agentspan.worker.tokens import Listeners
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -44,6 +45,7 @@ class Runner:
         worker_id: What the server calls this host.
         outbox: Takes the outcomes.
         telemetry: Is told when a call begins.
+        listeners: Who wants to know what models say while they say it.
         on_end: Called when a call has been reported.
     """
 
@@ -53,6 +55,7 @@ class Runner:
         worker_id: str,
         outbox: Outbox,
         telemetry: CallTelemetry,
+        listeners: Listeners,
         on_end: Callable[[Call], None],
     ) -> None:
         self._client = client
@@ -61,7 +64,7 @@ class Runner:
         self._telemetry = telemetry
         self._on_end = on_end
         self._loop = ToolLoop()
-        self._models = Models(client, worker_id, outbox.recall)
+        self._models = Models(client, worker_id, outbox.recall, listeners)
         self._model_loop = ToolLoop()  # which no tool can hold
         self._pid = os.getpid()
 
