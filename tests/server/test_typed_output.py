@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from agentspan.agents import (
     Agent,
     AgentRuntime,
-    DefinitionError,
     ExecutionFailed,
     ModelSettings,
     OutputInvalid,
@@ -223,21 +222,3 @@ def test_a_validator_that_fails_is_tried_again_and_then_ends_the_run(runtime: Ag
 
     assert handle.result(60).output == INVOICE
     assert (len(tries), len(model.requests(agent.model))) == (4, 1)
-
-
-# ---- what is refused -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"output_type": object()}, "has no JSON Schema"),
-        ({"output_type": int, "output_retries": -1}, "output_retries"),
-        ({"output_validators": [print]}, "output_validators go with an output_type"),
-        ({"output_type": int, "output_validators": ["x"]}, "output_validators are functions"),
-        ({"output_type": int, "tools": [tool(price, name="final_result")]}, "no tool can be named 'final_result'"),
-    ],
-)
-def test_bad_declarations(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(DefinitionError, match=message):
-        Agent("typed_bad", model="openai/gpt-4o", **options)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WRAPPED = "response"
 """What holds an answer that is no object: models answer objects."""
 
+_PATH = re.compile(r"(?:[\w<>]+\.)+")
+
 _FENCED = re.compile(r"\s*```\w*\n(.*?)\n?```\s*", re.DOTALL)
 
 
@@ -111,8 +113,8 @@ def answer_type(hint: object, what: str) -> AnswerType:
 
 
 def _name(hint: object) -> str:
-    name = hint.__name__ if isinstance(hint, type) and not typing.get_origin(hint) else str(hint)
-    return re.sub(r"[^a-zA-Z0-9_-]+", "_", name.removeprefix("typing."))[:64].strip("_") or "answer"
+    name = hint.__name__ if isinstance(hint, type) and not typing.get_origin(hint) else _PATH.sub("", str(hint))
+    return re.sub(r"[^a-zA-Z0-9_-]+", "_", name)[:64].strip("_") or "answer"
 
 
 def _refused(constant: str) -> Any:
