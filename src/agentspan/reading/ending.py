@@ -5,7 +5,8 @@ from __future__ import annotations
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import ExecutionError, ExecutionFailed, ExecutionTerminated, ExecutionTimedOut
-from agentspan.reading.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.reading.result import AgentResult, AgentStatus, answer_text, finish_reason
+from agentspan.stored.usage import Usage
 
 _ENDINGS: dict[str, type[ExecutionError]] = {
     "FAILED": ExecutionFailed,
