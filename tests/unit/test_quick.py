@@ -11,7 +11,7 @@ from agentspan.stored.plan import PlannedCall
 from agentspan.stored.request import ModelRequest
 from agentspan.testing import ScriptedModel, call, say
 from agentspan.worker import provider, quick
-from agentspan.worker.models import Exchange
+from agentspan.worker.transcript import Exchange
 
 WORK = {"type": "object", "properties": {"number": {"type": "integer"}}, "required": ["number"]}
 

@@ -59,12 +59,14 @@ def _within_step(event: Event) -> str:
             return f"→ {event.tool_name}({arguments})"
         case "tool_result":
             return f"← {event.tool_name}: {_text(event.result)}"
-        case "tool_retry":
-            return f"↻ {event.tool_name}: attempt {event.attempt} failed: {event.error}"
-        case "model_retry":
-            return f"↻ model: attempt {event.attempt} failed: {event.error}"
+        case "tool_retry" | "model_retry":
+            return f"↻ {event.tool_name or 'model'}: attempt {event.attempt} failed: {event.error}"
         case "thinking":
             return f"~ {event.text}"
+        case "text_delta":
+            return f"… {event.text}"
+        case "text_void":
+            return "… that is void: the model is asked again"
         case "message":
             return f"“ {event.text}"
         case "text_delta" | "text_void":

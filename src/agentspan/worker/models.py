@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, cast
@@ -20,12 +19,13 @@ from agentspan.errors import ConfigError, NotFound, ServerError
 from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
-from agentspan.stored.plan import Plan, PlannedCall
+from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.tokens import Listeners, Telling
+from agentspan.worker.transcript import Exchange, Transcript
 from agentspan.worker.unmade import why_ended, why_unmade
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -55,78 +55,6 @@ def model_tool(agent: Agent) -> Tool[..., Any]:
             hint="pip install 'agents-on-conductor[models]', or leave out model_place.",
         )
     return tool(model, retry=agent.model_retry)
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """What one turn added to a transcript.
-
-    Attributes:
-        said: The provider's message, as JSON.
-        told: The model's calls with what it is told of each: `result` or `error`.
-    """
-
-    said: Json
-    told: tuple[tuple[PlannedCall, Json], ...]
-
-    kept: Json = field(default_factory=dict, compare=False)
-    """What the provider's module makes of it, once."""
-
-    @property
-    def chars(self) -> int:
-        """Its length, about what a model is sent of it."""
-        return len(json.dumps([self.said, [told for _, told in self.told]], ensure_ascii=False))
-
-
-@dataclass
-class Transcript:
-    """The conversation of a run, up to a turn of a segment.
-
-    Attributes:
-        request: How its model is asked.
-        beginning: The conversation before the run, and its prompt: `role` and `message`.
-        exchanges: What its turns added.
-        sizes: The length of each.
-        chars: The length of all.
-        segment: The newest segment that was read.
-        turn: The newest turn of that segment that is in it.
-        read: Tasks of that segment before that of the turn after.
-    """
-
-    request: ModelRequest
-    beginning: tuple[Json, ...]
-    exchanges: list[Exchange] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    chars: int = 0
-    segment: str = ""
-    turn: int = 0
-    read: int = 0
-
-    def add(self, exchange: Exchange) -> None:
-        """Go on with a turn that is over."""
-        self.exchanges.append(exchange)
-        self.sizes.append(exchange.chars)
-        self.chars += self.sizes[-1]
-
-    def move_to(self, given: ModelInput) -> None:
-        """All before a turn is known."""
-        if self.segment != given.segment:
-            self.segment, self.read = given.segment, 0
-        self.turn = given.turn - 1
-
-    def left_out(self) -> int:
-        """How many of the oldest exchanges are left out, so that the rest is within the budget.
-
-        They go in large, rare bites, and the newest one never; the same however often it is asked.
-        """
-        first = total = 0
-        for place, size in enumerate(self.sizes):
-            total += size
-            if total > self.request.max_chars:
-                while first < place and total > self.request.keep_chars:
-                    total -= self.sizes[first]
-                    first += 1
-        return first
 
 
 @dataclass(frozen=True, kw_only=True)

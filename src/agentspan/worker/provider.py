@@ -38,10 +38,11 @@ from agentspan.errors import ToolFailed
 from agentspan.stored.request import ModelRequest
 from agentspan.worker.call import Json, ModelAway
 from agentspan.worker.call_ids import with_own_ids
-from agentspan.worker.models import Answer, Exchange
+from agentspan.worker.models import Answer
 from agentspan.worker.odd_answers import refusal_of, whole
 from agentspan.worker.quick import hurry
 from agentspan.worker.thinking import own_thoughts, with_thinking
+from agentspan.worker.transcript import Exchange
 
 _NAMES = {
     "google_gemini": "google",
