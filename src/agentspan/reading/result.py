@@ -6,8 +6,9 @@ import json
 import sys
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TextIO
+from typing import Any, Generic, Protocol, TextIO
 
+from agentspan.declare.output import OutputT
 from agentspan.errors import ServerError
 from agentspan.reading._html import timeline_html
 from agentspan.reading.events import AnyEvent
@@ -121,11 +122,12 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentResult:
+class AgentResult(Generic[OutputT]):
     """What a finished run gave.
 
     Attributes:
-        output: The model's final answer, as text.
+        output: The model's final answer: a text, or a value of the agent's `output_type`; the JSON of that value in a
+            process that has not named the type.
         execution_id: The run.
         status: How it ended.
         finish_reason: Why the model stopped: `stop`, `length`, ….
@@ -136,10 +138,11 @@ class AgentResult:
             and where it is empty, and nothing tells whether the model refused, was filtered or said nothing.
         error: Why the run ended without an answer. A run that did raises instead of giving a result, unless the
             setting `compat` is on.
+        json: Of an answer that has a type: its JSON, alone in a tuple.
         source: Where `tool_calls`, `events` and `messages` are read; None of a result that came from elsewhere.
     """
 
-    output: str
+    output: OutputT
     execution_id: str
     status: RunStatus
     finish_reason: str
@@ -147,7 +150,12 @@ class AgentResult:
     usage: Usage
     intact: bool = True
     error: str | None = None
+    json: tuple[Any] | None = field(default=None, repr=False, compare=False)
     source: Source | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def _text(self) -> str:
+        return as_text(self.output if self.json is None else self.json[0])
 
     @property
     def token_usage(self) -> Usage:
@@ -207,17 +215,18 @@ class AgentResult:
         """
         out = sys.stdout if file is None else file
         steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
-        said = self.output if self.error is None else self.error
+        said = self._text if self.error is None else self.error
         price = "" if self.usage.cost is None else f", ${self.usage.cost:.4f}"
         out.write(f"{said}\n\n{self.status} after {steps}, {self.usage.total_tokens:,} tokens{price}\n")
 
     def __repr__(self) -> str:
-        output = self.output if len(self.output) <= _SHOWN else f"{self.output[: _SHOWN - 1]}…"
+        text = self._text
+        output = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
         return f"<AgentResult {output!r} {self.status} after {self.steps} steps, {self.usage.total_tokens} tokens>"
 
     def _repr_html_(self) -> str:
         facts = {
-            "answer": self.output,
+            "answer": self._text,
             "steps": str(self.steps),
             "tokens": self.usage.told,
         }
@@ -235,8 +244,10 @@ class AgentResult:
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON-able values."""
-        values = {name: value for name, value in self.__dict__.items() if name not in ("source", "error")}
+        values = {name: value for name, value in self.__dict__.items() if name not in ("source", "error", "json")}
         failure = {} if self.error is None else {"error": self.error}
+        if self.json is not None:
+            values["output"] = self.json[0]
         return {**values, "usage": self.usage.to_json(), **failure}
 
 
@@ -253,6 +264,11 @@ def answer_text(value: Any, execution_id: str = "") -> str:
         return ""
     if isinstance(value, str) and execution_id:
         return value.removeprefix(text_mark(execution_id))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def as_text(value: Any) -> str:
+    """An answer for people: JSON where it is no text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

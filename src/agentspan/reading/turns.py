@@ -46,7 +46,7 @@ def _worker_model_call(turn: StoredTurn, model: str) -> ModelCall:
         model=said.get("model") or model,
         attempts=tuple(_tool_attempts(attempts)),
         usage=Usage.of(said.get("tokens")),
-        answer=said.get("text") if said.get("mode") == "done" and not said.get("calls") else None,
+        answer=said.get("text") if said.get("mode") in ("done", "again", "invalid") and not said.get("calls") else None,
         text=kept.text if said.get("calls") else "",
         thinking=kept.thinking,
         passed_over=kept.passed_over,

@@ -25,6 +25,7 @@ from agentspan.stored.usage import added
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
 from agentspan.worker.outbox import pause_after
+from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
 from agentspan.worker.tokens import Listeners, Telling
 from agentspan.worker.transcript import Exchange, Transcript
 from agentspan.worker.unmade import why_ended, why_unmade
@@ -131,6 +132,8 @@ class Models:
         given = ModelInput.of(call.task.input_data)
         provider = _provider()
         transcript = self._known(given)
+        output = call.served.output
+        refuse_another(transcript.request.output, output)
         first = transcript.left_out()
         exchanges = transcript.exchanges[first:]
         telling = self._telling(call, transcript.request)
@@ -139,7 +142,8 @@ class Models:
             hear = None if telling is None else telling.again()
             return provider.ask(request, transcript.beginning, exchanges, first, hear)
 
-        return _planned_turn(transcript.request, given, ask, telling)
+        planned = _planned_turn(transcript.request, given, ask, telling)
+        return planned if output is None else _typed(planned, transcript, output)
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
         execution_id, listeners = call.given.execution_id, self._listeners
@@ -236,7 +240,8 @@ class Models:
 
 def _exchange(turn: StoredTurn) -> Exchange:
     said = turn.model[-1].output_data["result"]["message"]
-    return Exchange(said, tuple((call.planned, call.told or {}) for call in turn.calls))
+    note, answers = sent_back(turn)
+    return Exchange(said, (*((call.planned, call.told or {}) for call in turn.calls), *answers), note)
 
 
 def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
@@ -257,6 +262,12 @@ async def _planned_turn(
             telling.end()
     passed = [each.to_json() for each in passed_over]
     return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
+
+
+async def _typed(planned: Awaitable[Json], transcript: Transcript, output: Output) -> Json:
+    rejected = transcript.rejected()
+    found = await planned
+    return typed_plan(found, output, rejected, found["step"] >= transcript.request.max_turns)
 
 
 def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
