@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from agentspan.agents import Agent, AgentHandle, AgentResult, AgentRuntime, ExecutionFailed, ModelSettings, Retry, tool
+from agentspan.agents import (
+    Agent,
+    AgentHandle,
+    AgentResult,
+    AgentRuntime,
+    ContextBudget,
+    ExecutionFailed,
+    ModelSettings,
+    Retry,
+    tool,
+)
 from agentspan.testing import ModelRequest, Reply, call, calls, fail, refuse, say
 from agentspan.testing.plugin import Stage
 
@@ -152,6 +163,29 @@ def test_thoughts_and_texts_are_kept_and_told(played: Played) -> None:
     assert (last.model.thinking, last.model.text, last.model.answer) == ("That was it.", "", "All added.")
 
 
+def test_a_worker_that_knows_nothing_sends_back_what_was_said(played: Played, conductor_url: str) -> None:
+    """It reads the run as it is stored, signatures and all."""
+    broken = [True]
+
+    def script(request: ModelRequest) -> Reply:
+        if request.turn < 2:
+            return calls(call("add", a=1, b=2), call("add", a=3, b=request.turn), text="I add.").thought("Sums.")
+        return fail(401, "no such key") if broken[0] else say("done")
+
+    agent = played.agent(script, add, settings=THINKS)
+    with AgentRuntime(conductor_url) as first:
+        handle = first.start(agent, "Go.")
+        with pytest.raises(ExecutionFailed, match="no such key"):
+            handle.result(60)
+    broken[0] = False
+    played.runtime.serve(agent, blocking=False)
+    again = played.runtime.handle(handle.execution_id)
+    again.retry()
+    assert again.result(60).output == "done"
+    *_, before, last = played.stage.requests(agent.model)
+    assert last.body == before.body
+
+
 def test_arguments_that_are_no_json_never_run_a_tool(played: Played) -> None:
     tries = itertools.count()
 
@@ -205,6 +239,56 @@ def test_a_content_filter(played: Played, text: str) -> None:
 def test_calls_are_made_whatever_reason_for_the_end_is_named(played: Played) -> None:
     result, requests, _ = played.run([call("add", a=1, b=2).ending("stop"), say("3")], add)
     assert (result.output, values(requests[1])) == ("3", [3])
+
+
+def test_thoughts_between_calls_are_none_of_anthropics_business(opened: AgentRuntime, model: Stage) -> None:
+    """It thinks once after a prompt, and need not again; how its calls begin is what it looks at."""
+    played = Played("anthropic", opened, model)
+    result, requests, _ = played.run(
+        [call("add", a=1, b=2).thought("One, two."), call("add", a=3, b=4), say("done")], add, settings=THINKS
+    )
+    assert result.output == "done"
+    assert all("thinking" in request.body for request in requests)
+
+
+def test_it_goes_on_without_thinking_when_its_thought_is_left_out(opened: AgentRuntime, model: Stage) -> None:
+    played = Played("anthropic", opened, model)
+
+    @tool
+    def page(number: int) -> str:
+        """A page."""
+        return f"{number} " + 1000 * "x"
+
+    asked = itertools.count(1)
+
+    def script(_: ModelRequest) -> Reply:
+        number = next(asked)
+        if number > 8:
+            return say("read")
+        return call("page", number=number).thought("I read.") if number == 1 else call("page", number=number)
+
+    budget = ContextBudget(max_chars=4000, keep_chars=2000)
+    result, requests, _ = played.run(script, page, settings=ModelSettings(thinking_tokens=5000), context=budget)
+
+    assert result.output == "read"
+    assert (requests[0].body["thinking"], requests[0].body["max_tokens"]) == (
+        {"type": "enabled", "budget_tokens": 5000},
+        5000 + 8192,
+    )
+    assert "thinking" not in requests[-1].body
+
+
+def test_an_image_of_the_model_goes_back(opened: AgentRuntime, model: Stage) -> None:
+    played = Played("gemini", opened, model)
+    picture = b"\x89PNG not quite"
+    _, requests, _ = played.run([replace(call("add", a=1, b=2), image=picture), say("done")], add)
+    sent = [
+        part["inlineData"]["data"]
+        for each in requests[1].body["contents"]
+        for part in each["parts"]
+        if "inlineData" in part
+    ]
+    assert [base64.b64decode(data, altchars=b"-_") for data in sent] == [picture]
 
 
 def test_a_schema_with_references(played: Played) -> None:

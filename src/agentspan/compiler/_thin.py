@@ -7,6 +7,7 @@ turns before. It leaves the provider's message whole, and the plan of what comes
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, loop, out_of_turns
@@ -202,5 +203,6 @@ def _tool(tool: Tool[..., object]) -> Json:
 
 
 def _settings(agent: Agent) -> Json:
-    given = vars(agent.model_settings)
+    prices = {model: asdict(price) for model, price in agent.model_settings.prices.items()}
+    given = {**vars(agent.model_settings), "prices": prices or None}
     return {name: value for name, value in given.items() if value not in (None, (), False)}

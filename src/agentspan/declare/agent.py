@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Unpack, cast, overload
 
@@ -14,6 +14,7 @@ from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
 from agentspan.declare.places import check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
+from agentspan.declare.price import Price
 from agentspan.declare.providers import find_provider, suggest_provider
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import DefinitionError, InputError
@@ -62,6 +63,8 @@ class ModelSettings:
         code_interpreter: Let the provider run code by itself.
         base_url: Where the provider's API is; of a model that speaks OpenAI's (Ollama, vLLM, OpenRouter, a gateway), as
             `openai/NAME`. For model calls in a worker only.
+        prices: What models cost, by `provider/name`, where the table of prices knows none or others were agreed on.
+            For model calls in a worker only.
         stream: Have the provider send each answer in pieces, so that who begins to listen in the middle of it sees its
             tokens, too; else it does where somebody listens already. For model calls in a worker only.
     """
@@ -80,6 +83,7 @@ class ModelSettings:
     code_interpreter: bool = False
     base_url: str | None = None
     stream: bool = False
+    prices: Mapping[str, Price] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
@@ -89,6 +93,11 @@ class ModelSettings:
         if isinstance(self.stop, str):
             raise DefinitionError("ModelSettings: stop is a tuple of texts", hint=f"Write stop=({self.stop!r},).")
         object.__setattr__(self, "stop", tuple(self.stop))
+        for model, price in self.prices.items():
+            if "/" not in str(model) or not isinstance(price, Price):
+                raise DefinitionError(
+                    f"ModelSettings: prices has a Price for each 'provider/model', not {model!r}: {price!r}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

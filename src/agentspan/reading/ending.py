@@ -8,8 +8,9 @@ from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import ExecutionError, ExecutionFailed, ExecutionTerminated, ExecutionTimedOut
 from agentspan.reading.output import answer_of, failure_text, invalid
-from agentspan.reading.result import AgentResult, AgentStatus, Usage, finish_reason
+from agentspan.reading.result import AgentResult, AgentStatus, finish_reason
 from agentspan.stored.output import INVALID, is_typed
+from agentspan.stored.usage import Usage
 
 _ENDINGS: dict[str, type[ExecutionError]] = {
     "FAILED": ExecutionFailed,

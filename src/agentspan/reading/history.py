@@ -12,7 +12,7 @@ from agentspan.errors import NotFound, UnknownFormat
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.output import answer_of, failure_text
 from agentspan.reading.projection import Draft, segment_drafts
-from agentspan.reading.result import AgentStatus, Usage, as_text
+from agentspan.reading.result import AgentStatus, as_text
 from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
@@ -20,6 +20,7 @@ from agentspan.reading.waits import Waits
 from agentspan.stored.format import FORMAT, format_of
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.status import ENDED
+from agentspan.stored.usage import Usage
 
 
 class Segment:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TextIO
@@ -17,31 +16,13 @@ from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
 from agentspan.reading.timeline import Step, ToolCall
 from agentspan.stored.mark import text_mark
 from agentspan.stored.status import ENDED, RunStatus
+from agentspan.stored.usage import Usage
 
 STEPS_IN_HTML = 50
 """The newest steps that a notebook shows of a run."""
 
 _SHOWN = 60
 """Characters of an answer in a repr."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Tokens, as the provider counted them."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    @property
-    def total_tokens(self) -> int:
-        """Prompt and completion together."""
-        return self.prompt_tokens + self.completion_tokens
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any] | None) -> Usage:
-        """Read what the workflow counted; missing numbers are 0."""
-        found = value or {}
-        return cls(int(found.get("prompt_tokens") or 0), int(found.get("completion_tokens") or 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +96,7 @@ class AgentStatus:
         values = {name: value for name, value in self.__dict__.items() if name != "waits"}
         return {
             **values,
-            "usage": asdict(self.usage),
+            "usage": self.usage.to_json(),
             "missing_workers": missing,
             "busy_workers": busy,
             "waits": [reason.to_json() for reason in self.waits],
@@ -235,7 +216,8 @@ class AgentResult(Generic[OutputT]):
         out = sys.stdout if file is None else file
         steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
         said = self._text if self.error is None else self.error
-        out.write(f"{said}\n\n{self.status} after {steps}, {self.usage.total_tokens:,} tokens\n")
+        price = "" if self.usage.cost is None else f", ${self.usage.cost:.4f}"
+        out.write(f"{said}\n\n{self.status} after {steps}, {self.usage.total_tokens:,} tokens{price}\n")
 
     def __repr__(self) -> str:
         text = self._text
@@ -246,7 +228,7 @@ class AgentResult(Generic[OutputT]):
         facts = {
             "answer": self._text,
             "steps": str(self.steps),
-            "tokens": f"{self.usage.prompt_tokens:,} in, {self.usage.completion_tokens:,} out",
+            "tokens": self.usage.told,
         }
         steps: list[Step] = []
         if self.source is not None:
@@ -266,7 +248,7 @@ class AgentResult(Generic[OutputT]):
         failure = {} if self.error is None else {"error": self.error}
         if self.json is not None:
             values["output"] = self.json[0]
-        return {**values, "usage": asdict(self.usage), **failure}
+        return {**values, "usage": self.usage.to_json(), **failure}
 
 
 def answer_text(value: Any, execution_id: str = "") -> str:

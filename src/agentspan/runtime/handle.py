@@ -17,12 +17,13 @@ from agentspan.reading.ending import error_of, result_of, so_far
 from agentspan.reading.history import History
 from agentspan.reading.output import typed
 from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus
-from agentspan.reading.timeline import Step
+from agentspan.reading.timeline import Step, by_model
 from agentspan.runtime import aio
 from agentspan.runtime.stream import AsyncEvents, EventStream
 from agentspan.runtime.waiting import Waiting, check_timeout
 from agentspan.schema.output import AnswerType, answer_type
 from agentspan.schema.values import is_count
+from agentspan.stored.usage import Usage
 from agentspan.telemetry.traces import TRACES
 
 if TYPE_CHECKING:
@@ -109,6 +110,14 @@ class AgentHandle(Generic[OutputT]):
         if last is not None and not is_count(last):
             raise InputError(f"last must be a number of steps, or None for all of them, not {last!r}")
         return self._history.steps(last)
+
+    def usage_by_model(self) -> dict[str, Usage]:
+        """The tokens of each model that answered, and what they cost; reads all steps.
+
+        Raises:
+            NotFound: The server has no such run.
+        """
+        return by_model(self.steps())
 
     def pause(self) -> None:
         """Stop at the next task; what runs now finishes. `resume()` goes on.

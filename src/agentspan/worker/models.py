@@ -21,6 +21,7 @@ from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest
+from agentspan.stored.usage import added
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
 from agentspan.worker.outbox import pause_after
@@ -67,7 +68,7 @@ class Answer:
         text: Its text.
         calls: The calls in it: id, name and arguments, None where they are no JSON object.
         finish_reason: Why it ends there: `stop`, `length`, `content_filter`, `tool_call`.
-        usage: Tokens of this call.
+        usage: Tokens of this call, and what they cost.
         model: What answered.
     """
 
@@ -287,7 +288,7 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "finish_reason": "max_turns" if over else why_ended(answer.finish_reason, said=bool(calls or answer.text)),
         "calls": calls,
         "max_bytes": max_bytes,
-        "usage": {name: given.usage.get(name, 0) + count for name, count in answer.usage.items()},
+        "usage": added((given.usage, answer.usage)),
         "tokens": answer.usage,
         "model": answer.model,
         "message": answer.message,

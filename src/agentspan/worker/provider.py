@@ -40,6 +40,7 @@ from agentspan.worker.call_ids import with_own_ids
 from agentspan.worker.models import Answer
 from agentspan.worker.odd_answers import refusal_of, whole
 from agentspan.worker.offer import parameters
+from agentspan.worker.prices import with_cost
 from agentspan.worker.quick import hurry
 from agentspan.worker.thinking import own_thoughts, with_thinking
 from agentspan.worker.transcript import Exchange
@@ -239,19 +240,24 @@ def _answer(request: ModelRequest, response: ModelResponse) -> Answer:
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
     (message,) = ModelMessagesTypeAdapter.dump_python([response], mode="json", exclude_none=True)
     usage = response.usage
+    model = f"{request.model.partition('/')[0]}/{response.model_name or request.model.partition('/')[2]}"
     return Answer(
         message=message,
         text="".join(texts) or refusal_of(response),
         calls=tuple((part.tool_call_id, part.tool_name, _arguments(part)) for part in calls),
         finish_reason=response.finish_reason or "stop",
-        usage={
-            "prompt_tokens": usage.input_tokens,
-            "completion_tokens": usage.output_tokens,
-            "cached_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-            "reasoning_tokens": (usage.details or {}).get("reasoning_tokens", 0),
-        },
-        model=f"{request.model.partition('/')[0]}/{response.model_name or request.model.partition('/')[2]}",
+        usage=with_cost(
+            request,
+            model,
+            {
+                "prompt_tokens": usage.input_tokens,
+                "completion_tokens": usage.output_tokens,
+                "cached_tokens": usage.cache_read_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+                "reasoning_tokens": usage.output_reasoning_tokens or (usage.details or {}).get("reasoning_tokens", 0),
+            },
+        ),
+        model=model,
     )
 
 

@@ -20,17 +20,22 @@ def own_thoughts(model: Model, messages: Sequence[ModelMessage]) -> list[ModelMe
     ]
 
 
+ANSWER = 8192
+"""Tokens of an answer, where nothing else is said; thoughts come on top of it."""
+
 _SETTINGS = ("anthropic_thinking", "thinking")
 
 
 def with_thinking(model: Model, settings: dict[str, Any], messages: Sequence[ModelMessage]) -> Any:
-    """The settings, less thinking where Anthropic would refuse it.
+    """The settings, as Anthropic takes them: with room for an answer beside the thoughts, or without thinking.
 
     The calls since the newest prompt must begin with a thought of its own there. They do not where another model made
     the first ones, or where these were left out for the budget.
     """
     if model.system != "anthropic" or not any(name in settings for name in _SETTINGS):
         return settings
+    budget = settings.get("anthropic_thinking", {}).get("budget_tokens", 0)
+    settings = {"max_tokens": budget + ANSWER, **settings}
     first = _first_since_the_prompt(messages)
     if first is None or not any(isinstance(part, ToolCallPart) for part in first.parts):
         return settings
