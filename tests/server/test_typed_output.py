@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Literal
 
 import pytest
+from click.testing import CliRunner
 from pydantic import BaseModel
 
 from agentspan.agents import (
@@ -20,7 +21,8 @@ from agentspan.agents import (
     Retry,
     tool,
 )
-from agentspan.testing import ModelRequest, Reply, call, say
+from agentspan.cli import main
+from agentspan.testing import ModelRequest, Reply, call, say, wait_until
 from agentspan.testing.plugin import Stage
 
 
@@ -223,3 +225,40 @@ def test_a_validator_that_fails_is_tried_again_and_then_ends_the_run(runtime: Ag
 
     assert handle.result(60).output == INVOICE
     assert (len(tries), len(model.requests(agent.model))) == (4, 1)
+
+
+@pytest.mark.parametrize("place", ["worker", "server"])
+def test_a_worker_of_another_version_hands_it_on(
+    runtime: AgentRuntime, model: Stage, conductor_url: str, place: str
+) -> None:
+    agent = worker("typed_versions", model, [FITS])
+    if place == "server":
+        agent = dataclasses.replace(agent, name="typed_versions_server", model_place=None, model_settings=PLAIN)
+    handle = runtime.start(agent, "Read it.", serve=False)
+
+    with AgentRuntime(conductor_url) as newer:
+        newer.serve(dataclasses.replace(agent, output_type=Refusal), blocking=False)
+        wait_until(lambda: handle.get_status().missing_workers, "the call to be handed back")
+        (missing,) = handle.get_status().missing_workers
+    runtime.serve(agent, blocking=False)
+
+    assert "another output_type" in (missing.mismatch or "")
+    assert handle.result(60).output == INVOICE
+    assert len(model.requests(agent.model)) == 1
+
+
+def test_the_command_line_shows_json(runtime: AgentRuntime, model: Stage, conductor_url: str) -> None:
+    done = runtime.start(worker("typed_shown", model, [FITS]), "Read it.")
+    failed = runtime.start(worker("typed_shown_not", model, [DOES_NOT], output_retries=0), "Read it.")
+    done.result(60)
+    with pytest.raises(OutputInvalid):
+        failed.result(60)
+
+    def shown(*words: str) -> str:
+        return CliRunner().invoke(main, ["--server", conductor_url, "agent", *words]).output
+
+    assert json.loads(shown("result", done.execution_id)) == INVOICE.model_dump()
+    assert json.loads(shown("result", done.execution_id, "-o", "json"))["output"] == INVOICE.model_dump()
+    assert json.loads(shown("stream", done.execution_id).splitlines()[-1]) == INVOICE.model_dump()
+    assert "more output_retries" in shown("why", failed.execution_id)
+    assert "lines.0.cents" in shown("status", failed.execution_id)

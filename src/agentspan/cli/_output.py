@@ -18,6 +18,7 @@ import click
 
 from agentspan.cli._text import cut, flat, plain
 from agentspan.reading.durations import duration
+from agentspan.reading.result import as_text
 
 if TYPE_CHECKING:
     from agentspan.reading.reasons import MissingWorker
@@ -78,8 +79,13 @@ def _json(value: Any, indent: int | None = None) -> str:
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def answer(text: str) -> None:
-    """Print a model's answer: as it is into a pipe or a file, without control characters on a terminal."""
+def answer(said: object) -> None:
+    """Print a model's answer: as it is into a pipe or a file, without control characters on a terminal.
+
+    Args:
+        said: The text, or the JSON of an answer that has a type.
+    """
+    text = as_text(said)
     click.echo(plain(text) if sys.stdout.isatty() else text, color=True)  # or click would take its colours out
 
 

@@ -306,13 +306,13 @@ def _detach(runtime: AgentRuntime, handle: AgentHandle, agent: Agent, target: st
 
 def _show_result(handle: AgentHandle, output: Output, timeout: float | None = None) -> None:
     try:
-        found: AgentResult = handle.result(timeout)
+        found: AgentResult[Any] = handle.result(timeout)
     except ExecutionError:
         if output != "text":  # a script wants to read what ended, too
             emit(handle.get_status().to_json(), output)
         raise
     if output == "text":
-        answer(found.output)
+        answer(found.to_json()["output"])
     else:
         emit(found.to_json(), output)
 

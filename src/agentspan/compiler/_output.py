@@ -48,7 +48,17 @@ def output_definition(agent: Agent[Any]) -> Json:
     return task_definition(
         output_task_name(agent.name),
         f"Checks the answers of the agent {agent.name}.",
-        inputs=["answer", "execution_id", "finish_reason", "last", "max_turns", "rejected", "step", "verdict"],
+        inputs=[
+            "answer",
+            "answer_type",
+            "execution_id",
+            "finish_reason",
+            "last",
+            "max_turns",
+            "rejected",
+            "step",
+            "verdict",
+        ],
         outputs=["result"],
     )
 
@@ -62,6 +72,7 @@ def check(agent: Agent[Any], turn: int, ends: dict[str, list[Json]], **inputs: A
         ends: What follows an answer that fits (`done`), and one by which the run fails (`invalid`).
         **inputs: Where the answer is, and what else the check takes.
     """
+    inputs = {**inputs, "answer_type": agent.answer_type.fingerprint if agent.answer_type else None}
     task = t.task("SIMPLE", output_task_name(agent.name), f"output_{turn}", inputs)
     found = t.switch(
         "checked",

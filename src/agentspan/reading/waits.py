@@ -8,10 +8,12 @@ from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import PENDING, PollRecord, TaskRecord, WorkflowRecord
 from agentspan.reading.durations import brief, moment
+from agentspan.reading.output import failure_text
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.notes import Failure
+from agentspan.stored.output import INVALID
 
 POLLED_LATELY = 20.0
 """Seconds since the last poll after which a queue counts as served by nobody."""
@@ -254,6 +256,13 @@ def ending(run: WorkflowRecord) -> Reason:
             text=f"It used all of its {most} steps and still asked for a tool.",
             since=since,
             next=("Start a new run with a larger max_turns.",),
+        )
+    if run.output.get("finish_reason") == INVALID:
+        return Reason(
+            kind="failed",
+            text=f"It failed: {failure_text(run)}",
+            since=since,
+            next=("Start a new run, with more output_retries or clearer instructions.",),
         )
     failure = model_failure(reason)
     hint = failure.hint if failure and failure.hint else "Remove the cause."

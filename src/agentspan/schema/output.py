@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import typing
@@ -58,6 +59,11 @@ class AnswerType:
     schema: Mapping[str, Any]
     wrapped: bool
     adapter: pydantic.TypeAdapter[Any] = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for types of the same schema."""
+        return hashlib.sha256(json.dumps(self.schema, sort_keys=True).encode()).hexdigest()[:16]
 
     def parse(self, text: str) -> Any:
         """The JSON in a model's answer.

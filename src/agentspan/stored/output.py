@@ -42,6 +42,7 @@ class CheckInput:
         rejected: How many answers before this one, in a row, did not fit.
         last: Whether no other turn can follow.
         verdict: What came of it as the model was called; None where that was on the server.
+        answer_type: The fingerprint of the type that the model was told.
     """
 
     answer: Any
@@ -49,6 +50,7 @@ class CheckInput:
     rejected: int
     last: bool
     verdict: Verdict | None
+    answer_type: str
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> CheckInput:
@@ -59,6 +61,7 @@ class CheckInput:
             rejected=int(given.get("rejected") or 0),
             last=bool(given.get("last")) or int(given.get("step") or 0) >= int(given.get("max_turns") or 1_000_000),
             verdict=Verdict.of(given["verdict"]) if given.get("verdict") else None,
+            answer_type=str(given.get("answer_type")),
         )
 
 

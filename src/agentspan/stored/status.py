@@ -32,6 +32,7 @@ class FinishReason(StrEnum):
     CONTENT_FILTER = "content_filter"
     EMPTY = "empty"
     MAX_TURNS = "max_turns"
+    INVALID_OUTPUT = "invalid_output"
     ERROR = "error"
     CANCELLED = "cancelled"
     TIMEOUT = "timeout"

@@ -24,6 +24,8 @@ Json = dict[str, Any]
 LONGEST = 20_000
 """Characters of an answer that does not fit which are kept."""
 
+_ANOTHER = "Its answers have another output_type."
+
 CUT_OFF = "the answer was cut off at its longest: say less"
 
 
@@ -65,7 +67,7 @@ def refuse_another(asked: OutputRequest | None, served: Output | None) -> None:
     """
     here = None if served is None else json.loads(json.dumps(dict(served.type.schema)))
     if (None if asked is None else asked.schema) != here:
-        raise ArgumentError("Its answers have another output_type.")
+        raise ArgumentError(_ANOTHER)
 
 
 def judged(output: Output, found: Any, *, finish_reason: str, rejected: int, last: bool) -> Verdict:
@@ -146,8 +148,11 @@ async def checked(output: Output, given: CheckInput, execution_id: str) -> Json:
     """The verdict on a stored answer, by the type and by the agent's validators.
 
     Raises:
+        ArgumentError: The run's model was told another type: another version of the agent is served.
         Exception: What a validator raised that is no ValueError.
     """
+    if given.answer_type != output.type.fingerprint:
+        raise ArgumentError(_ANOTHER)
     verdict = given.verdict
     if verdict is None:
         answer = given.answer or ""
