@@ -80,7 +80,7 @@ def as_settings(given: dict[str, Any], config: AgentConfig | None = None) -> dic
     return named if config is None else {**config.values, **named}
 
 
-def plan(agent: Agent) -> dict[str, Any]:
+def plan(agent: Agent[Any]) -> dict[str, Any]:
     """What an agent is on a server, without asking one; `compile_agent` gives the same as a value.
 
     Returns:
@@ -111,7 +111,7 @@ class CompatResult(AgentResult):
         plain: The same with the answer as text.
     """
 
-    plain: AgentResult = field(compare=False)
+    plain: AgentResult[Any] = field(compare=False)
 
     @property
     def tool_calls(self) -> list[dict[str, Any]]:  # type: ignore[override]  # scripts read the keys
@@ -137,7 +137,7 @@ class CompatResult(AgentResult):
         return self.plain._repr_html_()
 
 
-def result(plain: AgentResult) -> CompatResult:
+def result(plain: AgentResult[Any]) -> CompatResult:
     """A result in upstream's form."""
     values = {name: value for name, value in plain.__dict__.items() if name != "output"}
     output = {"result": plain.output, "finishReason": plain.finish_reason}

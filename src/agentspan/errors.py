@@ -138,11 +138,11 @@ class ExecutionError(AgentspanError):
     exit_code = 3
 
     def __init__(
-        self, message: str, *, execution_id: str, hint: str | None = None, result: AgentResult | None = None
+        self, message: str, *, execution_id: str, hint: str | None = None, result: AgentResult[Any] | None = None
     ) -> None:
         super().__init__(message, hint=hint)
         self.execution_id: str = execution_id
-        self.result: AgentResult | None = result
+        self.result: AgentResult[Any] | None = result
 
 
 class ExecutionFailed(ExecutionError):
@@ -162,11 +162,22 @@ class OutputInvalid(ExecutionError):
 
     Attributes:
         raw: The answer as the model gave it.
+        reasons: What does not fit, each in a sentence.
     """
 
-    def __init__(self, message: str, *, execution_id: str, raw: object, hint: str | None = None) -> None:
-        super().__init__(message, execution_id=execution_id, hint=hint)
+    def __init__(
+        self,
+        message: str,
+        *,
+        execution_id: str,
+        raw: object,
+        reasons: tuple[str, ...] = (),
+        hint: str | None = None,
+        result: AgentResult[Any] | None = None,
+    ) -> None:
+        super().__init__(message, execution_id=execution_id, hint=hint, result=result)
         self.raw = raw
+        self.reasons: tuple[str, ...] = reasons
 
 
 class WaitTimeout(AgentspanError, TimeoutError):

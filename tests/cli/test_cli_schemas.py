@@ -36,7 +36,10 @@ STATUS = {
     "is_waiting": bool,
     "is_complete": bool,
 }
-USAGE = {"prompt_tokens": int, "completion_tokens": int}
+USAGE = {
+    "prompt_tokens": int,
+    "completion_tokens": int,
+}
 MISSING = {"tool": str, "task_name": str, "since": str, "last_poll": str | None, "mismatch": str | None}
 
 EVENT = {"type": str, "execution_id": str, "seq": int, "step": int, "timestamp": str}

@@ -106,3 +106,27 @@ agent = Agent(
     "ledger", model=os.environ.get("LEDGER_MODEL", "openai/none"), tools=[work, hold, outlive, wait], max_turns=5000
 )
 thin_agent = Agent("thin_ledger", model="openai/none", tools=[work], max_turns=5000, model_place="worker")
+
+
+def totals(answer: dict[str, int]) -> None:
+    """Take long, the first time."""
+    path = Path(os.environ["LEDGER"]).with_name("checked")
+    first = not path.exists()
+    path.touch()
+    if first:
+        time.sleep(60)
+    if answer["total"] != 3:
+        raise ValueError("the total is not 3")
+
+
+typed_agent_served = Agent(
+    "typed_ledger", model="openai/none", tools=[work], output_type=dict[str, int], output_validators=[totals]
+)
+typed_agent = Agent(
+    "typed_ledger",
+    model="openai/none",
+    tools=[work],
+    model_place="worker",
+    output_type=dict[str, int],
+    output_validators=[totals],
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import shlex
@@ -43,6 +44,9 @@ ANSWERS = {"stock_of": "There are 7 pieces.", "forecast": "Planned.", "charge": 
 
 def gpt(request: ModelRequest) -> Reply:
     """Calls each tool on offer once, then answers."""
+    if (invoice := re.match(r"Invoice (\S+): (.*)", request.prompt)) is not None:
+        lines = [{"what": "tea", "cents": 350}] if invoice[2].startswith("tea") else []
+        return say(json.dumps({"number": invoice[1], "lines": lines}))
     offered = [tool.name for tool in request.tools]
     called = {asked.name for turn in request.messages for asked in turn.tool_calls}
     left = [name for name in offered if name not in called]

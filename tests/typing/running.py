@@ -7,11 +7,14 @@ from typing import Any, assert_type
 from agentspan.agents import (
     Agent,
     AgentHandle,
+    AgentResult,
     AgentRuntime,
     AgentStatus,
     Definition,
     Event,
+    EventType,
     ExecutionError,
+    OutputInvalid,
     Settings,
     Status,
     Step,
@@ -122,3 +125,47 @@ def options_are_known(agent: Agent) -> None:
     start(agent, "Go.", timeout=3)  # type: ignore[call-arg]
     AgentRuntime(request_timeout=3.0)
     AgentRuntime(request_timout=3.0)  # type: ignore[call-arg]
+
+
+class Invoice:
+    number: str
+
+
+async def answers_have_their_type() -> None:
+    invoices = Agent("reader", model="openai/gpt-4o", output_type=Invoice)
+    either: Agent[Invoice | int] = Agent("reader", model="openai/gpt-4o", output_type=Invoice | int)
+    assert_type(run(agent, "Go.").output, str)
+    assert_type(run(invoices, "Go."), AgentResult[Invoice])
+    assert_type(run(invoices, "Go.").output, Invoice)
+    assert_type(run(either, "Go.").output, Invoice | int)
+    assert_type(start(invoices, "Go."), AgentHandle[Invoice])
+    assert_type(start(invoices, "Go.").result().output, Invoice)
+    assert_type(stream(invoices, "Go.").get_result().output, Invoice)
+    assert_type((await run_async(invoices, "Go.")).output, Invoice)
+    assert_type((await (await start_async(invoices, "Go.")).result_async()).output, Invoice)
+    runtime = AgentRuntime()
+    assert_type(runtime.run(invoices, "Go.").output, Invoice)
+    assert_type(runtime.handle("id", invoices).result().output, Invoice)
+    assert_type(runtime.handle("id", Invoice).join().output, Invoice)
+    assert_type(runtime.handle("id").result().output, Any)
+    assert_type(AgentHandle("id", runtime, Invoice), AgentHandle[Invoice])
+    assert_type(runtime.resume("id", invoices), AgentHandle[Invoice])
+    runtime.serve(invoices, agent, blocking=False)
+    runtime.deploy(invoices, either)
+    compile_agent(invoices)
+    try:
+        run(invoices, "Go.")
+    except OutputInvalid as error:
+        assert_type(error.reasons, tuple[str, ...])
+
+
+def names_of_events_compare(event: Event) -> bool:
+    return event.type in (EventType.DONE, "error") or event.type == EventType.WAITING
+
+
+def events_are_told_apart_by_names() -> None:
+    for event in stream(agent, "Go."):
+        if event.type == EventType.TOOL_CALL:
+            print(event.args)
+        elif event.type == EventType.DONE:
+            print(event.output)

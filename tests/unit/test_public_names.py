@@ -47,6 +47,7 @@ NAMES = {
         "NotFound",
         "OutputInvalid",
         "PassedOver",
+        "Price",
         "RateLimit",
         "Reason",
         "Resumed",

@@ -18,6 +18,7 @@ from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
+from agentspan.declare.price import Price
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
 from agentspan.errors import (
     AgentspanError,
@@ -63,10 +64,11 @@ from agentspan.reading.events import (
     Waiting,
 )
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
-from agentspan.reading.result import AgentResult, AgentStatus, Usage
+from agentspan.reading.result import AgentResult, AgentStatus
 from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
 from agentspan.stored.said import PassedOver
 from agentspan.stored.status import FinishReason, Status
+from agentspan.stored.usage import Usage
 
 if TYPE_CHECKING:
     from agentspan.runtime.handle import AgentHandle
@@ -111,6 +113,7 @@ __all__ = [
     "NotFound",
     "OutputInvalid",
     "PassedOver",
+    "Price",
     "RateLimit",
     "Reason",
     "Resumed",

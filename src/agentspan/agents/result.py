@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from agentspan.reading.events import Event, EventType
-from agentspan.reading.result import AgentResult, AgentStatus, Usage
+from agentspan.reading.result import AgentResult, AgentStatus
 from agentspan.runtime.handle import AgentHandle
 from agentspan.runtime.stream import EventStream
 from agentspan.stored.status import FinishReason, Status
+from agentspan.stored.usage import Usage
 
 __all__ = [
     "AgentHandle",

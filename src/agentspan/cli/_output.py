@@ -126,7 +126,7 @@ def status_lines(status: AgentStatus, now: datetime) -> Iterator[str]:
     if status.output:
         yield f"  answer   {shorten(status.output)}"
     if status.usage.total_tokens:
-        yield f"  tokens   {status.usage.prompt_tokens:,} in, {status.usage.completion_tokens:,} out"
+        yield f"  tokens   {status.usage.told.replace(' tokens', '')}"
 
 
 def _missing(missing: MissingWorker, now: datetime) -> str:

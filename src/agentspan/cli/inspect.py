@@ -49,7 +49,7 @@ def timeline_lines(steps: list[Step], now: datetime, columns: int) -> Iterator[s
 
 def _step_lines(step: Step, now: datetime) -> Iterator[str]:
     model = step.model
-    tokens = f"  {model.prompt_tokens:,} tokens in, {model.completion_tokens:,} out" if model.prompt_tokens else ""
+    tokens = f"  {model.usage.told}" if model.prompt_tokens else ""
     begun = model.attempts[0].scheduled.strftime("%H:%M:%S")
     yield f"step {step.number}  {begun} UTC  {flat(model.model)}  {_state(model.attempts[-1], now)}{tokens}"
     yield from _failures(model.attempts)

@@ -11,8 +11,10 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from agentspan.compiler._agent import looping, single
+from agentspan.compiler._output import output_definition
 from agentspan.compiler._tasks import Json
 from agentspan.compiler._thin import model_definition, thin
 from agentspan.compiler._tools import tool_definition
@@ -50,7 +52,7 @@ class Definition:
         return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def compile_agent(agent: Agent) -> Definition:
+def compile_agent(agent: Agent[Any]) -> Definition:
     """Compile an agent. No clock, network, environment or randomness takes part.
 
     Example:
@@ -67,14 +69,16 @@ def compile_agent(agent: Agent) -> Definition:
     return _definition(agent, looping(agent) if agent.tools else (single(agent),))
 
 
-def _definition(agent: Agent, workflows: tuple[Json, ...], *tasks_besides: Json) -> Definition:
+def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: Json) -> Definition:
     for workflow in workflows:
         _check(agent, workflow)
+    if agent.checks_answers:
+        tasks_besides = (*tasks_besides, output_definition(agent))
     tasks = (*tasks_besides, *(tool_definition(agent, tool) for tool in agent.tools))
     return Definition(agent.name, workflows, tasks, _fingerprint(workflows, tasks))
 
 
-def _check(agent: Agent, workflow: Json) -> None:
+def _check(agent: Agent[Any], workflow: Json) -> None:
     try:
         check_value(workflow, f"agent {agent.name!r}: its definition")
     except InputError as error:

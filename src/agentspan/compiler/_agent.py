@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
-from agentspan.compiler._plan import counts_before, failed, finish, plan
+from agentspan.compiler._output import (
+    ASKED_AGAIN,
+    exchange_program,
+    instructions,
+    invalid_end,
+    marked,
+    plan_program,
+    rejected_before,
+    sent_back,
+    server_checks,
+    server_unfit,
+)
+from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
 from agentspan.compiler._segment import segment, transcript_path
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import limited, needs_mark, tool_spec, tool_tasks
 from agentspan.compiler._workflow import open_task, time_limit, workflow
 from agentspan.declare.agent import Agent
 from agentspan.stored.names import LOOP, SEGMENT, segment_name
+from agentspan.stored.output import INVALID
 
 ASKED = 4
 """How often an agent without tools can ask its model: three times in a row, and once more when it is retried."""
@@ -18,9 +31,10 @@ ASKED = 4
 
 def single(agent: Agent) -> Json:
     tasks = [open_task(agent, "The conversation so far and the prompt.", literal(t.program("open")))]
-    for turn in range(1, ASKED + 1):
-        tasks += _asked(agent, turn)
-    return workflow(
+    most = ASKED if agent.answer_type is None else ASKED + agent.output_retries
+    for turn in range(1, most + 1):
+        tasks += _asked(agent, turn, most)
+    definition = workflow(
         agent,
         agent.name,
         agent.description or f"Agent {agent.name}: one call of {agent.model}.",
@@ -29,24 +43,31 @@ def single(agent: Agent) -> Json:
         outputParameters={},
         **time_limit(agent),
     )
+    return marked(agent, definition)
 
 
-def _asked(agent: Agent, turn: int) -> list[Json]:
+def _asked(agent: Agent, turn: int, most: int) -> list[Json]:
+    typed = agent.answer_type is not None
     messages = "open.output.result.messages" if turn == 1 else f"exchange_{turn - 1}.output.result"
-    call = model_call(agent, f"llm_{turn}", instructions=literal(agent.instructions), messages=ref(messages))
-    last = turn == ASKED
+    call = model_call(agent, f"llm_{turn}", instructions=literal(instructions(agent)), messages=ref(messages))
+    last = turn == most
     planned = plan(
         agent,
         turn,
-        literal(t.program("plan")),
+        literal(plan_program(agent)),
         counts_before(turn),
         execution_id=ref("workflow.workflowId"),
         tools={},
         limited=[],
-        max_turns=ASKED,
+        max_turns=most,
     )
     mode = ref(f"plan_{turn}.output.result.mode")
-    ends = {"done": [finish(turn)], "failed": [failed(turn, last=last)]}
+    done = [finish(turn)]
+    if typed:
+        invalid = invalid_end(agent, f"invalid_{turn}", server_unfit(answer_of(turn), turn))
+        given = {"execution_id": ref("workflow.workflowId"), "rejected": rejected_before(turn), "last": last}
+        done = server_checks(agent, turn, answer_of(turn), invalid, **given)
+    ends = {"done": done, "failed": [failed(turn, last=last)]}
     route = t.switch("route", f"route_{turn}", "The answer, or one that did not arrive.", mode, ends)
     if last:
         return [call, planned, route]
@@ -54,9 +75,10 @@ def _asked(agent: Agent, turn: int) -> list[Json]:
         "exchange",
         f"exchange_{turn}",
         "The conversation, and why the model is asked once more.",
-        AGAIN,
+        ASKED_AGAIN if typed else AGAIN,
         messages=ref(messages),
         note=ref(f"plan_{turn}.output.result.note"),
+        **sent_back(agent, turn),
     )
     return [call, planned, route, again]
 
@@ -83,18 +105,21 @@ def out_of_turns(agent: Agent, output: Json) -> Json:
         output,
         f"The agent {agent.name} used all of its {agent.max_turns} turns and still asked for a tool.",
     )
+    invalid = {} if agent.answer_type is None else {INVALID: [invalid_end(agent, "invalid", output)]}
     return t.switch(
         "ended_by",
         "ended_by",
         "Whether the model answered, or ran out of turns.",
         ref(f"{SEGMENT}.output.finish_reason"),
-        {"max_turns": [failed]},
+        {"max_turns": [failed], **invalid},
     )
 
 
-def answer() -> Json:
+def answer(agent: Agent) -> Json:
     """What a run gives: what its last segment gave."""
-    return {key: ref(f"{SEGMENT}.output.{key}") for key in ("result", "finish_reason", "intact", "steps", "usage")}
+    more = () if agent.answer_type is None else ("problems",)
+    names = ("result", "finish_reason", "intact", "steps", "usage", *more)
+    return {key: ref(f"{SEGMENT}.output.{key}") for key in names}
 
 
 def _agent_workflow(agent: Agent) -> Json:
@@ -107,16 +132,22 @@ def _agent_workflow(agent: Agent) -> Json:
         "steps": ref(f"{SEGMENT}.output.steps"),
         "again": ref(f"{SEGMENT}.output.again"),
         "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
-        "instructions": literal(agent.instructions),
+        "instructions": literal(instructions(agent)),
         "tools": [tool_spec(tool) for tool in agent.tools],
         "tool_tasks": tool_tasks(agent),
         "limited": limited(agent),
         "marked": [tool.name for tool in agent.tools if needs_mark(tool)],
-        "programs": {name: literal(t.program(name)) for name in ("open", "plan", "exchange")},
+        "programs": {
+            "open": literal(t.program("open")),
+            "plan": literal(plan_program(agent)),
+            "exchange": literal(exchange_program(agent)),
+        },
         "transcript_path": transcript_path(),
     }
-    output = answer()
-    return workflow(
+    if agent.answer_type is not None:
+        inputs["rejected"] = ref(f"{SEGMENT}.output.rejected")
+    output = answer(agent)
+    definition = workflow(
         agent,
         agent.name,
         agent.description or f"Agent {agent.name}: {agent.model} with {len(agent.tools)} tools.",
@@ -125,3 +156,4 @@ def _agent_workflow(agent: Agent) -> Json:
         outputParameters=output,
         **time_limit(agent),
     )
+    return marked(agent, definition)

@@ -51,15 +51,19 @@ def counts_before(turn: int) -> str:
 
 def finish(turn: int) -> Json:
     """End with the model's answer."""
+    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answer_of(turn))
+
+
+def answer_of(turn: int) -> Json:
+    """What a run gives with a turn's answer."""
     found = f"plan_{turn}.output.result"
-    output = {
+    return {
         "result": ref(f"llm_{turn}.output.result"),
         "finish_reason": ref(f"{found}.finish_reason"),
         "intact": ref(f"{found}.intact"),
         "steps": ref(f"{found}.step"),
         "usage": ref(f"{found}.usage"),
     }
-    return t.terminate("finish", f"finish_{turn}", "COMPLETED", output)
 
 
 def failed(turn: int, *, last: bool = False) -> Json:

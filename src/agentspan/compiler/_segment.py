@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
-from agentspan.compiler._plan import counts_before, failed, finish, plan
+from agentspan.compiler._output import passed_on, rejected_before, sent_back, server_checks, server_unfit
+from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
 from agentspan.declare.agent import Agent
@@ -29,8 +30,8 @@ def segment(agent: Agent) -> Json:
         segment_name(agent.name),
         f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
         tasks,
-        inputParameters=list(SEGMENT_INPUT),
-        outputParameters=_passed_on(last),
+        inputParameters=[*SEGMENT_INPUT, *passed_on(agent, last)],
+        outputParameters=_passed_on(agent, last),
     )
 
 
@@ -39,7 +40,7 @@ def transcript_path() -> str:
     return _TRANSCRIPT.format(",".join(f"'{task}'" for task in made_by))
 
 
-def _passed_on(turn: int) -> Json:
+def _passed_on(agent: Agent, turn: int) -> Json:
     """What a segment that ends after `turn` leaves to the next one."""
     return {
         "transcript": {
@@ -50,6 +51,7 @@ def _passed_on(turn: int) -> Json:
         "usage": ref(f"plan_{turn}.output.result.usage"),
         "again": ref(f"plan_{turn}.output.result.again"),
         "steps": ref(f"plan_{turn}.output.result.step"),
+        **passed_on(agent, turn),
     }
 
 
@@ -65,8 +67,8 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
         messages=_MESSAGES,
         tools=ref("workflow.input.tools"),
     )
-    tasks = [call, _plan(agent, turn), _route(turn), _exchange(agent, turn)]
-    return tasks if turn == TURNS_PER_SEGMENT else [*tasks, _room(turn)]
+    tasks = [call, _plan(agent, turn), _route(agent, turn), _exchange(agent, turn)]
+    return tasks if turn == TURNS_PER_SEGMENT else [*tasks, _room(agent, turn)]
 
 
 def _plan(agent: Agent, turn: int) -> Json:
@@ -83,14 +85,28 @@ def _plan(agent: Agent, turn: int) -> Json:
     )
 
 
-def _route(turn: int) -> Json:
+def _route(agent: Agent, turn: int) -> Json:
     planned = f"plan_{turn}.output.result"
     return t.switch(
         "route",
         f"route_{turn}",
         "The end, one tool, several tools, none that can be called, or an answer that did not arrive.",
         ref(f"{planned}.mode"),
-        {"done": [finish(turn)], **tools_of(turn, planned), "failed": [failed(turn)]},
+        {"done": _done(agent, turn), **tools_of(turn, planned), "failed": [failed(turn)]},
+    )
+
+
+def _done(agent: Agent, turn: int) -> list[Json]:
+    if agent.answer_type is None:
+        return [finish(turn)]
+    return server_checks(
+        agent,
+        turn,
+        answer_of(turn),
+        t.terminate("unfit", f"unfit_{turn}", "COMPLETED", server_unfit(answer_of(turn), turn)),
+        execution_id=ref("workflow.input.execution_id"),
+        rejected=rejected_before(turn),
+        max_turns=agent.max_turns,
     )
 
 
@@ -141,11 +157,12 @@ def _exchange(agent: Agent, turn: int) -> Json:
         max_chars=agent.context.max_chars,
         most=MAX_TRANSCRIPT,
         most_passed_on=MAX_PASSED_ON,
+        **sent_back(agent, turn),
     )
 
 
-def _room(turn: int) -> Json:
+def _room(agent: Agent, turn: int) -> Json:
     """End the segment when its transcript is over budget: the next one begins with trimming it."""
-    trim = t.terminate("trim", f"trim_{turn}", "COMPLETED", _passed_on(turn))
+    trim = t.terminate("trim", f"trim_{turn}", "COMPLETED", _passed_on(agent, turn))
     full = ref(f"exchange_{turn}.output.result.full")
     return t.switch("full", f"full_{turn}", "Whether the transcript has to be trimmed.", full, {"true": [trim]})

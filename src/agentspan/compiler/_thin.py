@@ -6,8 +6,12 @@ turns before. It leaves the provider's message whole, and the plan of what comes
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
+
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, loop, out_of_turns
+from agentspan.compiler._output import check, fitting, invalid_end, marked, output_request, unfit
 from agentspan.compiler._segment import tools_of
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
@@ -34,18 +38,65 @@ def model_definition(agent: Agent) -> Json:
 
 
 def _single(agent: Agent) -> Json:
+    tasks, output = [_model(agent, 1, ref("workflow.workflowId"))], _answer(1)
+    if agent.answer_type is not None:
+        turns = range(1, agent.output_retries + 2)
+        tasks, output = [task for turn in turns for task in _asked(agent, turn)], {}
     return _declared(
         agent,
         workflow(
             agent,
             agent.name,
             agent.description or f"Agent {agent.name}: one call of {agent.model}.",
-            [_model(agent, 1, ref("workflow.workflowId"))],
+            tasks,
             inputParameters=["prompt", "messages", "context"],
-            outputParameters=_answer(1),
+            outputParameters=output,
             **time_limit(agent),
         ),
     )
+
+
+def _asked(agent: Agent, turn: int) -> list[Json]:
+    """A turn of an agent without tools whose answer has a type."""
+    planned = f"llm_{turn}.output.result"
+    ends = _ends(agent, turn, lambda output: invalid_end(agent, f"invalid_{turn}", output))
+    route = t.switch("route", f"route_{turn}", "The answer, or one that does not fit.", ref(f"{planned}.mode"), ends)
+    return [_model(agent, turn, ref("workflow.workflowId")), route]
+
+
+def _ends(agent: Agent, turn: int, invalid: Callable[[Json], Json]) -> dict[str, list[Json]]:
+    """What follows an answer, by the plan's mode.
+
+    Args:
+        agent: Whose answer.
+        turn: Which one of its workflow.
+        invalid: The end by an answer that does not fit, from what the run leaves then.
+    """
+    found, verdict = _answer(turn), f"llm_{turn}.output.result.verdict"
+    if agent.answer_type is None:
+        return {"done": [_finish(turn, found)]}
+    ends = {"done": [_finish(turn, fitting(found, verdict))], "invalid": [invalid(unfit(found, verdict))]}
+    if not agent.checks_answers:
+        return ends
+    after = f"output_{turn}.output.result"
+    checks = check(
+        agent,
+        turn,
+        {
+            "done": [_finish(turn, fitting(found, after))],
+            "invalid": [{**invalid(unfit(found, after)), "taskReferenceName": f"refused_{turn}"}],
+        },
+        execution_id=ref("workflow.workflowId" if not agent.tools else "workflow.input.execution_id"),
+        step=ref(f"llm_{turn}.output.result.step"),
+        verdict=ref(verdict),
+        rejected=ref(f"llm_{turn}.output.result.rejected"),
+        last=ref(f"llm_{turn}.output.result.last"),
+    )
+    return {**ends, "done": checks}
+
+
+def _finish(turn: int, output: Json) -> Json:
+    return t.terminate("finish", f"finish_{turn}", "COMPLETED", output)
 
 
 def _looping(agent: Agent) -> Json:
@@ -57,7 +108,7 @@ def _looping(agent: Agent) -> Json:
         "model_by": ref(f"{SEGMENT}.output.model_by"),
         "tool_by": ref(f"{SEGMENT}.output.tool_by"),
     }
-    output = answer()
+    output = answer(agent)
     return _declared(
         agent,
         workflow(
@@ -86,13 +137,13 @@ def _segment(agent: Agent) -> Json:
 
 def _turn(agent: Agent, turn: int) -> list[Json]:
     planned = f"llm_{turn}.output.result"
-    finish = t.terminate("finish", f"finish_{turn}", "COMPLETED", _answer(turn))
+    ends = _ends(agent, turn, lambda output: t.terminate("unfit", f"unfit_{turn}", "COMPLETED", output))
     route = t.switch(
         "route",
         f"route_{turn}",
         "The end, one tool, several tools, or none that can be called.",
         ref(f"{planned}.mode"),
-        {"done": [finish], **tools_of(turn, planned)},
+        {**ends, **tools_of(turn, planned)},
     )
     return [_model(agent, turn, ref("workflow.input.execution_id")), route]
 
@@ -138,11 +189,13 @@ def _declared(agent: Agent, definition: Json) -> Json:
         tool_tasks=tool_tasks(agent),
         limited=tuple(limited(agent)),
         settings=_settings(agent),
-        max_turns=agent.max_turns if agent.tools else 1,
+        max_turns=agent.max_turns if agent.tools else 1 if agent.answer_type is None else agent.output_retries + 1,
         max_chars=agent.context.max_chars,
         keep_chars=agent.context.kept,
+        output=output_request(agent),
     )
-    return {**definition, "metadata": {**definition["metadata"], "format": IN_WORKER, "request": asked.to_json()}}
+    metadata = {**definition["metadata"], "format": IN_WORKER, "request": asked.to_json()}
+    return marked(agent, {**definition, "metadata": metadata})
 
 
 def _tool(tool: Tool[..., object]) -> Json:
@@ -150,5 +203,6 @@ def _tool(tool: Tool[..., object]) -> Json:
 
 
 def _settings(agent: Agent) -> Json:
-    given = vars(agent.model_settings)
+    prices = {model: asdict(price) for model, price in agent.model_settings.prices.items()}
+    given = {**vars(agent.model_settings), "prices": prices or None}
     return {name: value for name, value in given.items() if value not in (None, (), False)}

@@ -11,6 +11,7 @@ from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.history import History
 from agentspan.schema.values import check_text
+from agentspan.stored.output import INVALID
 
 LONGEST_REASON = 4_000
 """Bytes of a reason as it stands in an address; Tomcat takes 8 KB for a request and its headers."""
@@ -74,6 +75,11 @@ def retry(client: Conductor, history: History) -> None:
         Conflict: The run is alive, or ended with an answer.
     """
     run = _expect(history, "retry", "FAILED", "TERMINATED", "TIMED_OUT")
+    if run.output.get("finish_reason") == INVALID:
+        raise Conflict(
+            f"Run {history.execution_id} failed by answers that did not fit; there is no failed call to go on from.",
+            hint="Start a new run, with more output_retries or clearer instructions.",
+        )
     if run.output.get("finish_reason") == "max_turns":
         raise Conflict(
             f"Run {history.execution_id} used all its turns; there is no failed call to go on from.",

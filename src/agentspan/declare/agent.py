@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Unpack, cast
+from typing import Any, Generic, Literal, Unpack, cast, overload
 
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.fallback import models_of
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
+from agentspan.declare.output import OutputT, Typed, Validator, checked_output
 from agentspan.declare.places import check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
+from agentspan.declare.price import Price
 from agentspan.declare.providers import find_provider, suggest_provider
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import check_text
+from agentspan.schema.output import AnswerType
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,99}")
 _MAX_TURNS = 100_000
@@ -60,6 +63,8 @@ class ModelSettings:
         code_interpreter: Let the provider run code by itself.
         base_url: Where the provider's API is; of a model that speaks OpenAI's (Ollama, vLLM, OpenRouter, a gateway), as
             `openai/NAME`. For model calls in a worker only.
+        prices: What models cost, by `provider/name`, where the table of prices knows none or others were agreed on.
+            For model calls in a worker only.
         stream: Have the provider send each answer in pieces, so that who begins to listen in the middle of it sees its
             tokens, too; else it does where somebody listens already. For model calls in a worker only.
     """
@@ -78,6 +83,7 @@ class ModelSettings:
     code_interpreter: bool = False
     base_url: str | None = None
     stream: bool = False
+    prices: Mapping[str, Price] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
@@ -87,6 +93,11 @@ class ModelSettings:
         if isinstance(self.stop, str):
             raise DefinitionError("ModelSettings: stop is a tuple of texts", hint=f"Write stop=({self.stop!r},).")
         object.__setattr__(self, "stop", tuple(self.stop))
+        for model, price in self.prices.items():
+            if "/" not in str(model) or not isinstance(price, Price):
+                raise DefinitionError(
+                    f"ModelSettings: prices has a Price for each 'provider/model', not {model!r}: {price!r}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +131,30 @@ class ContextBudget:
 _MODEL_RETRY = Retry(attempts=6, delay=2, backoff="exponential", max_delay=60)
 
 
+class AgentOptions(AgentNames, total=False):
+    """The keyword arguments of `Agent` beside `model` and `output_type`; it tells what each means."""
+
+    instructions: str
+    tools: Sequence[Tool[..., Any] | Callable[..., Any]]
+    description: str
+    max_turns: int
+    timeout: float | None
+    model_settings: ModelSettings
+    model_retry: Retry
+    context: ContextBudget
+    model_place: Place | None
+    output_validators: Sequence[Validator]
+    output_retries: int
+    fallback_models: Sequence[str]
+
+
 @dataclass(frozen=True, init=False, repr=False)
-class Agent:
+class Agent(Generic[OutputT]):
     """A named declaration: model, instructions, tools, limits.
 
         agent = Agent("support", model="openai/gpt-4o", tools=[lookup], instructions="Answer briefly.")
 
+    `Agent[Invoice]` is the type of an agent whose answers are invoices; without an `output_type` it is `Agent[str]`.
     Two agents with the same contents are equal. `dataclasses.replace` makes a variant.
     """
 
@@ -140,10 +169,36 @@ class Agent:
     model_retry: Retry
     context: ContextBudget
     model_place: Place | None
+    output_type: Any
+    output_validators: tuple[Validator, ...]
+    output_retries: int
+    answer_type: AnswerType | None = field(init=False, repr=False, compare=False)
     fallback_models: tuple[str, ...]
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
+    @overload
+    def __init__(
+        self: Agent[str],
+        name: str,
+        *,
+        model: str | Sequence[str],
+        output_type: None = None,
+        **options: Unpack[AgentOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Agent[Typed],
+        name: str,
+        *,
+        model: str | Sequence[str],
+        output_type: type[Typed],
+        **options: Unpack[AgentOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Agent[Any], name: str, *, model: str | Sequence[str], output_type: Any, **options: Unpack[AgentOptions]
+    ) -> None: ...
     def __init__(
         self,
         name: str,
@@ -158,6 +213,9 @@ class Agent:
         model_retry: Retry = _MODEL_RETRY,
         context: ContextBudget = ContextBudget(),
         model_place: Place | None = None,
+        output_type: Any = None,
+        output_validators: Sequence[Validator] = (),
+        output_retries: int = 2,
         fallback_models: Sequence[str] = (),
         **others: Unpack[AgentNames],
     ) -> None:
@@ -178,6 +236,13 @@ class Agent:
             model_place: Who calls the model: the Conductor `server`, or a `worker` of this agent. A worker passes every
                 text on to the byte and keeps all that the model said, and the provider's key stays with it; it needs
                 the extra `models`. None leaves it to the setting `model_place`, which is `server` unless set.
+            output_type: What its answers are: a pydantic model, a dataclass, a TypedDict, a union, a list, a scalar, a
+                Literal, an Enum, whatever pydantic takes for a type. The model is told its JSON Schema, and an answer
+                that does not fit is sent back with the reasons. None, or `str`, for a text.
+            output_validators: Functions of one argument, the typed answer. One that raises ValueError sends the answer
+                back with what it says; anything else it raises is tried again by `model_retry`, and then ends the run.
+            output_retries: How often in a row an answer is sent back, 0 to 10. After that the run fails, and
+                `result()` raises `OutputInvalid`.
             fallback_models: The models after the first one; where `model` names several, those.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
@@ -199,6 +264,8 @@ class Agent:
         if given["timeout"] is not None:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["tools"] = _as_tools(tools, what)
+        given["output_validators"] = tuple(output_validators)
+        given["answer_type"] = checked_output(given, tuple(each.name for each in given["tools"]), what)
         self.__dict__.update(given)  # the value is frozen from here on
         if model_place == "server":
             check_server_can(self)
@@ -215,8 +282,13 @@ class Agent:
 
     @property
     def needs_worker(self) -> bool:
-        """Whether a worker serves calls of it: of its tools, or of its model."""
-        return bool(self.tools) or self.model_place == "worker"
+        """Whether a worker serves calls of it: of its tools, of its model, or of the checks of its answers."""
+        return bool(self.tools) or self.model_place == "worker" or self.checks_answers
+
+    @property
+    def checks_answers(self) -> bool:
+        """Whether its answers are checked in tasks of their own, and not as a worker calls the model."""
+        return self.answer_type is not None and (self.model_place != "worker" or bool(self.output_validators))
 
     def __repr__(self) -> str:
         tools = "".join(f", {tool.name}" for tool in self.tools)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentspan.errors import DefinitionError
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _GEMINI = ("google_gemini", "vertex_ai")
 
 
-def check_server_can(agent: Agent) -> None:
+def check_server_can(agent: Agent[Any]) -> None:
     """Refuse an agent whose model calls the server cannot make as they are meant.
 
     Conductor's model task keeps neither thoughts nor signatures (docs/engine.md), and some providers want them back.

@@ -23,7 +23,7 @@ def timeline_html(title: str, facts: Mapping[str, str], steps: Sequence[Step]) -
 
 def _rows(step: Step) -> Iterator[tuple[str, ...]]:
     model = step.model
-    tokens = f"{model.prompt_tokens:,} tokens in, {model.completion_tokens:,} out" if model.prompt_tokens else ""
+    tokens = model.usage.told if model.prompt_tokens else ""
     said = model.answer if model.answer is not None else tokens
     yield str(step.number), model.model, _took(model.attempts), "", _troubles(model.attempts) or said
     for call in step.calls:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import ExecutionError, ExecutionFailed, ExecutionTerminated, ExecutionTimedOut
-from agentspan.reading.result import AgentResult, AgentStatus, Usage, answer_text, finish_reason
+from agentspan.reading.output import answer_of, failure_text, invalid
+from agentspan.reading.result import AgentResult, AgentStatus, finish_reason
+from agentspan.stored.output import INVALID, is_typed
+from agentspan.stored.usage import Usage
 
 _ENDINGS: dict[str, type[ExecutionError]] = {
     "FAILED": ExecutionFailed,
@@ -17,44 +22,48 @@ _REASONS = {"FAILED": "error", "TERMINATED": "cancelled", "TIMED_OUT": "timeout"
 """Why a run has no answer, where its model gave no reason."""
 
 
-def result_of(run: WorkflowRecord) -> AgentResult:
+def result_of(run: WorkflowRecord) -> AgentResult[Any]:
     """What a run gave that is over, whether with an answer or without one.
 
     Args:
         run: The run; its tasks are not needed.
     """
-    reason = run.reason_for_incompletion or run.status
+    answer = answer_of(run)
+    typed = run.status == "COMPLETED" and is_typed(run.workflow_definition["metadata"])
     return AgentResult(
-        output=answer_text(run.output.get("result"), run.workflow_id),
+        output=answer,
+        json=(answer,) if typed else None,
         execution_id=run.workflow_id,
         status=run.status,
         finish_reason=finish_reason(run.output.get("finish_reason")),
         steps=int(run.output.get("steps") or 0),
         usage=Usage.of(run.output.get("usage")),
         intact=bool(run.output.get("intact", True)),
-        error=None if run.status == "COMPLETED" else reason_text(reason),
+        error=None if run.status == "COMPLETED" else failure_text(run),
     )
 
 
-def so_far(result: AgentResult, status: AgentStatus) -> AgentResult:
+def so_far(result: AgentResult[Any], status: AgentStatus) -> AgentResult[Any]:
     """The result of a run that ended without an answer, with what it had done by then: the engine stores no sums of it.
 
     Args:
         result: What `result_of` gave.
         status: The run's status.
     """
-    reason = result.finish_reason if result.finish_reason == "max_turns" else _REASONS[result.status]
+    reason = result.finish_reason if result.finish_reason in ("max_turns", INVALID) else _REASONS[result.status]
     values = {**result.__dict__, "steps": status.step, "usage": status.usage, "finish_reason": reason}
     return AgentResult(**values)
 
 
-def error_of(run: WorkflowRecord, result: AgentResult) -> ExecutionError:
+def error_of(run: WorkflowRecord, result: AgentResult[Any]) -> ExecutionError:
     """The error of a run that ended without an answer.
 
     Args:
         run: The run; its tasks are not needed.
         result: What it had done by then.
     """
+    if (error := invalid(run, result)) is not None:
+        return error
     reason = run.reason_for_incompletion or "no reason given"
     failure = model_failure(reason)
     return _ENDINGS[run.status](

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +49,12 @@ class EventType(StrEnum):
     GUARDRAIL_PASS = "guardrail_pass"
     GUARDRAIL_FAIL = "guardrail_fail"
 
+    def __eq__(self, other: object) -> bool:
+        # Type checkers then take a comparison with the text that an event's `type` is.
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
 
 class _Foreign:
     """Answers None for what only events of another type have."""
@@ -92,8 +99,8 @@ class Event(_Foreign):
     @property
     def content(self) -> str | None:
         """What it says, as text: what the model said, the answer, or what went wrong; None where it says nothing."""
-        found = (said for said in (self.error, self.text, self.output) if said is not None)
-        return next(found, None)
+        found = next((said for said in (self.error, self.text, self.output) if said is not None), None)
+        return found if found is None or isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
     def __repr__(self) -> str:
         about = f" {self.tool_name}" if self.tool_name else ""

@@ -7,12 +7,12 @@ from itertools import chain, islice
 
 from agentspan import forks
 from agentspan.engine.client import Conductor
-from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, UnknownFormat
 from agentspan.reading.events import AnyEvent
+from agentspan.reading.output import answer_of, failure_text
 from agentspan.reading.projection import Draft, segment_drafts
-from agentspan.reading.result import AgentStatus, Usage, answer_text
+from agentspan.reading.result import AgentStatus, as_text
 from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
@@ -20,6 +20,7 @@ from agentspan.reading.waits import Waits
 from agentspan.stored.format import FORMAT, format_of
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.status import ENDED
+from agentspan.stored.usage import Usage
 
 
 class Segment:
@@ -218,7 +219,7 @@ class History:
             step=0 if segment is None else segment.step,
             max_steps=metadata["max_turns"] if loops(run) else 1,
             elapsed=self._elapsed(run),
-            output=answer_text(run.output.get("result"), run.workflow_id) if run.status == "COMPLETED" else None,
+            output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
             error=_error(run),
             usage=_usage(run, segment),
             waits=tuple(Waits(self._client, run).of(record)),
@@ -247,7 +248,7 @@ class History:
 def conversation(run: WorkflowRecord) -> list[dict[str, str]]:
     """What came before a run, its prompt, and its answer where there is one."""
     said = [*(run.input.get("messages") or []), {"role": "user", "message": str(run.input.get("prompt", ""))}]
-    answer = answer_text(run.output.get("result"), run.workflow_id) if run.status == "COMPLETED" else ""
+    answer = as_text(answer_of(run)) if run.status == "COMPLETED" else ""
     return [*said, {"role": "assistant", "message": answer}] if answer.strip() else said
 
 
@@ -258,7 +259,7 @@ def _is_settled(task: TaskRecord) -> bool:
 def _current_task(pending: list[TaskRecord]) -> str | None:
     names = []
     for task in pending:
-        if task.kind in ("llm", "tool"):
+        if task.kind in ("llm", "tool", "output"):
             names.append("model" if task.kind == "llm" else tool_of_task(task.task_def_name))
     return ", ".join(dict.fromkeys(names)) or None
 
@@ -266,7 +267,7 @@ def _current_task(pending: list[TaskRecord]) -> str | None:
 def _error(run: WorkflowRecord) -> str | None:
     if not run.ended or run.status == "COMPLETED":
         return None
-    return reason_text(run.reason_for_incompletion or run.status)
+    return failure_text(run)
 
 
 def _usage(run: WorkflowRecord, segment: StoredSegment | None) -> Usage:
@@ -278,8 +279,7 @@ def _end_draft(run: WorkflowRecord, drafts: list[Draft]) -> Draft | None:
         return None
     step = drafts[-1].step if drafts else 0
     if run.status == "COMPLETED":
-        output = answer_text(run.output.get("result"), run.workflow_id)
-        return Draft(type="done", step=step, at=run.end_time, details={"output": output})
+        return Draft(type="done", step=step, at=run.end_time, details={"output": answer_of(run)})
     if drafts and drafts[-1].type == "error":
         return None
     return Draft(type="error", step=step, at=run.end_time, details={"error": _error(run)})

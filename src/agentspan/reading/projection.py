@@ -18,6 +18,7 @@ from agentspan.reading.events import AnyEvent, EventName, event_of
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.waits import WAITING_AFTER
 from agentspan.stored.notes import Mismatch
+from agentspan.stored.output import Verdict
 from agentspan.stored.plan import CALLING, Plan
 
 CLOCKS_DIFFER = 2.0
@@ -60,6 +61,11 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
         if turn.plan is None:
             return
         yield from _said_drafts(turn, turn.plan)
+        if turn.checks:
+            yield from _worker_model_drafts(turn.checks, turn.step, now)
+        if turn.verdict is not None and turn.verdict.mode == "again":
+            yield _sent_back_draft(turn, turn.verdict)
+            continue
         if turn.plan.mode == "again":
             yield _again_draft(turn, turn.plan)
             continue
@@ -134,6 +140,12 @@ _AGAIN = {
 def _again_draft(turn: StoredTurn, plan: Plan) -> Draft:
     details = {"error": f"{_AGAIN[plan.problem or 'damaged']} It is asked again.", "attempt": plan.again}
     return Draft(type="model_retry", step=turn.step, at=turn.planned_at, details=details)
+
+
+def _sent_back_draft(turn: StoredTurn, verdict: Verdict) -> Draft:
+    details = {"error": f"The answer does not fit: {'; '.join(verdict.problems)}", "attempt": verdict.again}
+    at = turn.checks[-1].end_time if turn.checks else turn.planned_at
+    return Draft(type="model_retry", step=turn.step, at=at, details=details)
 
 
 def _failed_drafts(turn: StoredTurn) -> Generator[Draft, None, bool]:

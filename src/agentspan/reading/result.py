@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TextIO
+from typing import Any, Generic, Protocol, TextIO
 
+from agentspan.declare.output import OutputT
 from agentspan.errors import ServerError
 from agentspan.reading._html import timeline_html
 from agentspan.reading.events import AnyEvent
@@ -16,31 +16,13 @@ from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
 from agentspan.reading.timeline import Step, ToolCall
 from agentspan.stored.mark import text_mark
 from agentspan.stored.status import ENDED, RunStatus
+from agentspan.stored.usage import Usage
 
 STEPS_IN_HTML = 50
 """The newest steps that a notebook shows of a run."""
 
 _SHOWN = 60
 """Characters of an answer in a repr."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Tokens, as the provider counted them."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    @property
-    def total_tokens(self) -> int:
-        """Prompt and completion together."""
-        return self.prompt_tokens + self.completion_tokens
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any] | None) -> Usage:
-        """Read what the workflow counted; missing numbers are 0."""
-        found = value or {}
-        return cls(int(found.get("prompt_tokens") or 0), int(found.get("completion_tokens") or 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +96,7 @@ class AgentStatus:
         values = {name: value for name, value in self.__dict__.items() if name != "waits"}
         return {
             **values,
-            "usage": asdict(self.usage),
+            "usage": self.usage.to_json(),
             "missing_workers": missing,
             "busy_workers": busy,
             "waits": [reason.to_json() for reason in self.waits],
@@ -140,11 +122,12 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentResult:
+class AgentResult(Generic[OutputT]):
     """What a finished run gave.
 
     Attributes:
-        output: The model's final answer, as text.
+        output: The model's final answer: a text, or a value of the agent's `output_type`; the JSON of that value in a
+            process that has not named the type.
         execution_id: The run.
         status: How it ended.
         finish_reason: Why the model stopped: `stop`, `length`, ….
@@ -155,10 +138,11 @@ class AgentResult:
             and where it is empty, and nothing tells whether the model refused, was filtered or said nothing.
         error: Why the run ended without an answer. A run that did raises instead of giving a result, unless the
             setting `compat` is on.
+        json: Of an answer that has a type: its JSON, alone in a tuple.
         source: Where `tool_calls`, `events` and `messages` are read; None of a result that came from elsewhere.
     """
 
-    output: str
+    output: OutputT
     execution_id: str
     status: RunStatus
     finish_reason: str
@@ -166,7 +150,12 @@ class AgentResult:
     usage: Usage
     intact: bool = True
     error: str | None = None
+    json: tuple[Any] | None = field(default=None, repr=False, compare=False)
     source: Source | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def _text(self) -> str:
+        return as_text(self.output if self.json is None else self.json[0])
 
     @property
     def token_usage(self) -> Usage:
@@ -226,18 +215,20 @@ class AgentResult:
         """
         out = sys.stdout if file is None else file
         steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
-        said = self.output if self.error is None else self.error
-        out.write(f"{said}\n\n{self.status} after {steps}, {self.usage.total_tokens:,} tokens\n")
+        said = self._text if self.error is None else self.error
+        price = "" if self.usage.cost is None else f", ${self.usage.cost:.4f}"
+        out.write(f"{said}\n\n{self.status} after {steps}, {self.usage.total_tokens:,} tokens{price}\n")
 
     def __repr__(self) -> str:
-        output = self.output if len(self.output) <= _SHOWN else f"{self.output[: _SHOWN - 1]}…"
+        text = self._text
+        output = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
         return f"<AgentResult {output!r} {self.status} after {self.steps} steps, {self.usage.total_tokens} tokens>"
 
     def _repr_html_(self) -> str:
         facts = {
-            "answer": self.output,
+            "answer": self._text,
             "steps": str(self.steps),
-            "tokens": f"{self.usage.prompt_tokens:,} in, {self.usage.completion_tokens:,} out",
+            "tokens": self.usage.told,
         }
         steps: list[Step] = []
         if self.source is not None:
@@ -253,9 +244,11 @@ class AgentResult:
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON-able values."""
-        values = {name: value for name, value in self.__dict__.items() if name not in ("source", "error")}
+        values = {name: value for name, value in self.__dict__.items() if name not in ("source", "error", "json")}
         failure = {} if self.error is None else {"error": self.error}
-        return {**values, "usage": asdict(self.usage), **failure}
+        if self.json is not None:
+            values["output"] = self.json[0]
+        return {**values, "usage": self.usage.to_json(), **failure}
 
 
 def answer_text(value: Any, execution_id: str = "") -> str:
@@ -271,6 +264,11 @@ def answer_text(value: Any, execution_id: str = "") -> str:
         return ""
     if isinstance(value, str) and execution_id:
         return value.removeprefix(text_mark(execution_id))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def as_text(value: Any) -> str:
+    """An answer for people: JSON where it is no text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

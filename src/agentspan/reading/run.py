@@ -13,6 +13,7 @@ from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.stored.inputs import SegmentInput
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import SEGMENT
+from agentspan.stored.output import Verdict
 from agentspan.stored.plan import Plan, PlannedCall
 
 _Tasks = dict[tuple[str, int], tuple[TaskRecord, ...]]
@@ -50,6 +51,7 @@ class StoredTurn:
         planned_at: When the plan was made; milliseconds since 1970.
         calls: Its calls, in the model's order.
         failed: The tasks that ended the run for want of an answer, oldest first.
+        checks: The attempts of the check of its answer, oldest first.
     """
 
     step: int
@@ -58,6 +60,15 @@ class StoredTurn:
     planned_at: int
     calls: tuple[StoredCall, ...]
     failed: tuple[TaskRecord, ...]
+    checks: tuple[TaskRecord, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What came of its answer, where that has to fit a type; None until it is known."""
+        if self.checks:
+            last = self.checks[-1]
+            return Verdict.of(last.output_data["result"]) if last.status == "COMPLETED" else None
+        return None if self.plan is None else self.plan.verdict
 
 
 @dataclass(frozen=True)
@@ -162,6 +173,7 @@ def _turn(step: int, tasks: _Tasks) -> StoredTurn:
         planned_at=planned[-1].end_time if planned else 0,
         calls=tuple(StoredCall(call, tasks.get(("tool", number), ())) for number, call in enumerate(calls, 1)),
         failed=tasks.get(("failed", 1), ()),
+        checks=tasks.get(("output", 1), ()),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from agentspan.stored.said import PassedOver
+from agentspan.stored.usage import Usage, added
 
 AttemptStatus = Literal["waiting", "running", "done", "failed"]
 
@@ -59,8 +61,7 @@ class ModelCall:
     Attributes:
         model: `provider/name`: which one answered.
         attempts: Its tries, oldest first.
-        prompt_tokens: Tokens it was sent.
-        completion_tokens: Tokens it answered.
+        usage: Its tokens, and what they cost.
         answer: Its text, in the step that ends the run.
         text: What it said beside its calls, where a worker called it.
         thinking: What it thought, where a worker called it and its provider shows that.
@@ -69,12 +70,21 @@ class ModelCall:
 
     model: str
     attempts: tuple[Attempt, ...]
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    usage: Usage = field(default_factory=Usage)
     answer: str | None = None
     text: str = ""
     thinking: str = ""
     passed_over: tuple[PassedOver, ...] = ()
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens it was sent."""
+        return self.usage.prompt_tokens
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens it answered."""
+        return self.usage.completion_tokens
 
     def to_json(self) -> dict[str, Any]:
         """The call as JSON-able values; what it said beside calls, and thought, only where there is any."""
@@ -83,8 +93,7 @@ class ModelCall:
         return {
             "model": self.model,
             "attempts": [attempt.to_json() for attempt in self.attempts],
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
+            **self.usage.to_json(),
             "answer": self.answer,
             **{name: value for name, value in said.items() if value},
         }
@@ -146,3 +155,11 @@ class Step:
             "model": self.model.to_json(),
             "calls": [call.to_json() for call in self.calls],
         }
+
+
+def by_model(steps: Iterable[Step]) -> dict[str, Usage]:
+    """The tokens of each model that answered in these steps."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for step in steps:
+        found.setdefault(step.model.model, []).append(step.model.usage.to_json())
+    return {model: Usage.of(added(usages)) for model, usages in found.items()}

@@ -11,6 +11,7 @@ from agentspan.reading.result import answer_text
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.timeline import Attempt, AttemptStatus, ModelCall, Step, ToolCall
 from agentspan.stored.said import Said
+from agentspan.stored.usage import Usage
 
 
 def steps_of(segment: StoredSegment) -> Iterator[Step]:
@@ -33,21 +34,19 @@ def _model_call(turn: StoredTurn, execution_id: str, model: str) -> ModelCall:
     return ModelCall(
         model=f"{last.input_data.get('llmProvider', '')}/{last.input_data.get('model', '')}",
         attempts=tuple(_attempt(task, number, _model_status(task)) for number, task in enumerate(attempts, 1)),
-        prompt_tokens=int(said.get("promptTokens") or 0),
-        completion_tokens=int(said.get("completionTokens") or 0),
+        usage=Usage(int(said.get("promptTokens") or 0), int(said.get("completionTokens") or 0)),
         answer=answer_text(said.get("result"), execution_id) if answers else None,
     )
 
 
 def _worker_model_call(turn: StoredTurn, model: str) -> ModelCall:
     attempts, said = turn.model, turn.model[-1].output_data.get("result") or {}
-    tokens, kept = said.get("tokens") or {}, turn.plan.said if turn.plan is not None else Said()
+    kept = turn.plan.said if turn.plan is not None else Said()
     return ModelCall(
         model=said.get("model") or model,
         attempts=tuple(_tool_attempts(attempts)),
-        prompt_tokens=int(tokens.get("prompt_tokens") or 0),
-        completion_tokens=int(tokens.get("completion_tokens") or 0),
-        answer=said.get("text") if said.get("mode") == "done" and not said.get("calls") else None,
+        usage=Usage.of(said.get("tokens")),
+        answer=said.get("text") if said.get("mode") in ("done", "again", "invalid") and not said.get("calls") else None,
         text=kept.text if said.get("calls") else "",
         thinking=kept.thinking,
         passed_over=kept.passed_over,

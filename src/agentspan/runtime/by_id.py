@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentspan.reading.result import AgentStatus
 
@@ -15,7 +15,7 @@ class ById(ABC):
     """The verbs of a handle, each with the run's id in front."""
 
     @abstractmethod
-    def handle(self, execution_id: str) -> AgentHandle:
+    def handle(self, execution_id: str) -> AgentHandle[Any]:
         """A run on this server, by its id."""
 
     def get_status(self, execution_id: str) -> AgentStatus:

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic
 
 from agentspan import blocking, compat
 from agentspan.control import verbs
+from agentspan.declare.agent import Agent
+from agentspan.declare.output import OutputT
 from agentspan.engine.client import Conductor
 from agentspan.errors import InputError, ServerError
 from agentspan.reading._html import timeline_html
 from agentspan.reading.ending import error_of, result_of, so_far
 from agentspan.reading.history import History
+from agentspan.reading.output import typed
 from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus
-from agentspan.reading.timeline import Step
+from agentspan.reading.timeline import Step, by_model
 from agentspan.runtime import aio
 from agentspan.runtime.stream import AsyncEvents, EventStream
 from agentspan.runtime.waiting import Waiting, check_timeout
+from agentspan.schema.output import AnswerType, answer_type
 from agentspan.schema.values import is_count
+from agentspan.stored.usage import Usage
 from agentspan.telemetry.traces import TRACES
 
 if TYPE_CHECKING:
     from agentspan.runtime.runtime import AgentRuntime
 
 
-class AgentHandle:
+class AgentHandle(Generic[OutputT]):
     """A run on the server.
 
     Nothing of it lives in this process: make as many handles of one run as you like, anywhere.
@@ -33,9 +38,15 @@ class AgentHandle:
     Args:
         execution_id: The run's id, as `start()` gave it.
         runtime: How to reach the server.
+        output_type: The type of its answer, or its agent; None leaves the answer as it is stored: text, or JSON.
     """
 
-    def __init__(self, execution_id: str, runtime: AgentRuntime) -> None:
+    def __init__(
+        self,
+        execution_id: str,
+        runtime: AgentRuntime,
+        output_type: Agent[OutputT] | type[OutputT] | None = None,
+    ) -> None:
         if not isinstance(execution_id, str) or not execution_id.strip():
             raise InputError(
                 f"execution_id must be the id of a run, not {execution_id!r}",
@@ -48,6 +59,7 @@ class AgentHandle:
             )
         self.execution_id: str = execution_id
         self.runtime: AgentRuntime = runtime
+        self._answer = _answer_type(output_type)
         self._history = History(runtime.client, execution_id)
 
     def __repr__(self) -> str:
@@ -72,7 +84,7 @@ class AgentHandle:
         """The same as `execution_id`."""
         return self.execution_id
 
-    def join(self, timeout: float | None = None) -> AgentResult:
+    def join(self, timeout: float | None = None) -> AgentResult[OutputT]:
         """The same as `result`."""
         return self.result(timeout)
 
@@ -98,6 +110,14 @@ class AgentHandle:
         if last is not None and not is_count(last):
             raise InputError(f"last must be a number of steps, or None for all of them, not {last!r}")
         return self._history.steps(last)
+
+    def usage_by_model(self) -> dict[str, Usage]:
+        """The tokens of each model that answered, and what they cost; reads all steps.
+
+        Raises:
+            NotFound: The server has no such run.
+        """
+        return by_model(self.steps())
 
     def pause(self) -> None:
         """Stop at the next task; what runs now finishes. `resume()` goes on.
@@ -139,7 +159,7 @@ class AgentHandle:
         tokens: bool = False,
         timeout: float | None = None,
         on_away: Callable[[], None] = lambda: None,
-    ) -> EventStream:
+    ) -> EventStream[OutputT]:
         """The run's events, from the one after the cursor `from_`, until the run is over.
 
         Args:
@@ -159,7 +179,7 @@ class AgentHandle:
         check_timeout(timeout)
         return EventStream(self, self._history, from_, timeout, on_away, tokens=tokens)
 
-    def result(self, timeout: float | None = None) -> AgentResult:
+    def result(self, timeout: float | None = None) -> AgentResult[OutputT]:
         """Wait for the end of the run and return what it gave.
 
         Args:
@@ -170,6 +190,7 @@ class AgentHandle:
             ExecutionTerminated: Somebody cancelled it.
             ExecutionTimedOut: It met the agent's own time limit.
             InputError: `timeout` is no number of seconds.
+            OutputInvalid: The answer does not fit the agent's `output_type`, or the handle's.
             WaitTimeout: `timeout` is over and the run is not.
         """
         blocking.check("result()")
@@ -178,14 +199,14 @@ class AgentHandle:
             wait.pause(moved=False)
         return found
 
-    async def result_async(self, timeout: float | None = None) -> AgentResult:
+    async def result_async(self, timeout: float | None = None) -> AgentResult[OutputT]:
         """Wait for the end of the run on an event loop, and return what it gave; see `result`."""
         wait = Waiting(self.runtime.client, self.execution_id, timeout)
         while (found := await aio.reading(wait, self._result_so_far)) is None:
             await aio.pause(wait, moved=False)
         return found
 
-    def _result_so_far(self) -> AgentResult | None:
+    def _result_so_far(self) -> AgentResult[Any] | None:
         run = self.runtime.client.workflow(self.execution_id, tasks=False)
         if not run.ended:
             return None
@@ -193,11 +214,11 @@ class AgentHandle:
         result = replace(result_of(run), source=self._history)
         if result.is_failed:
             result = so_far(result, self._history.status())
-        if self.runtime.settings.compat:
-            return compat.result(result)
-        if result.is_failed:
+        if result.is_failed and not self.runtime.settings.compat:
             raise error_of(run, result)
-        return result
+        if self._answer is not None and result.is_success:
+            result = typed(result, self._answer)
+        return compat.result(result) if self.runtime.settings.compat else result
 
     # ---- the same on an event loop --------------------------------------------------------------------
 
@@ -235,3 +256,9 @@ class AgentHandle:
     async def retry_async(self) -> None:
         """Go on at the very call that failed; see `retry`."""
         await aio.in_thread(self.retry)
+
+
+def _answer_type(given: Any) -> AnswerType | None:
+    if isinstance(given, Agent):
+        return given.answer_type
+    return None if given is None or given is str else answer_type(given, "output_type")

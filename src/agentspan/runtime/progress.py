@@ -6,7 +6,7 @@ import shutil
 import sys
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from agentspan.errors import ServerError
 from agentspan.reading.result import AgentStatus
@@ -24,7 +24,7 @@ class ProgressLine:
     Nothing is shown, and nothing read, where stderr is no terminal.
     """
 
-    def __init__(self, handle: AgentHandle) -> None:
+    def __init__(self, handle: AgentHandle[Any]) -> None:
         self._handle = handle
         self._over = threading.Event()
         self._thread: threading.Thread | None = None

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, Unpack, cast, overload
 
 from agentspan import blocking, forks
 from agentspan._distribution import warn_of_mixed_files
@@ -19,6 +19,7 @@ from agentspan.config import Settings, load_settings
 from agentspan.control.claims import start_once
 from agentspan.control.registry import register, registered_version
 from agentspan.declare.agent import Agent
+from agentspan.declare.output import Typed
 from agentspan.engine.client import Conductor
 from agentspan.errors import InputError
 from agentspan.reading.events import AnyEvent
@@ -86,7 +87,7 @@ class AgentRuntime(ById):
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.shutdown)  # calls that finish meanwhile may need the threads of requests
 
-    def register(self, agent: Agent) -> int:
+    def register(self, agent: Agent[Any]) -> int:
         """Put the agent's definitions on the server; the version that holds exactly this content.
 
         The same content keeps its version, other content gets the next one; runs keep theirs.
@@ -104,19 +105,19 @@ class AgentRuntime(ById):
                 self._versions[definition.fingerprint] = known
         return known
 
-    def _placed(self, agent: Agent) -> Agent:
+    def _placed(self, agent: Agent[Any]) -> Agent[Any]:
         """The agent with who calls its model; its bytes are those of one that does not say where that is the server."""
         if agent.model_place is not None or self.settings.model_place == "server":
             return agent
         return replace(agent, model_place=self.settings.model_place)
 
-    def plan(self, agent: Agent) -> dict[str, Any]:
+    def plan(self, agent: Agent[Any]) -> dict[str, Any]:
         """What an agent is on a server; nothing is sent. See `agentspan.agents.plan`."""
         return plan(agent)
 
     def start(
         self,
-        agent: Agent | str,
+        agent: Agent[Typed] | str,
         prompt: str,
         *,
         version: int | None = None,
@@ -125,7 +126,7 @@ class AgentRuntime(ById):
         idempotency_key: str | None = None,
         session_id: str | None = None,
         serve: bool = True,
-    ) -> AgentHandle:
+    ) -> AgentHandle[Typed]:
         """Start a run and return as soon as the server has stored it.
 
         Args:
@@ -147,7 +148,7 @@ class AgentRuntime(ById):
             NotFound: No agent of that name, or version, is registered.
             ServerError: The server cannot be reached, or refuses.
         """
-        agent = agent if isinstance(agent, str) else self._placed(agent)
+        agent = agent if isinstance(agent, str) else cast("Agent[Typed]", self._placed(agent))
         name = agent if isinstance(agent, str) else agent.name
         inputs = run_input(prompt, messages, context)
         check_key(idempotency_key, session_id)
@@ -161,9 +162,9 @@ class AgentRuntime(ById):
                 started.execution_id = self._serving.host().serve_run(agent, exact, begin)
             else:
                 started.execution_id = begin()
-        return AgentHandle(started.execution_id, self)
+        return AgentHandle(started.execution_id, self, agent if isinstance(agent, Agent) else None)
 
-    def _exact_version(self, agent: Agent | str, version: int | None) -> int:
+    def _exact_version(self, agent: Agent[Any] | str, version: int | None) -> int:
         if isinstance(agent, str):
             return registered_version(self.client, agent, version)
         if version is not None:
@@ -176,8 +177,8 @@ class AgentRuntime(ById):
         return start_once(self.client, name, version, inputs, key)
 
     def run(
-        self, agent: Agent | str, prompt: str, *, timeout: float | None = None, **options: Unpack[StartOptions]
-    ) -> AgentResult:
+        self, agent: Agent[Typed] | str, prompt: str, *, timeout: float | None = None, **options: Unpack[StartOptions]
+    ) -> AgentResult[Typed]:
         """Start a run and wait for its result; see `start` and `AgentHandle.result`.
 
         When stderr is a terminal, a line there shows what the run is doing, unless the setting `progress` is off.
@@ -194,19 +195,21 @@ class AgentRuntime(ById):
             return handle.result(timeout)
 
     def stream(
-        self, agent: Agent | str, prompt: str, *, tokens: bool = False, **options: Unpack[StartOptions]
-    ) -> EventStream:
+        self, agent: Agent[Typed] | str, prompt: str, *, tokens: bool = False, **options: Unpack[StartOptions]
+    ) -> EventStream[Typed]:
         """Start a run and iterate over its events; see `start` and `AgentHandle.stream`."""
         with self.listeners.starting() if tokens else nullcontext():
             return self.start(agent, prompt, **options).stream(tokens=tokens)
 
-    async def start_async(self, agent: Agent | str, prompt: str, **options: Unpack[StartOptions]) -> AgentHandle:
+    async def start_async(
+        self, agent: Agent[Typed] | str, prompt: str, **options: Unpack[StartOptions]
+    ) -> AgentHandle[Typed]:
         """Start a run without keeping the event loop waiting; see `start`."""
-        return await aio.in_thread(self.start, agent, prompt, **options)
+        return await aio.in_thread(partial(self.start, agent, prompt, **options))
 
     async def run_async(
-        self, agent: Agent | str, prompt: str, *, timeout: float | None = None, **options: Unpack[StartOptions]
-    ) -> AgentResult:
+        self, agent: Agent[Typed] | str, prompt: str, *, timeout: float | None = None, **options: Unpack[StartOptions]
+    ) -> AgentResult[Typed]:
         """Start a run and wait for its result on an event loop; see `run`.
 
         When it is cancelled, it waits no more; the run goes on.
@@ -221,14 +224,14 @@ class AgentRuntime(ById):
         return await handle.result_async(timeout)
 
     async def stream_async(
-        self, agent: Agent | str, prompt: str, *, tokens: bool = False, **options: Unpack[StartOptions]
+        self, agent: Agent[Typed] | str, prompt: str, *, tokens: bool = False, **options: Unpack[StartOptions]
     ) -> AsyncIterator[AnyEvent]:
         """Start a run and iterate over its events with `async for`; see `stream`."""
         with await aio.in_thread(partial(self.stream, agent, prompt, tokens=tokens, **options)) as events:
             async for event in events:
                 yield event
 
-    def serve(self, *agents: Agent, blocking: bool = True, drain: float = DRAIN) -> None:
+    def serve(self, *agents: Agent[Any], blocking: bool = True, drain: float = DRAIN) -> None:
         """Register the agents and serve their tools.
 
         Args:
@@ -247,16 +250,27 @@ class AgentRuntime(ById):
             wait_for(stopped)
             self.shutdown(drain)
 
-    def handle(self, execution_id: str) -> AgentHandle:
-        """A run on this server, by its id."""
-        return AgentHandle(execution_id, self)
+    @overload
+    def handle(self, execution_id: str) -> AgentHandle[Any]: ...
+    @overload
+    def handle(self, execution_id: str, output_type: Agent[Typed] | type[Typed]) -> AgentHandle[Typed]: ...
+    @overload
+    def handle(self, execution_id: str, output_type: Any) -> AgentHandle[Any]: ...
+    def handle(self, execution_id: str, output_type: Any = None) -> AgentHandle[Any]:
+        """A run on this server, by its id.
 
-    def resume(self, execution_id: str, agent: Agent) -> AgentHandle:
+        Args:
+            execution_id: The run.
+            output_type: The type of its answer, or its agent; without it, the answer is as it is stored: text, or JSON.
+        """
+        return AgentHandle(execution_id, self, output_type)
+
+    def resume(self, execution_id: str, agent: Agent[Typed]) -> AgentHandle[Typed]:
         """Come back to a run: serve its agent's tools in the background, and give the run's handle."""
         self.serve(agent, blocking=False)
-        return self.handle(execution_id)
+        return self.handle(execution_id, agent)
 
-    def deploy(self, *agents: Agent) -> dict[str, int]:
+    def deploy(self, *agents: Agent[Any]) -> dict[str, int]:
         """Register agents without starting anything; the version of each, by its name."""
         return {agent.name: self.register(agent) for agent in agents}
 

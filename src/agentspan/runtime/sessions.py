@@ -7,6 +7,7 @@ lives on the server, and any process goes on with it.
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from agentspan.declare.agent import Agent, ContextBudget
 from agentspan.engine.client import Conductor
@@ -26,7 +27,7 @@ def correlation_of(session_id: object) -> str:
     return hashlib.sha256(f"session\n{session_id}".encode()).hexdigest()
 
 
-def before(client: Conductor, agent: Agent | str, session: str | None) -> list[dict[str, str]]:
+def before(client: Conductor, agent: Agent[Any] | str, session: str | None) -> list[dict[str, str]]:
     """What was said before a new run: the session so far, which began with what the agent's memory held then.
 
     Args:

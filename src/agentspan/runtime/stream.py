@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic
 
 from agentspan import blocking, compat
+from agentspan.declare.output import OutputT
 from agentspan.errors import WaitTimeout
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.history import History
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from agentspan.runtime.handle import AgentHandle
 
 
-class EventStream(Iterator[AnyEvent]):
+class EventStream(Iterator[AnyEvent], Generic[OutputT]):
     """An iterator over a run's events that ends with the run, for `for` and for `async for`.
 
     Reading starts when iteration does, and goes on where it was left: after a `break`, after an error, with `next()`.
@@ -35,7 +36,7 @@ class EventStream(Iterator[AnyEvent]):
 
     def __init__(
         self,
-        handle: AgentHandle,
+        handle: AgentHandle[OutputT],
         history: History,
         from_: int,
         timeout: float | None,
@@ -43,7 +44,7 @@ class EventStream(Iterator[AnyEvent]):
         *,
         tokens: bool = False,
     ) -> None:
-        self.handle: AgentHandle = handle
+        self.handle: AgentHandle[OutputT] = handle
         self.cursor: int = from_
         self._history = history
         self._timeout = timeout
@@ -55,7 +56,7 @@ class EventStream(Iterator[AnyEvent]):
         runtime = handle.runtime
         self._tokens = Tokens(runtime.client, runtime.listeners, handle.execution_id) if tokens else None
 
-    def __enter__(self) -> EventStream:
+    def __enter__(self) -> EventStream[OutputT]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,7 +72,7 @@ class EventStream(Iterator[AnyEvent]):
         if self._tokens is not None:
             self._tokens.close()
 
-    def __iter__(self) -> EventStream:
+    def __iter__(self) -> EventStream[OutputT]:
         return self
 
     def __next__(self) -> AnyEvent:
@@ -126,11 +127,11 @@ class EventStream(Iterator[AnyEvent]):
             fresh += self._tokens.fresh(self._history.newest, seq)
         return [compat.event(each) for each in fresh] if self.handle.runtime.settings.compat else fresh, over
 
-    async def get_result_async(self) -> AgentResult:
+    async def get_result_async(self) -> AgentResult[OutputT]:
         """Wait for the end of the run on an event loop, and return what it gave; see `get_result`."""
         return await self.handle.result_async(self._timeout)
 
-    def get_result(self) -> AgentResult:
+    def get_result(self) -> AgentResult[OutputT]:
         """Wait for the end of the run and return what it gave; raises as `AgentHandle.result` does."""
         return self.handle.result(self._timeout)
 
@@ -138,7 +139,7 @@ class EventStream(Iterator[AnyEvent]):
 class AsyncEvents:
     """Iterates over a stream on an event loop. Who gives up waiting for an event can ask for it again."""
 
-    def __init__(self, stream: EventStream) -> None:
+    def __init__(self, stream: EventStream[Any]) -> None:
         self._stream = stream
         self._wait = stream._waiting()
         self._unread: deque[AnyEvent] = deque()

@@ -94,7 +94,7 @@ class Arguments:
                 if cut:
                     problems += [f"{name}: {problem}" for problem in dict.fromkeys(cut)]
                     continue
-                values[name], found = _validated(adapter, name, value)
+                values[name], found = validated(adapter, name, value)
                 if found and "default" in told and value == told["default"]:
                     del values[name]  # as if it were left out: some defaults are not of the type of their hint
                 else:
@@ -124,7 +124,7 @@ def describe(function: Callable[..., object], *, tool: str, inject: type) -> Arg
     adapters = {}
     for name, hint in hints.items():
         if name not in injected:
-            adapters[name] = _adapter(hint, names.local, f"tool {tool!r}, parameter {name!r}")
+            adapters[name] = type_adapter(hint, names.local, f"tool {tool!r}, parameter {name!r}")
             _check_published(parameters[name], adapters[name], tool)
     docs = _parameter_docs(_docstring(function))
     defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
@@ -266,9 +266,19 @@ def _parameter_docs(docstring: str) -> dict[str, str]:
     return {p.arg_name: p.description.strip() for p in parsed.params if p.description}
 
 
-def _adapter(hint: object, local: Mapping[str, Any], where: str) -> pydantic.TypeAdapter[Any]:
+def type_adapter(hint: object, local: Mapping[str, Any], where: str) -> pydantic.TypeAdapter[Any]:
+    """What reads values of a type.
+
+    Args:
+        hint: The type.
+        local: Types that its hints may name, beside those of its module.
+        where: What to call it in messages.
+
+    Raises:
+        DefinitionError: It has no JSON Schema.
+    """
     try:
-        adapter = _type_adapter(hint)
+        adapter = _made(hint)
         if not adapter.pydantic_complete:  # a class that is local to a function has hints of its own
             adapter.rebuild(_types_namespace=local)
         adapter.json_schema(schema_generator=schema_generator())
@@ -281,7 +291,7 @@ def _adapter(hint: object, local: Mapping[str, Any], where: str) -> pydantic.Typ
     return adapter
 
 
-def _type_adapter(_hint: object) -> pydantic.TypeAdapter[Any]:
+def _made(_hint: object) -> pydantic.TypeAdapter[Any]:
     # Pydantic looks for the names in a class's hints among the variables of its caller, too, and before
     # those of the class's module. So the caller is a function with no other variable than this.
     adapter: pydantic.TypeAdapter[Any] = import_module("pydantic").TypeAdapter(_hint)
@@ -291,7 +301,7 @@ def _type_adapter(_hint: object) -> pydantic.TypeAdapter[Any]:
 # --- validation ---------------------------------------------------------------------------------
 
 
-def _validated(adapter: pydantic.TypeAdapter[Any], name: str, value: object) -> tuple[object, list[str]]:
+def validated(adapter: pydantic.TypeAdapter[Any], name: str, value: object) -> tuple[object, list[str]]:
     """The value as its type has it, and what is wrong with it."""
     try:
         # As JSON, so that types which are strict about Python values still accept their JSON form.

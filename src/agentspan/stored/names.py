@@ -13,7 +13,10 @@ TURNS_PER_SEGMENT = 8
 LOOP = "turns"
 SEGMENT = "segment"
 
-_TURN_REF = re.compile(r"^(llm|plan|tool|exchange|failed)_(\d+)(?:_(\d+))?$")
+OUTPUT_TOOL = "final_result"
+"""The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
+
+_TURN_REF = re.compile(r"^(llm|plan|tool|exchange|failed|output)_(\d+)(?:_(\d+))?$")
 
 
 def segment_name(agent: str) -> str:
@@ -24,6 +27,11 @@ def segment_name(agent: str) -> str:
 def model_task_name(agent: str) -> str:
     """Task definition of an agent's model calls."""
     return f"{agent}.model"
+
+
+def output_task_name(agent: str) -> str:
+    """Task definition of the checks of an agent's answers."""
+    return f"{agent}.output"
 
 
 def tool_task_name(agent: str, tool: str) -> str:

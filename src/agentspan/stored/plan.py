@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from agentspan.stored.names import tool_of_task
+from agentspan.stored.output import Verdict
 from agentspan.stored.said import Said
 
-Mode = Literal["done", "one", "many", "none", "again", "failed"]
-"""The end, one call, several, none that can be made; or an answer that did not arrive: asked again, given up."""
+Mode = Literal["done", "one", "many", "none", "again", "failed", "invalid"]
+"""The end, one call, several, none that can be made; or an answer that did not arrive, or does not fit its type: asked
+again, given up."""
 
 _NOTHING = Said()
 
@@ -52,6 +54,7 @@ class Plan:
         usage: Tokens of the run so far, this turn's included.
         again: Which time in a row it is asked again (`again`).
         problem: What was wrong with its answer (`again`): `failed`, `empty`, `damaged`.
+        verdict: What came of its answer, where a worker has checked that as it called the model.
         said: What the model said.
     """
 
@@ -60,6 +63,7 @@ class Plan:
     usage: dict[str, Any]
     again: int = 0
     problem: str | None = None
+    verdict: Verdict | None = None
     said: Said = _NOTHING
 
     @classmethod
@@ -75,5 +79,6 @@ class Plan:
             usage=result.get("usage") or {},
             again=int(result.get("again") or 0),
             problem=result.get("problem"),
+            verdict=Verdict.of(result["verdict"]) if "verdict" in result else None,
             said=Said.of(result),
         )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from agentspan.stored.output import OutputRequest
+
 Json = dict[str, Any]
 
 
@@ -24,6 +26,7 @@ class ModelRequest:
         max_turns: The run fails when the model has not finished by then.
         max_chars: The transcript is trimmed when it is longer.
         keep_chars: What remains of it then.
+        output: The type of its answer; None where that is a text.
     """
 
     model: str
@@ -35,6 +38,7 @@ class ModelRequest:
     max_turns: int
     max_chars: int
     keep_chars: int
+    output: OutputRequest | None = None
     fallback_models: tuple[str, ...] = ()
 
     @classmethod
@@ -42,12 +46,17 @@ class ModelRequest:
         """Read it from the metadata of a definition."""
         found = metadata["request"]
         lists = ("tools", "limited", "fallback_models")
-        return cls(**{**found, **{name: tuple(found[name]) for name in lists if name in found}})
+        values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
+        if "output" in found:
+            values["output"] = OutputRequest(**found["output"])
+        return cls(**values)
 
     def to_json(self) -> Json:
         """The request as a definition holds it."""
         found: Json = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
         del found["fallback_models"]
+        if self.output is None:
+            del found["output"]
         return {**found, **({"fallback_models": list(self.fallback_models)} if self.fallback_models else {})}
 
 

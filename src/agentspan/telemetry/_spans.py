@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
-from agentspan.reading.result import Usage, answer_text, finish_reason
+from agentspan.reading.result import answer_text, finish_reason
 from agentspan.reading.run import StoredSegment
 from agentspan.stored.inputs import CallInput
 from agentspan.stored.names import tool_of_task
+from agentspan.stored.usage import Usage
 
 Attributes = dict[str, Any]
 
@@ -91,6 +92,7 @@ def invoke_agent(run: WorkflowRecord, *, content: bool) -> StoredSpan:
         "gen_ai.request.model": model,
         "gen_ai.usage.input_tokens": usage.prompt_tokens,
         "gen_ai.usage.output_tokens": usage.completion_tokens,
+        **_more_usage(usage),
         "agentspan.status": run.status,
         "agentspan.steps": int(run.output.get("steps") or 0),
     }
@@ -141,6 +143,7 @@ def _chat(segment: StoredSegment, task: TaskRecord, step: int, attempt: int, con
             "gen_ai.response.finish_reasons": [finish_reason(got.get("finishReason"))],
             "gen_ai.usage.input_tokens": int(got.get("promptTokens") or 0),
             "gen_ai.usage.output_tokens": int(got.get("completionTokens") or 0),
+            **_more_usage(Usage.of(got.get("tokens"))),
         }
         if got.get("responseId"):
             attributes["gen_ai.response.id"] = str(got["responseId"])
@@ -158,6 +161,16 @@ def _chat(segment: StoredSegment, task: TaskRecord, step: int, attempt: int, con
     )
 
 
+def _more_usage(usage: Usage) -> Attributes:
+    found = {
+        "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
+        "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
+        "agentspan.usage.reasoning_tokens": usage.reasoning_tokens,
+        "agentspan.usage.cost": usage.cost,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _as_server(said: Mapping[str, Any]) -> Attributes:
     """What a worker stored of an answer, under the names that the server has for it."""
     tokens = said.get("tokens") or {}
@@ -169,6 +182,7 @@ def _as_server(said: Mapping[str, Any]) -> Attributes:
         "finishReason": said.get("finish_reason"),
         "promptTokens": tokens.get("prompt_tokens"),
         "completionTokens": tokens.get("completion_tokens"),
+        "tokens": tokens,
         "toolCalls": calls,
         "result": said.get("text"),
     }

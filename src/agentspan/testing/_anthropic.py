@@ -104,9 +104,9 @@ def _write(request: ModelRequest, reply: Reply) -> Json:
         "stop_reason": "refusal" if reply.refusal else _STOP_REASONS[reply.ended],
         "stop_sequence": None,
         "usage": {
-            "input_tokens": request.tokens,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
+            "input_tokens": max(1, request.tokens - request.cached_tokens - request.cache_write_tokens),
+            "cache_creation_input_tokens": request.cache_write_tokens,
+            "cache_read_input_tokens": request.cached_tokens,
             "output_tokens": output_tokens(reply),
             "service_tier": "standard",
         },

@@ -101,6 +101,8 @@ class ModelRequest:
             can fail a call and let its retry pass. It counts per transcript: two runs with the same
             prompt share it, and a restarted process begins again.
         streamed: Whether the answer is asked for bit by bit.
+        cached_tokens: Those of the tokens that Anthropic's cache would have had.
+        cache_write_tokens: Those that it would have kept.
     """
 
     provider: Provider
@@ -114,6 +116,8 @@ class ModelRequest:
     tokens: int
     attempt: int = 1
     streamed: bool = False
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def turn(self) -> int:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from agentspan.testing import _protocol
 from agentspan.testing._anthropic import MESSAGES
+from agentspan.testing._cache import PromptCache
 from agentspan.testing._chat import CHAT
 from agentspan.testing._conversation import ModelRequest, estimate_tokens, fingerprint_of
 from agentspan.testing._gemini import GEMINI
@@ -68,6 +69,7 @@ class ScriptedModel:
         self._requests: deque[ModelRequest] = deque(maxlen=keep)
         self._errors: list[Exception] = []
         self._attempts: Counter[str] = Counter()
+        self._cache = PromptCache()
 
     @property
     def port(self) -> int:
@@ -165,6 +167,9 @@ class ScriptedModel:
         with self._lock:
             self._attempts[request.fingerprint] += 1
             request = replace(request, attempt=self._attempts[request.fingerprint])
+            if request.provider == "anthropic":
+                read, written = self._cache.count(request.body)
+                request = replace(request, cached_tokens=read, cache_write_tokens=written)
             self._requests.append(request)
         return request
 

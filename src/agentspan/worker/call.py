@@ -20,6 +20,7 @@ from agentspan.schema.values import MAX_BYTES, ResultError, shown, to_jsonable
 from agentspan.stored.inputs import CallInput
 from agentspan.stored.mark import without_mark
 from agentspan.stored.notes import Failure, Mismatch, Notes
+from agentspan.worker.output import Output
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -47,6 +48,8 @@ class Served:
     agent: str
     version: int
     tool: Tool[..., Any]
+    output: Output | None = None
+    """What its answers have to be, where the tool stands for the model or for the checks of its answers."""
     is_model: bool = False
 
 

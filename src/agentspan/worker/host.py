@@ -96,7 +96,7 @@ class WorkerHost:
             self._watch.discover_soon,
         )
 
-    def serve(self, agent: Agent, version: int) -> None:
+    def serve(self, agent: Agent[Any], version: int) -> None:
         """Serve the calls of an agent's tools from now on, whoever started the run.
 
         Args:
@@ -110,7 +110,7 @@ class WorkerHost:
         self._roster.serve(agent, version)
         self._poll()
 
-    def serve_run(self, agent: Agent, version: int, start: Callable[[], str]) -> str:
+    def serve_run(self, agent: Agent[Any], version: int, start: Callable[[], str]) -> str:
         """Start a run, and serve its calls with these very tools.
 
         Args:

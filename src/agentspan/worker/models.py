@@ -21,9 +21,11 @@ from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest
+from agentspan.stored.usage import added
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
 from agentspan.worker.outbox import pause_after
+from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
 from agentspan.worker.tokens import Listeners, Telling
 from agentspan.worker.transcript import Exchange, Transcript
 from agentspan.worker.unmade import why_ended, why_unmade
@@ -66,7 +68,7 @@ class Answer:
         text: Its text.
         calls: The calls in it: id, name and arguments, None where they are no JSON object.
         finish_reason: Why it ends there: `stop`, `length`, `content_filter`, `tool_call`.
-        usage: Tokens of this call.
+        usage: Tokens of this call, and what they cost.
         model: What answered.
     """
 
@@ -130,6 +132,8 @@ class Models:
         given = ModelInput.of(call.task.input_data)
         provider = _provider()
         transcript = self._known(given)
+        output = call.served.output
+        refuse_another(transcript.request.output, output)
         first = transcript.left_out()
         exchanges = transcript.exchanges[first:]
         telling = self._telling(call, transcript.request)
@@ -138,7 +142,8 @@ class Models:
             hear = None if telling is None else telling.again()
             return provider.ask(request, transcript.beginning, exchanges, first, hear)
 
-        return _planned_turn(transcript.request, given, ask, telling)
+        planned = _planned_turn(transcript.request, given, ask, telling)
+        return planned if output is None else _typed(planned, transcript, output)
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
         execution_id, listeners = call.given.execution_id, self._listeners
@@ -235,7 +240,8 @@ class Models:
 
 def _exchange(turn: StoredTurn) -> Exchange:
     said = turn.model[-1].output_data["result"]["message"]
-    return Exchange(said, tuple((call.planned, call.told or {}) for call in turn.calls))
+    note, answers = sent_back(turn)
+    return Exchange(said, (*((call.planned, call.told or {}) for call in turn.calls), *answers), note)
 
 
 def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
@@ -258,6 +264,12 @@ async def _planned_turn(
     return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
 
 
+async def _typed(planned: Awaitable[Json], transcript: Transcript, output: Output) -> Json:
+    rejected = transcript.rejected()
+    found = await planned
+    return typed_plan(found, output, rejected, found["step"] >= transcript.request.max_turns)
+
+
 def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
     """What comes next, as the turn's route and readers take it."""
     step = given.steps + given.turn
@@ -276,7 +288,7 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "finish_reason": "max_turns" if over else why_ended(answer.finish_reason, said=bool(calls or answer.text)),
         "calls": calls,
         "max_bytes": max_bytes,
-        "usage": {name: given.usage.get(name, 0) + count for name, count in answer.usage.items()},
+        "usage": added((given.usage, answer.usage)),
         "tokens": answer.usage,
         "model": answer.model,
         "message": answer.message,

@@ -186,7 +186,7 @@ class Outbox:
 
 def queues_after(call: Call) -> Iterable[str]:
     """Where the engine puts the calls that follow this one, as far as workers make them."""
-    if call.task.kind == "tool":
+    if call.task.kind in ("tool", "output"):
         return (model_task_name(call.served.agent),)
     result = (call.outcome or {}).get("outputData", {}).get("result") or {}
     return {planned["task"] for planned in result.get("calls", ()) if planned["task"]}
@@ -196,7 +196,7 @@ def _ends_run(call: Call) -> bool:
     """Whether a model has given the run's answer."""
     outcome = call.outcome or {}
     result = outcome.get("outputData", {}).get("result")
-    return call.task.kind == "llm" and isinstance(result, dict) and result.get("mode") == "done"
+    return call.task.kind in ("llm", "output") and isinstance(result, dict) and result.get("mode") == "done"
 
 
 class Memory:

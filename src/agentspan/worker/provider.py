@@ -29,9 +29,8 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 from pydantic_ai.messages import ModelRequest as Said
-from pydantic_ai.models import Model, ModelRequestParameters, infer_model
+from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider_class
-from pydantic_ai.tools import ToolDefinition
 
 from agentspan.declare.providers import find_provider
 from agentspan.errors import ToolFailed
@@ -40,6 +39,8 @@ from agentspan.worker.call import Json, ModelAway
 from agentspan.worker.call_ids import with_own_ids
 from agentspan.worker.models import Answer
 from agentspan.worker.odd_answers import refusal_of, whole
+from agentspan.worker.offer import parameters
+from agentspan.worker.prices import with_cost
 from agentspan.worker.quick import hurry
 from agentspan.worker.thinking import own_thoughts, with_thinking
 from agentspan.worker.transcript import Exchange
@@ -85,7 +86,7 @@ async def ask(
             opened.model,
             messages,
             model_settings=with_thinking(opened.model, _settings(request), messages) | opened.tries,
-            model_request_parameters=ModelRequestParameters(function_tools=[_tool(spec) for spec in request.tools]),
+            model_request_parameters=parameters(request, opened.model),
         )
     except ModelHTTPError as error:
         raise _refusal(error) from error
@@ -163,16 +164,14 @@ def _said(exchange: Exchange) -> list[ModelMessage]:
     found = list(ModelMessagesTypeAdapter.validate_python([exchange.said]))
     if exchange.told:
         found.append(Said(parts=[_returned(call.name, call.id, told) for call, told in exchange.told]))
+    elif exchange.note:
+        found.append(Said(parts=[UserPromptPart(exchange.note)]))
     return found
 
 
 def _returned(name: str, call_id: str, told: Json) -> ToolReturnPart:
     content = told["result"] if "result" in told else {"error": told.get("error")}
     return ToolReturnPart(tool_name=name, content=content, tool_call_id=call_id)
-
-
-def _tool(spec: Json) -> ToolDefinition:
-    return ToolDefinition(name=spec["name"], description=spec["description"], parameters_json_schema=spec["parameters"])
 
 
 def _settings(request: ModelRequest) -> Any:
@@ -241,19 +240,24 @@ def _answer(request: ModelRequest, response: ModelResponse) -> Answer:
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
     (message,) = ModelMessagesTypeAdapter.dump_python([response], mode="json", exclude_none=True)
     usage = response.usage
+    model = f"{request.model.partition('/')[0]}/{response.model_name or request.model.partition('/')[2]}"
     return Answer(
         message=message,
         text="".join(texts) or refusal_of(response),
         calls=tuple((part.tool_call_id, part.tool_name, _arguments(part)) for part in calls),
         finish_reason=response.finish_reason or "stop",
-        usage={
-            "prompt_tokens": usage.input_tokens,
-            "completion_tokens": usage.output_tokens,
-            "cached_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-            "reasoning_tokens": (usage.details or {}).get("reasoning_tokens", 0),
-        },
-        model=f"{request.model.partition('/')[0]}/{response.model_name or request.model.partition('/')[2]}",
+        usage=with_cost(
+            request,
+            model,
+            {
+                "prompt_tokens": usage.input_tokens,
+                "completion_tokens": usage.output_tokens,
+                "cached_tokens": usage.cache_read_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+                "reasoning_tokens": usage.output_reasoning_tokens or (usage.details or {}).get("reasoning_tokens", 0),
+            },
+        ),
+        model=model,
     )
 
 

@@ -15,10 +15,11 @@ from typing import Any
 from agentspan.declare.agent import Agent
 from agentspan.declare.tool import Tool
 from agentspan.schema.arguments import innermost
-from agentspan.stored.names import model_task_name, tool_task_name
+from agentspan.stored.names import model_task_name, output_task_name, tool_task_name
 from agentspan.stored.status import ENDED
 from agentspan.worker.call import Served
 from agentspan.worker.models import model_tool
+from agentspan.worker.output import Output, output_tool
 
 KEPT = 512
 """Runs whose tools are kept without asking whether they are over."""
@@ -52,13 +53,13 @@ class Roster:
         self._starts: list[_Start] = []
         self._lock = threading.Lock()
 
-    def serve(self, agent: Agent, version: int) -> None:
+    def serve(self, agent: Agent[Any], version: int) -> None:
         """Let an agent's tools serve the calls of any run, from now on."""
         with self._lock:
             self._by_name |= self._added(agent, version)
 
     @contextmanager
-    def starting(self, agent: Agent, version: int) -> Iterator[Callable[[str], None]]:
+    def starting(self, agent: Agent[Any], version: int) -> Iterator[Callable[[str], None]]:
         """A start of a run of the agent; what it gives is to be called with the run's id."""
         start = _Start(agent.name)
         with self._lock:
@@ -77,10 +78,14 @@ class Roster:
                 self._starts.remove(start)
             start.over.set()
 
-    def _added(self, agent: Agent, version: int) -> dict[str, Served]:
+    def _added(self, agent: Agent[Any], version: int) -> dict[str, Served]:
         tools = {tool_task_name(agent.name, tool.name): Served(agent.name, version, tool) for tool in agent.tools}
         if agent.model_place == "worker":
-            tools[model_task_name(agent.name)] = Served(agent.name, version, model_tool(agent), is_model=True)
+            tools[model_task_name(agent.name)] = Served(
+                agent.name, version, model_tool(agent), Output.of(agent), is_model=True
+            )
+        if agent.checks_answers:
+            tools[output_task_name(agent.name)] = Served(agent.name, version, output_tool(agent), Output.of(agent))
         self._queues |= tools
         return tools
 

@@ -14,6 +14,7 @@ from agentspan import forks
 from agentspan.engine.client import Conductor
 from agentspan.errors import NotFound, ServerError
 from agentspan.schema.arguments import ArgumentError
+from agentspan.stored.output import CheckInput
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker.call import (
     FINAL,
@@ -30,6 +31,7 @@ from agentspan.worker.call import (
 from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
+from agentspan.worker.output import checked
 from agentspan.worker.tokens import Listeners
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -136,6 +138,8 @@ class Runner:
         try:
             if call.task.kind == "llm":
                 return self._models.answer(call)
+            if call.task.kind == "output" and call.served.output is not None:
+                return checked(call.served.output, CheckInput.of(call.task.input_data), call.given.execution_id)
             return call.served.tool.invoke(call.given.args, call.tool_context())
         except BaseException as raised_:
             error = raised_

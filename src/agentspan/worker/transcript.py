@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from agentspan.stored.plan import PlannedCall
@@ -19,10 +20,12 @@ class Exchange:
     Attributes:
         said: The provider's message, as JSON.
         told: The model's calls with what it is told of each: `result` or `error`.
+        note: Why its answer was sent back; empty where it was not.
     """
 
     said: Json
     told: tuple[tuple[PlannedCall, Json], ...]
+    note: str = ""
 
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
@@ -68,6 +71,10 @@ class Transcript:
         if self.segment != given.segment:
             self.segment, self.read = given.segment, 0
         self.turn = given.turn - 1
+
+    def rejected(self) -> int:
+        """How many of the newest answers, in a row, were sent back."""
+        return sum(1 for _ in takewhile(lambda exchange: exchange.note, reversed(self.exchanges)))
 
     def left_out(self) -> int:
         """How many of the oldest exchanges are left out, so that the rest is within the budget.

@@ -14,10 +14,11 @@ from typing import Any, cast
 from agentspan.declare.agent import Agent
 from agentspan.declare.tool import Tool, ToolContext
 from agentspan.reading.events import AnyEvent, Event, EventName, EventType
-from agentspan.reading.result import AgentResult, Usage
+from agentspan.reading.result import AgentResult
 from agentspan.reading.timeline import ModelCall, Step, ToolCall
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import ResultError, to_jsonable
+from agentspan.stored.usage import Usage
 
 _RUN = "mock"
 _THEN = datetime.fromtimestamp(0, UTC)

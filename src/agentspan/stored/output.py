@@ -1,0 +1,109 @@
+"""What is stored of an answer that has to fit a type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+INVALID = "invalid_output"
+"""Why a run ended whose answers did not fit."""
+
+TYPED = "output_type"
+"""In the metadata of a definition: what the type of the agent's answers is called."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRequest:
+    """What a model is told of the type of its answer.
+
+    Attributes:
+        name: What the type is called.
+        description: What its class says of itself.
+        schema: Its JSON Schema, of an object.
+        retries: How often in a row the model is asked once more.
+    """
+
+    name: str
+    description: str
+    schema: Json
+    retries: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckInput:
+    """The input of the check of an answer.
+
+    Attributes:
+        answer: The answer, as text or as JSON.
+        finish_reason: Why the model stopped.
+        rejected: How many answers before this one, in a row, did not fit.
+        last: Whether no other turn can follow.
+        verdict: What came of it as the model was called; None where that was on the server.
+    """
+
+    answer: Any
+    finish_reason: str
+    rejected: int
+    last: bool
+    verdict: Verdict | None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> CheckInput:
+        """Read it from the input of the task."""
+        return cls(
+            answer=given.get("answer"),
+            finish_reason=str(given.get("finish_reason") or ""),
+            rejected=int(given.get("rejected") or 0),
+            last=bool(given.get("last")) or int(given.get("step") or 0) >= int(given.get("max_turns") or 1_000_000),
+            verdict=Verdict.of(given["verdict"]) if given.get("verdict") else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What came of an answer.
+
+    Attributes:
+        mode: It fits, the model is asked again, or the run fails by it.
+        value: The answer, where it fits.
+        said: The answer as it was given, where it does not.
+        problems: What is wrong with it.
+        again: How many answers in a row did not fit.
+    """
+
+    mode: Literal["done", "again", "invalid"]
+    value: Any = None
+    said: str = ""
+    problems: tuple[str, ...] = ()
+    again: int = 0
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Verdict:
+        """Read it from what is stored."""
+        return cls(
+            mode=found["mode"],
+            value=found.get("value"),
+            said=found.get("said") or "",
+            problems=tuple(found.get("problems") or ()),
+            again=int(found.get("again") or 0),
+        )
+
+    @property
+    def note(self) -> str:
+        """What the model is told of an answer that does not fit."""
+        lines = "\n".join(f"- {problem}" for problem in self.problems)
+        return f"Your answer does not fit. Correct it and answer again, with the whole of it.\n{lines}"
+
+    def to_json(self) -> Json:
+        """The verdict as it is stored."""
+        if self.mode == "done":
+            return {"mode": self.mode, "value": self.value}
+        return {**asdict(self), "problems": list(self.problems), "note": self.note}
+
+
+def is_typed(metadata: Mapping[str, Any]) -> bool:
+    """Whether the answers of a run have a type, from the metadata of its definition."""
+    return TYPED in metadata

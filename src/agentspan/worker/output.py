@@ -1,0 +1,171 @@
+"""Checking the answers of agents that have an `output_type`: as the model is called, and in tasks of their own."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agentspan.declare.agent import Agent
+from agentspan.declare.output import Validator
+from agentspan.declare.tool import Tool, tool
+from agentspan.reading.run import StoredTurn
+from agentspan.schema.arguments import ArgumentError
+from agentspan.schema.output import AnswerError, AnswerType
+from agentspan.stored.mark import text_mark
+from agentspan.stored.names import OUTPUT_TOOL
+from agentspan.stored.output import INVALID, CheckInput, OutputRequest, Verdict
+from agentspan.stored.plan import PlannedCall
+
+Json = dict[str, Any]
+
+LONGEST = 20_000
+"""Characters of an answer that does not fit which are kept."""
+
+CUT_OFF = "the answer was cut off at its longest: say less"
+
+
+def output() -> None:
+    """Check the answer."""
+
+
+def output_tool(agent: Agent[Any]) -> Tool[..., Any]:
+    """What stands for the checks of an agent's answers among the tools that a worker serves."""
+    return tool(output, retry=agent.model_retry)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What an agent's answers have to be.
+
+    Attributes:
+        type: Their type.
+        validators: What else is checked.
+        retries: How often in a row the model is asked once more.
+    """
+
+    type: AnswerType
+    validators: tuple[Validator, ...]
+    retries: int
+
+    @classmethod
+    def of(cls, agent: Agent[Any]) -> Output | None:
+        """Those of an agent; None where any text will do."""
+        found = agent.answer_type
+        return None if found is None else cls(found, agent.output_validators, agent.output_retries)
+
+
+def refuse_another(asked: OutputRequest | None, served: Output | None) -> None:
+    """See that the run's model is asked for answers of the type that is checked here.
+
+    Raises:
+        ArgumentError: It is not: another version of the agent is served.
+    """
+    here = None if served is None else json.loads(json.dumps(dict(served.type.schema)))
+    if (None if asked is None else asked.schema) != here:
+        raise ArgumentError("Its answers have another output_type.")
+
+
+def judged(output: Output, found: Any, *, finish_reason: str, rejected: int, last: bool) -> Verdict:
+    """Whether an answer is of the type.
+
+    Args:
+        output: What it has to be.
+        found: The answer: a text, or JSON that was read.
+        finish_reason: Why the model stopped.
+        rejected: How many answers before it, in a row, did not fit.
+        last: Whether no other turn can follow.
+    """
+    try:
+        value = output.type.parse(found) if isinstance(found, str) else output.type.checked(found)
+    except AnswerError as error:
+        problems = error.problems if finish_reason not in ("length", "max_tokens") else (CUT_OFF, *error.problems)
+        return _rejected(output, found, problems, rejected=rejected, last=last)
+    return Verdict(mode="done", value=value)
+
+
+def _rejected(output: Output, found: Any, problems: Sequence[str], *, rejected: int, last: bool) -> Verdict:
+    said = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    said = said.encode(errors="backslashreplace").decode().replace("\0", "\\x00")[:LONGEST]
+    given_up = last or rejected >= output.retries
+    return Verdict(mode="invalid" if given_up else "again", said=said, problems=tuple(problems), again=rejected + 1)
+
+
+# ---- as the model is called ---------------------------------------------------------------------------
+
+
+def typed_plan(plan: Json, output: Output, rejected: int, last: bool) -> Json:
+    """The plan of a turn whose model answers by a type: its answer is checked, unless it calls tools.
+
+    Args:
+        plan: The plan of the turn as of one whose answer is any text.
+        output: What the answer has to be.
+        rejected: How many answers before it, in a row, did not fit.
+        last: Whether no other turn can follow.
+    """
+    calls = plan["calls"]
+    answers = [call for call in calls if call["name"] == OUTPUT_TOOL]
+    if len(answers) < len(calls):
+        alone = "Not taken: give the final result alone, once the results of your other calls are here."
+        told = [{**call, "error": alone} if call["name"] == OUTPUT_TOOL else call for call in calls]
+        return {**plan, "calls": told}
+    found = answers[0]["args"] if answers else plan["text"]
+    reason = plan["finish_reason"]
+    verdict = judged(output, found, finish_reason=reason, rejected=rejected, last=last)
+    ended = {"max_turns": "stop", "tool_call": "stop"}.get(reason, reason)
+    return {
+        **plan,
+        "mode": verdict.mode,
+        "calls": [],
+        "answers": [{"id": call["id"], "name": call["name"]} for call in answers],
+        "finish_reason": INVALID if verdict.mode == "invalid" else ended,
+        "verdict": verdict.to_json(),
+        "rejected": rejected,
+        "last": last,
+    }
+
+
+def sent_back(turn: StoredTurn) -> tuple[str, tuple[tuple[PlannedCall, Json], ...]]:
+    """What the model is told of an answer that did not fit, and that as results where it was given as calls."""
+    if turn.verdict is None or turn.verdict.mode == "done":
+        return "", ()
+    note = turn.verdict.note
+    answers = turn.model[-1].output_data["result"].get("answers", ())
+    return note, tuple(
+        (PlannedCall(id=call["id"], name=call["name"], args={}, task=None, error=note), {"error": note})
+        for call in answers
+    )
+
+
+# ---- in a task of its own -----------------------------------------------------------------------------
+
+
+async def checked(output: Output, given: CheckInput, execution_id: str) -> Json:
+    """The verdict on a stored answer, by the type and by the agent's validators.
+
+    Raises:
+        Exception: What a validator raised that is no ValueError.
+    """
+    verdict, answer = given.verdict, given.answer
+    if verdict is None:
+        answer = answer.removeprefix(text_mark(execution_id)) if isinstance(answer, str) else answer or ""
+        reason = given.finish_reason.lower()
+        verdict = judged(output, answer, finish_reason=reason, rejected=given.rejected, last=given.last)
+    if verdict.mode != "done":
+        return verdict.to_json()
+    problems = [problem for each in output.validators if (problem := await _problem(each, output, verdict.value))]
+    if problems:
+        verdict = _rejected(output, answer, problems, rejected=given.rejected, last=given.last)
+    return verdict.to_json()
+
+
+async def _problem(validator: Validator, output: Output, value: Any) -> str | None:
+    try:
+        found = validator(output.type.read(value))
+        if inspect.isawaitable(found):
+            await found
+    except ValueError as error:
+        return str(error) or type(error).__name__
+    return None
