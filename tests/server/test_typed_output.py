@@ -199,6 +199,7 @@ def test_a_validator_sends_answers_back(runtime: AgentRuntime, model: Stage, pla
     assert handle.result(60).output == other
     assert seen == [INVOICE, other]
     last = model.requests(agent.model)[-1]
+    assert json.loads(last.messages[1].text) == INVOICE.model_dump()
     assert "there is no invoice A-1" in last.messages[2].text
     errors = [event.error or "" for event in handle.stream() if event.type == "model_retry"]
     assert ["no invoice A-1" in errors[0], "lines.0.cents" in errors[1]] == [True, True]

@@ -94,6 +94,26 @@ def test_what_does_not_fit_says_why(text: str, problem: str) -> None:
     assert problem in found
 
 
+def test_a_class_may_name_what_its_function_knows() -> None:
+    class Leaf(BaseModel):
+        colour: str
+
+    class Twig(BaseModel):
+        leaves: list[Leaf]
+
+    agent = Agent("local", model="openai/gpt-4o", output_type=Twig)
+    other = dataclasses.replace(agent, model="openai/gpt-5")
+
+    assert other.answer_type is not None
+    assert other.answer_type.read({"leaves": [{"colour": "red"}]}) == Twig(leaves=[Leaf(colour="red")])
+
+
+def test_a_union_keeps_its_order() -> None:
+    one, other = answer_type(int | Point, "it"), answer_type(Point | int, "it")
+
+    assert one.schema["properties"]["response"]["anyOf"] == other.schema["properties"]["response"]["anyOf"][::-1]
+
+
 # ---- plans of turns ------------------------------------------------------------------------------------
 
 OUTPUT = Output(answer_type(Point, "it"), (), retries=2)

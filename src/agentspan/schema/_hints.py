@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Names", "innermost", "names_of", "resolve"]
+__all__ = ["Names", "innermost", "lent_types", "names_of", "resolve"]
 
 _TYPES = (type, types.GenericAlias, types.UnionType)
 _TYPING = ("typing", "typing_extensions")
@@ -71,13 +71,18 @@ def names_of(function: Callable[..., object], known: type) -> Names:
     inner = innermost(function)
     if not inspect.isfunction(inner):
         return Names({}, {}, are_source=False)
-    lent = {name: value for name, value in _types(_caller_locals()).items() if not hasattr(builtins, name)}
+    lent = lent_types()
     lent.setdefault(known.__name__, known)
     scope = _scope(inner)
     found = {**lent, **scope, **inner.__globals__, **_types(scope)}
     own = _types(_class_scope(inner, found))
     source = bool(inner.__code__.co_flags & __future__.annotations.compiler_flag)
     return Names({**found, **own}, {**lent, **_types(scope), **own}, are_source=source)
+
+
+def lent_types() -> dict[str, Any]:
+    """Types among the variables of whoever called into agentspan."""
+    return {name: value for name, value in _types(_caller_locals()).items() if not hasattr(builtins, name)}
 
 
 def resolve(hint: object, names: Names) -> object:

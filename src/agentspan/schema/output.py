@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agentspan.schema._hints import lent_types
 from agentspan.schema._json_schema import object_schema
 from agentspan.schema.arguments import type_adapter, validated
 from agentspan.schema.values import ResultError, to_jsonable
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 WRAPPED = "response"
 """What holds an answer that is no object: models answer objects."""
+
+KEPT = 256
+"""Types that are kept: an agent that is made anew with another value need not find the names of its type again."""
+
+_known: dict[object, AnswerType] = {}
 
 _PATH = re.compile(r"(?:[\w<>]+\.)+")
 
@@ -102,14 +108,34 @@ def answer_type(hint: object, what: str) -> AnswerType:
     Raises:
         DefinitionError: It has no JSON Schema.
     """
-    adapter = type_adapter(hint, {}, what)
+    key = _key(hint)
+    if key is None or key not in _known:
+        found = _described(type_adapter(hint, lent_types(), what), _name(hint))
+        if key is None:
+            return found
+        if len(_known) >= KEPT:
+            _known.clear()
+        _known[key] = found
+    return _known[key]
+
+
+def _key(hint: object) -> object:
+    """None where it has no hash. Unions of another order are equal, and have other schemas."""
+    try:
+        hash(hint)
+    except TypeError:  # of Annotated, with a value that has none
+        return None
+    return hint, repr(hint)
+
+
+def _described(adapter: pydantic.TypeAdapter[Any], name: str) -> AnswerType:
     whole = object_schema({WRAPPED: adapter}, {}, {})
     node = whole["properties"][WRAPPED]
     is_object = node.get("type") == "object" and bool(node.get("properties"))
     schema = {**node, **({"$defs": whole["$defs"]} if "$defs" in whole else {})} if is_object else whole
     schema = dict(schema)
     description = schema.pop("description", "") if is_object else ""
-    return AnswerType(_name(hint), description, schema, not is_object, adapter)
+    return AnswerType(name, description, schema, not is_object, adapter)
 
 
 def _name(hint: object) -> str:

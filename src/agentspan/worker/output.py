@@ -148,16 +148,17 @@ async def checked(output: Output, given: CheckInput, execution_id: str) -> Json:
     Raises:
         Exception: What a validator raised that is no ValueError.
     """
-    verdict, answer = given.verdict, given.answer
+    verdict = given.verdict
     if verdict is None:
-        answer = answer.removeprefix(text_mark(execution_id)) if isinstance(answer, str) else answer or ""
+        answer = given.answer or ""
+        answer = answer.removeprefix(text_mark(execution_id)) if isinstance(answer, str) else answer
         reason = given.finish_reason.lower()
         verdict = judged(output, answer, finish_reason=reason, rejected=given.rejected, last=given.last)
     if verdict.mode != "done":
         return verdict.to_json()
     problems = [problem for each in output.validators if (problem := await _problem(each, output, verdict.value))]
     if problems:
-        verdict = _rejected(output, answer, problems, rejected=given.rejected, last=given.last)
+        verdict = _rejected(output, verdict.value, problems, rejected=given.rejected, last=given.last)
     return verdict.to_json()
 
 
