@@ -229,6 +229,77 @@ def test_old_exchanges_are_left_out_in_large_bites(
     assert "earlier tool exchanges were left out" in json.dumps(model.requests(agent.model)[-1].body)
 
 
+TOO_LONG = {
+    "openai": "This model's maximum context length is 1000 tokens. However, your messages resulted in 1200 tokens.",
+    "anthropic": "prompt is too long: 1200 tokens > 1000 maximum",
+    "google_gemini": "The input token count (1200) exceeds the maximum number of tokens allowed (1000).",
+}
+
+
+@pytest.mark.parametrize("provider", TOO_LONG)
+def test_a_conversation_that_is_too_long_for_the_model_goes_on_with_less_of_it(
+    runtime: AgentRuntime, model: Stage, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ANTHROPIC_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.setenv(name, "none")
+
+    @tool
+    def page(number: int) -> str:
+        """A page."""
+        return f"{number} " + 1000 * "x"
+
+    refused: list[int] = []
+
+    def reply(request: ModelRequest) -> Reply:
+        size = len(json.dumps(request.body))
+        if size > 6000:
+            refused.append(size)
+            return fail(400, TOO_LONG[provider])
+        asked = len(model.requests(agent.model)) - len(refused)
+        return call("page", number=asked) if asked < 14 else say("read")
+
+    server = model.server
+    urls = {"openai": server.openai_url, "anthropic": server.anthropic_url, "google_gemini": server.gemini_url}
+    played = model.play(reply, provider=provider)
+    settings = ModelSettings(base_url=urls[provider])
+    name = f"too_long_{provider}"
+    agent = Agent(name, model=played, tools=[page], model_place="worker", model_settings=settings)
+
+    result = runtime.run(agent, "Read.", timeout=60)
+
+    assert (result.output, result.steps) == ("read", 14)
+    assert 0 < len(refused) < 5  # once, and rarely: what was learnt holds for the rest of the run
+
+
+def test_a_prompt_that_is_too_long_for_the_model_ends_the_run(
+    runtime: AgentRuntime, model: Stage, settings: ModelSettings
+) -> None:
+    agent = thin("too_long_prompt", model, [fail(400, TOO_LONG["openai"])], settings)
+    with pytest.raises(ExecutionFailed, match="maximum context length"):
+        runtime.run(agent, "x" * 5000, timeout=60)
+    assert len(model.requests(agent.model)) == 1
+
+
+def test_a_result_longer_than_the_budget_is_cut_for_the_model_and_kept_whole(
+    runtime: AgentRuntime, model: Stage, settings: ModelSettings
+) -> None:
+    @tool
+    def book() -> str:
+        """A book."""
+        return "é" * 5000  # twice as many bytes, and about as many tokens as those
+
+    budget = ContextBudget(max_chars=2000)
+    agent = thin("long_result", model, [call("book"), say("read")], settings, book, context=budget)
+
+    handle = runtime.start(agent, "Read.")
+
+    assert handle.result(timeout=60).output == "read"
+    (told,) = model.requests(agent.model)[-1].tool_results
+    assert len(str(told.output)) < 1200
+    assert "of 5,000 characters, to keep this conversation within its budget.]" in str(told.output)
+    assert handle.steps()[0].calls[0].result == "é" * 5000
+
+
 def test_a_model_without_a_worker_is_missed(runtime: AgentRuntime, model: Stage, settings: ModelSettings) -> None:
     agent = thin("thin_unserved", model, [say("done")], settings, add)
     handle = runtime.start(agent, "Go.", serve=False)

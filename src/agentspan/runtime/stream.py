@@ -119,11 +119,12 @@ class EventStream(Iterator[AnyEvent], Generic[OutputT]):
 
     def _fresh(self) -> tuple[list[AnyEvent], bool]:
         """The events after the cursor, and whether they are the last."""
-        fresh, over = self._history.fresh(self.cursor)
+        stored, over = self._history.fresh(self.cursor)
+        fresh = [*self._heard(), *stored]  # what was said before it was stored comes first
         if over:
             TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
         if self._tokens is not None and not over:
-            seq = fresh[-1].seq if fresh else self.cursor
+            seq = stored[-1].seq if stored else self.cursor
             fresh += self._tokens.fresh(self._history.newest, seq)
         return [compat.event(each) for each in fresh] if self.handle.runtime.settings.compat else fresh, over
 

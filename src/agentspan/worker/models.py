@@ -27,6 +27,7 @@ from agentspan.worker.fallback import first_answer
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
 from agentspan.worker.tokens import Listeners, Telling
+from agentspan.worker.too_long import TooLong
 from agentspan.worker.transcript import Exchange, Transcript
 from agentspan.worker.unmade import why_ended, why_unmade
 
@@ -134,15 +135,23 @@ class Models:
         transcript = self._known(given)
         output = call.served.output
         refuse_another(transcript.request.output, output)
-        first = transcript.left_out()
-        exchanges = transcript.exchanges[first:]
         telling = self._telling(call, transcript.request)
 
-        def ask(request: ModelRequest) -> Awaitable[Answer]:
+        async def ask(request: ModelRequest) -> Answer:
             hear = None if telling is None else telling.again()
-            return provider.ask(request, transcript.beginning, exchanges, first, hear)
+            first = transcript.left_out()
+            return await provider.ask(request, transcript.beginning, transcript.exchanges[first:], first, hear)
 
-        planned = _planned_turn(transcript.request, given, ask, telling)
+        async def ask_for_less(request: ModelRequest) -> Answer:
+            try:
+                return await ask(request)
+            except TooLong as error:
+                if not transcript.cut():
+                    raise
+                log.warning("%s: %s It is asked again with less of the conversation.", call, error)
+                return await ask(request)
+
+        planned = _planned_turn(transcript.request, given, ask_for_less, telling)
         return planned if output is None else _typed(planned, transcript, output)
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:

@@ -43,6 +43,7 @@ from agentspan.worker.offer import parameters
 from agentspan.worker.prices import with_cost
 from agentspan.worker.quick import hurry
 from agentspan.worker.thinking import own_thoughts, with_thinking
+from agentspan.worker.too_long import TooLong, is_too_long
 from agentspan.worker.transcript import Exchange
 
 _NAMES = {
@@ -116,14 +117,20 @@ def _streamed(hear: Callable[[str], None]) -> Callable[..., Awaitable[ModelRespo
 def _refusal(error: ModelHTTPError) -> Exception:
     message = f"The model's provider answered {error.status_code}: {_told(error)}"
     if error.status_code < 500 and error.status_code not in _AGAIN:
-        return ToolFailed(message)
+        code = _inner(error).get("code")
+        return TooLong(message) if is_too_long(error.status_code, message, code) else ToolFailed(message)
     return ModelAway(message, after=_after((error.headers or {}).get("retry-after")))
 
 
 def _told(error: ModelHTTPError) -> str:
+    inner = _inner(error)
+    return str(inner.get("message", inner) if inner else error.body)[:1000]
+
+
+def _inner(error: ModelHTTPError) -> Json:
     body: Any = error.body
-    inner = body.get("error", body) if isinstance(body, dict) else body
-    return str(inner.get("message", inner) if isinstance(inner, dict) else inner)[:1000]
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    return inner if isinstance(inner, dict) else {}
 
 
 def _after(header: str | None) -> float | None:

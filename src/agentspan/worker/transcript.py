@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -32,8 +32,15 @@ class Exchange:
 
     @property
     def chars(self) -> int:
-        """Its length, about what a model is sent of it."""
-        return len(json.dumps([self.said, [told for _, told in self.told]], ensure_ascii=False))
+        """Its length, about what a model is sent of it: letters beyond ASCII count as the bytes that they take."""
+        return _length([self.said, [told for _, told in self.told]])
+
+    def within(self, most: int) -> Exchange:
+        """The exchange, its longest results cut so that it is about that long; what is stored stays as it is."""
+        if self.chars <= most or not self.told:
+            return self
+        share = max(_LEAST, (most - _length(self.said)) // len(self.told))
+        return replace(self, told=tuple((call, _cut(told, share)) for call, told in self.told), kept={})
 
 
 @dataclass
@@ -62,6 +69,7 @@ class Transcript:
 
     def add(self, exchange: Exchange) -> None:
         """Go on with a turn that is over."""
+        exchange = exchange.within(self.request.max_chars)
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
         self.chars += self.sizes[-1]
@@ -71,6 +79,17 @@ class Transcript:
         if self.segment != given.segment:
             self.segment, self.read = given.segment, 0
         self.turn = given.turn - 1
+
+    def cut(self) -> bool:
+        """Make the budget two thirds of what was sent, which was more than the model takes; False if it is no help."""
+        sent = sum(self.sizes[self.left_out() :])
+        if not sent:
+            return False
+        self.request = replace(self.request, max_chars=max(1, sent * 2 // 3), keep_chars=max(1, sent // 2))
+        self.exchanges = [exchange.within(self.request.max_chars) for exchange in self.exchanges]
+        self.sizes = [exchange.chars for exchange in self.exchanges]
+        self.chars = sum(self.sizes)
+        return sum(self.sizes[self.left_out() :]) < sent
 
     def rejected(self) -> int:
         """How many of the newest answers, in a row, were sent back."""
@@ -89,3 +108,22 @@ class Transcript:
                     total -= self.sizes[first]
                     first += 1
         return first
+
+
+def _length(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+_LEAST = 200
+"""Characters of a result that are left in any case."""
+
+
+def _cut(told: Json, most: int) -> Json:
+    name = "result" if "result" in told else "error"
+    value = told.get(name)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if _length(text) <= most:
+        return told
+    shown = text.encode("utf-8", "surrogatepass")[:most].decode("utf-8", "ignore")
+    note = f"[Cut: {len(shown):,} of {len(text):,} characters, to keep this conversation within its budget.]"
+    return {**told, name: f"{shown}\n{note}"}

@@ -129,17 +129,23 @@ def test_the_servers_own_call_comes_whole(runtime: AgentRuntime, model: Stage) -
 
 def test_another_model_begins_anew(runtime: AgentRuntime, model: Stage) -> None:
     """The first one breaks off in mid-answer: what it said is void, and the next model is asked in the same try."""
-    first = model.play([stream("Thr", "ee", dropped=True)])
-    second = model.play([stream("It ", "is 3.")])
+    heard_first, heard_second = threading.Event(), threading.Event()
+    first = model.play([stream("Thr", heard_first, "ee", dropped=True)])
+    second = model.play([stream("It ", heard_second, "is 3.")])
     settings = ModelSettings(base_url=model.server.openai_url)
     agent = Agent("talks_on", model=(first, second), model_place="worker", model_settings=settings)
 
-    got = list(runtime.stream(agent, "1 + 2?", tokens=True))
+    got: list[AnyEvent] = []
+    for event in runtime.stream(agent, "1 + 2?", tokens=True):
+        got.append(event)
+        if event.type == "text_delta":
+            (heard_second if heard_first.is_set() and "It" in event.text else heard_first).set()
 
     assert (got[-1].type, got[-1].output) == ("done", "It is 3.")
-    types = [event.type for event in got]
-    after = got[types.index("text_void") + 1 :] if "text_void" in types else got
-    assert text_of(after) == "It is 3."
+    void = [event.type for event in got].index("text_void")
+    assert "Three".startswith(text_of(got[:void]))
+    assert text_of(got[void:]).startswith("It ")
+    assert "It is 3.".startswith(text_of(got[void:]))
     assert [event.error for event in got if event.type == "model_retry"] == [
         f"{first}: The model's provider did not answer: Connection error."
     ]
