@@ -262,3 +262,24 @@ def test_the_command_line_shows_json(runtime: AgentRuntime, model: Stage, conduc
     assert json.loads(shown("stream", done.execution_id).splitlines()[-1]) == INVOICE.model_dump()
     assert "more output_retries" in shown("why", failed.execution_id)
     assert "lines.0.cents" in shown("status", failed.execution_id)
+
+
+@pytest.mark.parametrize("place", ["worker", "server"])
+def test_answers_are_sent_back_over_the_end_of_a_segment(runtime: AgentRuntime, model: Stage, place: str) -> None:
+    """The count goes on in the next one, and the model sees what it said."""
+
+    def reply(request: ModelRequest) -> Reply:
+        return call("price", what="tea") if request.turn < 6 else DOES_NOT
+
+    agent = worker("typed_segments", model, reply, tools=[price])
+    if place == "server":
+        agent = Agent("typed_segments_server", model=agent.model, output_type=Invoice, tools=[price])
+
+    with pytest.raises(OutputInvalid) as raised:
+        runtime.run(agent, "Read it.", timeout=60)
+
+    assert raised.value.result is not None
+    assert raised.value.result.steps == 9
+    last = model.requests(agent.model)[-1]
+    assert [turn.role for turn in last.messages[-4:]] == ["assistant", "user", "assistant", "user"]
+    assert "lines.0.cents" in last.messages[-1].text
