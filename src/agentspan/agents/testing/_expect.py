@@ -10,7 +10,7 @@ from agentspan.reading.events import Event, EventType
 from agentspan.reading.result import AgentResult
 
 
-def expect(result: AgentResult) -> Expectation:
+def expect(result: AgentResult[Any]) -> Expectation:
     """Begin a sentence about a result; each part of it raises an AssertionError where it does not hold."""
     return Expectation(result)
 
@@ -18,7 +18,7 @@ def expect(result: AgentResult) -> Expectation:
 class Expectation:
     """A result, and what is expected of it."""
 
-    def __init__(self, result: AgentResult) -> None:
+    def __init__(self, result: AgentResult[Any]) -> None:
         self._result = result
 
     def completed(self) -> Self:

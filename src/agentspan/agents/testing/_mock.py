@@ -116,8 +116,8 @@ class MockEvent:
 
 
 def mock_run(
-    agent: Agent, prompt: str, events: Sequence[ScriptedEvent], *, auto_execute_tools: bool = True
-) -> AgentResult:
+    agent: Agent[Any], prompt: str, events: Sequence[ScriptedEvent], *, auto_execute_tools: bool = True
+) -> AgentResult[Any]:
     """What a run would give in which the model does what `events` say.
 
     A tool is run with the arguments checked, and what it gives or raises is told as a worker would tell it. Where the
@@ -150,7 +150,7 @@ def mock_run(
 class _Script:
     """A run as far as it was played; the source of its result."""
 
-    def __init__(self, agent: Agent, prompt: str) -> None:
+    def __init__(self, agent: Agent[Any], prompt: str) -> None:
         self.agent = agent
         self.prompt = prompt
         self.events: list[Event] = []
