@@ -16,6 +16,7 @@ from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
 from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.content import File, Image
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
@@ -101,7 +102,9 @@ __all__ = [
     "ExecutionFailed",
     "ExecutionTerminated",
     "ExecutionTimedOut",
+    "File",
     "FinishReason",
+    "Image",
     "InputError",
     "LocalServerError",
     "MissingWorker",

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentspan.declare.content import File, Prompt, holds_files, stored_form, words_of
 from agentspan.errors import InputError
 from agentspan.schema.values import check_text, check_value
 
 
-def run_input(prompt: str, messages: object, context: Mapping[str, Any] | None) -> dict[str, Any]:
+def run_input(prompt: Prompt, messages: object, context: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a run is started with, checked.
 
     Raises:
         InputError: It cannot be carried intact.
     """
-    if not check_text(prompt, "prompt").strip():
-        raise InputError("prompt is empty", hint="Models refuse a conversation in which the user says nothing.")
-    inputs: dict[str, Any] = {"prompt": prompt}
+    inputs = _prompted(prompt)
     if messages:
         before = check_value(messages, "messages")
         inputs["messages"] = [_message(item, f"messages[{number}]") for number, item in enumerate(before)]
@@ -27,6 +26,34 @@ def run_input(prompt: str, messages: object, context: Mapping[str, Any] | None) 
         inputs["context"] = check_value(dict(context), "context")
     check_value(inputs, "prompt, messages and context together")
     return inputs
+
+
+def _prompted(prompt: Prompt) -> dict[str, Any]:
+    inputs: dict[str, Any]
+    if isinstance(prompt, list | tuple):
+        wrong = [type(part).__name__ for part in prompt if not isinstance(part, str | File)]
+        if wrong:
+            raise InputError(f"prompt is a str, or a list of str, Image and File; there is a {wrong[0]} in it")
+        text, parts = words_of(prompt), [part if isinstance(part, str) else stored_form(part) for part in prompt]
+        inputs = {"prompt": check_text(text, "prompt")} | ({"content": parts} if holds_files(parts) else {})
+    else:
+        inputs = {"prompt": check_text(prompt, "prompt")}
+    if not inputs["prompt"].strip():
+        raise InputError("prompt is empty", hint="Models refuse a conversation in which the user says nothing.")
+    return inputs
+
+
+def refuse_files(inputs: Mapping[str, Any], agent: str, *, in_worker: bool) -> None:
+    """Refuse images and files where the Conductor server makes the model's call.
+
+    Raises:
+        InputError: There are some, and it does.
+    """
+    if "content" in inputs and not in_worker:
+        raise InputError(
+            f"The model of the agent {agent} is called by the Conductor server, which takes no images and files",
+            hint="Declare it with model_place='worker'.",
+        )
 
 
 def preceded(inputs: dict[str, Any], before: list[dict[str, str]]) -> dict[str, Any]:

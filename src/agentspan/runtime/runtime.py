@@ -19,6 +19,7 @@ from agentspan.config import Settings, load_settings
 from agentspan.control.claims import start_once
 from agentspan.control.registry import register, registered_version
 from agentspan.declare.agent import Agent
+from agentspan.declare.content import Prompt
 from agentspan.declare.output import Typed
 from agentspan.engine.client import Conductor
 from agentspan.errors import InputError
@@ -28,13 +29,14 @@ from agentspan.runtime import aio, sessions
 from agentspan.runtime.by_id import ById
 from agentspan.runtime.callbacks import Callbacks
 from agentspan.runtime.handle import AgentHandle
-from agentspan.runtime.inputs import check_key, preceded, run_input
+from agentspan.runtime.inputs import check_key, preceded, refuse_files, run_input
 from agentspan.runtime.local import start_local
 from agentspan.runtime.options import StartOptions
 from agentspan.runtime.progress import ProgressLine
 from agentspan.runtime.serving import DRAIN, Serving, wait_for
 from agentspan.runtime.stream import EventStream
 from agentspan.runtime.waiting import check_timeout
+from agentspan.stored.format import IN_WORKER, format_of
 from agentspan.telemetry.traces import TRACES
 from agentspan.worker.tokens import Listeners
 
@@ -118,7 +120,7 @@ class AgentRuntime(ById):
     def start(
         self,
         agent: Agent[Typed] | str,
-        prompt: str,
+        prompt: Prompt,
         *,
         version: int | None = None,
         messages: list[dict[str, str]] | None = None,
@@ -132,7 +134,7 @@ class AgentRuntime(ById):
         Args:
             agent: What to run: an agent, or the name of one that is registered already, whose tools others serve.
             version: Which version of a registered agent; the newest unless given.
-            prompt: The user's message.
+            prompt: The user's message: a text; a list of texts, `Image` and `File` where a worker calls the model.
             messages: The conversation before it: `{"role": "user" | "assistant", "message": …}`.
             context: Values kept with the run for its readers; the model does not see them.
             idempotency_key: Start one run for this key and agent, however often and from however many processes
@@ -157,6 +159,8 @@ class AgentRuntime(ById):
             inputs |= started.inputs | ({} if session is None else {"session_id": session_id})
             inputs = preceded(inputs, sessions.before(self.client, agent, session))
             exact = self._exact_version(agent, version)
+            if "content" in inputs:
+                refuse_files(inputs, name, in_worker=self._is_in_worker(agent, exact))
             begin = partial(self._begin, name, exact, inputs, idempotency_key, session)
             if serve and isinstance(agent, Agent) and agent.needs_worker:
                 started.execution_id = self._serving.host().serve_run(agent, exact, begin)
@@ -171,13 +175,24 @@ class AgentRuntime(ById):
             raise InputError("version goes with the name of a registered agent; an agent itself has one by its content")
         return self.register(agent)
 
+    def _is_in_worker(self, agent: Agent[Any] | str, version: int) -> bool:
+        if isinstance(agent, Agent):
+            return agent.model_place == "worker"
+        found = self.client.workflow_definition(agent, version) or {}
+        return format_of(found.get("metadata", {})) == IN_WORKER
+
     def _begin(self, name: str, version: int, inputs: dict[str, Any], key: str | None, session: str | None) -> str:
         if key is None:
             return self.client.start_workflow(name, version, inputs, session)
         return start_once(self.client, name, version, inputs, key)
 
     def run(
-        self, agent: Agent[Typed] | str, prompt: str, *, timeout: float | None = None, **options: Unpack[StartOptions]
+        self,
+        agent: Agent[Typed] | str,
+        prompt: Prompt,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[StartOptions],
     ) -> AgentResult[Typed]:
         """Start a run and wait for its result; see `start` and `AgentHandle.result`.
 
@@ -195,20 +210,25 @@ class AgentRuntime(ById):
             return handle.result(timeout)
 
     def stream(
-        self, agent: Agent[Typed] | str, prompt: str, *, tokens: bool = False, **options: Unpack[StartOptions]
+        self, agent: Agent[Typed] | str, prompt: Prompt, *, tokens: bool = False, **options: Unpack[StartOptions]
     ) -> EventStream[Typed]:
         """Start a run and iterate over its events; see `start` and `AgentHandle.stream`."""
         with self.listeners.starting() if tokens else nullcontext():
             return self.start(agent, prompt, **options).stream(tokens=tokens)
 
     async def start_async(
-        self, agent: Agent[Typed] | str, prompt: str, **options: Unpack[StartOptions]
+        self, agent: Agent[Typed] | str, prompt: Prompt, **options: Unpack[StartOptions]
     ) -> AgentHandle[Typed]:
         """Start a run without keeping the event loop waiting; see `start`."""
         return await aio.in_thread(partial(self.start, agent, prompt, **options))
 
     async def run_async(
-        self, agent: Agent[Typed] | str, prompt: str, *, timeout: float | None = None, **options: Unpack[StartOptions]
+        self,
+        agent: Agent[Typed] | str,
+        prompt: Prompt,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[StartOptions],
     ) -> AgentResult[Typed]:
         """Start a run and wait for its result on an event loop; see `run`.
 
@@ -224,7 +244,7 @@ class AgentRuntime(ById):
         return await handle.result_async(timeout)
 
     async def stream_async(
-        self, agent: Agent[Typed] | str, prompt: str, *, tokens: bool = False, **options: Unpack[StartOptions]
+        self, agent: Agent[Typed] | str, prompt: Prompt, *, tokens: bool = False, **options: Unpack[StartOptions]
     ) -> AsyncIterator[AnyEvent]:
         """Start a run and iterate over its events with `async for`; see `stream`."""
         with await aio.in_thread(partial(self.stream, agent, prompt, tokens=tokens, **options)) as events:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
+from agentspan.declare.content import holds_files
 from agentspan.declare.tool import Tool, ToolContext
 from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import RetryTool, ToolFailed
@@ -51,6 +52,8 @@ class Served:
     output: Output | None = None
     """What its answers have to be, where the tool stands for the model or for the checks of its answers."""
     is_model: bool = False
+    shows_files: bool = False
+    """Whether the model can be shown what its tools return beside text."""
 
 
 class Host(Protocol):
@@ -177,6 +180,11 @@ def completed(call: Call, value: Any) -> Json:
     Raises:
         ResultError: The value cannot be carried as JSON.
     """
+    if holds_files(value) and not call.served.shows_files:
+        raise ResultError(
+            "the result has an image or a file in it, which the Conductor server's call cannot show to the model: "
+            "declare the agent with model_place='worker'"
+        )
     result = to_jsonable(value, call.max_bytes)
     return {"status": "COMPLETED", "outputData": {"result": result, **call.notes()}}
 

@@ -229,7 +229,7 @@ class Models:
         """Read the whole run: no worker of this process has made its last call."""
         run = self._client.workflow(given.execution_id, tasks=False)
         request = ModelRequest.of(run.workflow_definition["metadata"])
-        beginning = (*(run.input.get("messages") or ()), {"role": "user", "message": run.input["prompt"]})
+        beginning = (*(run.input.get("messages") or ()), _prompt(run.input))
         found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1)
         for segment in self._segments(given.segment):
             for turn in segment.turns:
@@ -245,6 +245,11 @@ class Models:
             found.append(StoredSegment.of(self._client.workflow(current)))
             current = found[-1].given.previous
         return found[::-1]
+
+
+def _prompt(given: Json) -> Json:
+    said = {"role": "user", "message": given["prompt"]}
+    return {**said, "content": given["content"]} if "content" in given else said
 
 
 def _exchange(turn: StoredTurn) -> Exchange:

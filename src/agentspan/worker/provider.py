@@ -37,6 +37,7 @@ from agentspan.errors import ToolFailed
 from agentspan.stored.request import ModelRequest
 from agentspan.worker.call import Json, ModelAway
 from agentspan.worker.call_ids import with_own_ids
+from agentspan.worker.files import with_files
 from agentspan.worker.models import Answer
 from agentspan.worker.odd_answers import refusal_of, whole
 from agentspan.worker.offer import parameters
@@ -154,7 +155,7 @@ def _messages(
     found: list[ModelMessage] = [Said(parts=system)] if system else []
     for message in beginning:
         if message["role"] == "user":
-            found.append(Said(parts=[UserPromptPart(message["message"])]))
+            found.append(Said(parts=[UserPromptPart(with_files(message.get("content") or message["message"]))]))
         else:
             found.append(ModelResponse(parts=[TextPart(message["message"])]))
     if left_out:
@@ -177,7 +178,7 @@ def _said(exchange: Exchange) -> list[ModelMessage]:
 
 
 def _returned(name: str, call_id: str, told: Json) -> ToolReturnPart:
-    content = told["result"] if "result" in told else {"error": told.get("error")}
+    content = with_files(told["result"]) if "result" in told else {"error": told.get("error")}
     return ToolReturnPart(tool_name=name, content=content, tool_call_id=call_id)
 
 

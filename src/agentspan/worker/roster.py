@@ -79,7 +79,11 @@ class Roster:
             start.over.set()
 
     def _added(self, agent: Agent[Any], version: int) -> dict[str, Served]:
-        tools = {tool_task_name(agent.name, tool.name): Served(agent.name, version, tool) for tool in agent.tools}
+        files = agent.model_place == "worker"
+        tools = {
+            tool_task_name(agent.name, tool.name): Served(agent.name, version, tool, shows_files=files)
+            for tool in agent.tools
+        }
         if agent.model_place == "worker":
             tools[model_task_name(agent.name)] = Served(
                 agent.name, version, model_tool(agent), Output.of(agent), is_model=True

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
+from agentspan.declare.content import holds_files
 from agentspan.stored.plan import PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
 
@@ -33,7 +34,7 @@ class Exchange:
     @property
     def chars(self) -> int:
         """Its length, about what a model is sent of it: letters beyond ASCII count as the bytes that they take."""
-        return _length([self.said, [told for _, told in self.told]])
+        return _length(self.said) + sum(_weight(told.get("result", told.get("error"))) for _, told in self.told)
 
     def within(self, most: int) -> Exchange:
         """The exchange, its longest results cut so that it is about that long; what is stored stays as it is."""
@@ -114,6 +115,17 @@ def _length(value: object) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
+_FILE = 6_000
+"""What a file counts for, whatever its bytes: about what an image takes in a model's context."""
+
+
+def _weight(result: object) -> int:
+    if not holds_files(result):
+        return _length(result)
+    items = result if isinstance(result, list) else [result]
+    return sum(_FILE if holds_files(item) else _length(item) for item in items)
+
+
 _LEAST = 200
 """Characters of a result that are left in any case."""
 
@@ -121,6 +133,8 @@ _LEAST = 200
 def _cut(told: Json, most: int) -> Json:
     name = "result" if "result" in told else "error"
     value = told.get(name)
+    if holds_files(value):
+        return told
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if _length(text) <= most:
         return told

@@ -1,0 +1,28 @@
+"""Stored files as what pydantic-ai sends to providers."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any
+
+from pydantic_ai.messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl, UserContent, VideoUrl
+
+from agentspan.declare.content import holds_files
+
+_URLS = {"image": ImageUrl, "audio": AudioUrl, "video": VideoUrl}
+
+
+def with_files(content: Any) -> Any:
+    """A prompt's parts, or a tool's result, with what is sent of each file in place of its stored form."""
+    if not holds_files(content):
+        return content
+    return [_sent(item) for item in content] if isinstance(content, list) else [_sent(content)]
+
+
+def _sent(item: Any) -> UserContent | Any:
+    if not holds_files(item) or isinstance(item, list):
+        return item
+    if item.get("base64"):
+        return BinaryContent.narrow_type(BinaryContent(b64decode(item["base64"]), media_type=item["media_type"]))
+    kind = _URLS.get(item["media_type"].partition("/")[0], DocumentUrl)
+    return kind(url=item["url"], media_type=item["media_type"])
