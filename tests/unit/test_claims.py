@@ -11,7 +11,7 @@ import pytest
 from agentspan.control import claims
 from agentspan.control.claims import start_once
 from agentspan.engine.client import Conductor
-from agentspan.errors import Conflict, ServerRejected
+from agentspan.errors import Conflict, NotFound, ServerRejected, Unauthorized
 from tests.unit.little_engine import LittleEngine, serving
 
 KEY = "order 17 / é"
@@ -143,3 +143,16 @@ def test_a_start_that_was_lost_itself_is_made_by_the_next_generation(engine: Lit
 
     assert start_once(client, "support", 1, {}, KEY) == "run-1"
     assert len(starts(engine)) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_start_that_the_server_refuses_leaves_no_claim(engine: LittleEngine, client: Conductor, status: int) -> None:
+    engine.before = lambda method, path: (
+        (status, {"message": "no"}) if (method, path) == ("POST", "/workflow") else None
+    )
+    with pytest.raises((ServerRejected, NotFound, Unauthorized)):
+        start_once(client, "support", 1, {}, KEY)
+    assert engine.workflows == {}
+
+    engine.before = lambda method, path: None
+    assert start_once(client, "support", 1, {}, KEY) == "run-1"

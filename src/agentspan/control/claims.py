@@ -17,7 +17,7 @@ import time
 from uuid import uuid4
 
 from agentspan.engine.client import Conductor, Json
-from agentspan.errors import Conflict, NotFound, ServerUnreachable
+from agentspan.errors import Conflict, NotFound, ServerRejected, ServerUnreachable, Unauthorized
 from agentspan.stored.names import OWNER
 
 PATIENCE = 60.0
@@ -68,10 +68,18 @@ def _start_claimed(client: Conductor, claim: Json, name: str, version: int, inpu
         run = found[0] if found else client.start_workflow(name, version, inputs, correlation_id=digest)
     except ServerUnreachable:  # a node of a cluster has died: what is lost may be the run, or only the answer
         run = _await_run(client, name, digest)
+    except (NotFound, ServerRejected, Unauthorized) as error:  # no run; unless the server broke down over it
+        if error.status is not None and error.status < 500:
+            _remove(client, claim)
+        raise
     if run is not None:
-        with contextlib.suppress(NotFound):  # somebody tidied up
-            client.delete_workflow_definition(claim["name"], claim["version"])
+        _remove(client, claim)
     return run
+
+
+def _remove(client: Conductor, claim: Json) -> None:
+    with contextlib.suppress(NotFound):  # somebody tidied up
+        client.delete_workflow_definition(claim["name"], claim["version"])
 
 
 def _await_run(client: Conductor, name: str, digest: str) -> str | None:
