@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agentspan.compiler import Definition
 from agentspan.compiler._tasks import Json
+from agentspan.declare.agent import Agent
 from agentspan.engine.client import Conductor
 from agentspan.errors import Conflict, NotFound
+from agentspan.stored.format import IN_WORKER, format_of
 from agentspan.stored.names import OWNER
 
 _MANY_RACES = 50
@@ -55,6 +59,14 @@ def registered_version(client: Conductor, name: str, version: int | None) -> int
             hint="`runtime.deploy(agent)` registers one; so does starting it by its object.",
         )
     return int(found["version"])
+
+
+def is_in_worker(client: Conductor, agent: Agent[Any] | str, version: int) -> bool:
+    """Whether a worker calls the model of an agent, or of a version of a registered one."""
+    if isinstance(agent, Agent):
+        return agent.model_place == "worker"
+    found = client.workflow_definition(agent, version) or {}
+    return format_of(found.get("metadata", {})) == IN_WORKER
 
 
 def _holds(found: Json, definition: Definition) -> bool:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.reading.events import Event
+from agentspan.reading.result import AgentResult
+from agentspan.runtime.stream import EventStream
+
+T = TypeVar("T")
 
 Call = tuple[str, dict[str, Any]]
 
@@ -55,3 +59,15 @@ class Callbacks:
                 yield "on_tool_end", {**about, "result": event.result, "error": event.error}
             case "done" | "error":
                 yield "on_agent_end", {"result": event.output, "error": event.error}
+
+    def follow(self, stream: EventStream[T]) -> AgentResult[T]:
+        """Tell of all events of a run; what it gave."""
+        for event in stream:
+            self.tell(event)
+        return stream.get_result()
+
+    async def follow_async(self, stream: EventStream[T]) -> AgentResult[T]:
+        """The same on an event loop."""
+        async for event in stream:
+            self.tell(event)
+        return await stream.get_result_async()

@@ -17,7 +17,7 @@ from agentspan.compat import AgentConfig, RuntimeSettings, as_settings, plan
 from agentspan.compiler import compile_agent
 from agentspan.config import Settings, load_settings
 from agentspan.control.claims import start_once
-from agentspan.control.registry import register, registered_version
+from agentspan.control.registry import is_in_worker, register, registered_version
 from agentspan.declare.agent import Agent
 from agentspan.declare.content import Prompt
 from agentspan.declare.output import Typed
@@ -36,7 +36,6 @@ from agentspan.runtime.progress import ProgressLine
 from agentspan.runtime.serving import DRAIN, Serving, wait_for
 from agentspan.runtime.stream import EventStream
 from agentspan.runtime.waiting import check_timeout
-from agentspan.stored.format import IN_WORKER, format_of
 from agentspan.telemetry.traces import TRACES
 from agentspan.worker.tokens import Listeners
 
@@ -160,7 +159,7 @@ class AgentRuntime(ById):
             inputs = preceded(inputs, sessions.before(self.client, agent, session))
             exact = self._exact_version(agent, version)
             if "content" in inputs:
-                refuse_files(inputs, name, in_worker=self._is_in_worker(agent, exact))
+                refuse_files(inputs, name, in_worker=is_in_worker(self.client, agent, exact))
             begin = partial(self._begin, name, exact, inputs, idempotency_key, session)
             if serve and isinstance(agent, Agent) and agent.needs_worker:
                 started.execution_id = self._serving.host().serve_run(agent, exact, begin)
@@ -174,12 +173,6 @@ class AgentRuntime(ById):
         if version is not None:
             raise InputError("version goes with the name of a registered agent; an agent itself has one by its content")
         return self.register(agent)
-
-    def _is_in_worker(self, agent: Agent[Any] | str, version: int) -> bool:
-        if isinstance(agent, Agent):
-            return agent.model_place == "worker"
-        found = self.client.workflow_definition(agent, version) or {}
-        return format_of(found.get("metadata", {})) == IN_WORKER
 
     def _begin(self, name: str, version: int, inputs: dict[str, Any], key: str | None, session: str | None) -> str:
         if key is None:
@@ -203,10 +196,7 @@ class AgentRuntime(ById):
         handle = self.start(agent, prompt, **options)
         with ProgressLine(handle) if self.settings.progress else nullcontext():
             if isinstance(agent, Agent) and agent.callbacks:
-                callbacks = Callbacks(agent.callbacks, agent.name)
-                for event in (stream := handle.stream(timeout=timeout)):
-                    callbacks.tell(event)
-                return stream.get_result()
+                return Callbacks(agent.callbacks, agent.name).follow(handle.stream(timeout=timeout))
             return handle.result(timeout)
 
     def stream(
@@ -237,10 +227,7 @@ class AgentRuntime(ById):
         check_timeout(timeout)
         handle = await self.start_async(agent, prompt, **options)
         if isinstance(agent, Agent) and agent.callbacks:
-            callbacks = Callbacks(agent.callbacks, agent.name)
-            async for event in (stream := handle.stream(timeout=timeout)):
-                callbacks.tell(event)
-            return await stream.get_result_async()
+            return await Callbacks(agent.callbacks, agent.name).follow_async(handle.stream(timeout=timeout))
         return await handle.result_async(timeout)
 
     async def stream_async(
