@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 from agentspan.compiler._tasks import Json, literal
@@ -10,6 +11,11 @@ from agentspan.declare.tool import Tool
 from agentspan.stored.lease import LEASE
 from agentspan.stored.mark import COMPLETE
 from agentspan.stored.names import OWNER, tool_task_name
+
+EXTERNAL_TIMEOUT = 60
+"""Seconds that an attempt of an external tool may take without a report, unless the tool says another time."""
+
+_BACKOFFS = {"fixed": "FIXED", "linear": "LINEAR_BACKOFF", "exponential": "EXPONENTIAL_BACKOFF"}
 
 
 def tool_definition(agent: Agent, tool: Tool[..., Any]) -> Json:
@@ -24,12 +30,24 @@ def tool_definition(agent: Agent, tool: Tool[..., Any]) -> Json:
         inputs=["args", "call_id", "execution_id", "max_bytes", "step"],
         outputs=["result", "error"],
     )
+    if tool.external:
+        definition |= _external(tool)
     if tool.concurrency is not None:
         definition["concurrentExecLimit"] = tool.concurrency
     if tool.rate_limit is not None:
         definition["rateLimitPerFrequency"] = tool.rate_limit.calls
         definition["rateLimitFrequencyInSeconds"] = tool.rate_limit.per_seconds
     return definition
+
+
+def _external(tool: Tool[..., Any]) -> Json:
+    """Conductor makes the tries, and waits for a report as long as an attempt may take."""
+    return {
+        "retryCount": tool.retry.attempts - 1,
+        "retryLogic": _BACKOFFS[tool.retry.backoff],
+        "retryDelaySeconds": ceil(tool.retry.delay),
+        "responseTimeoutSeconds": EXTERNAL_TIMEOUT if tool.timeout is None else int(tool.timeout),
+    }
 
 
 def task_definition(name: str, description: str, *, inputs: list[str], outputs: list[str]) -> Json:
@@ -51,8 +69,8 @@ def tool_tasks(agent: Agent) -> dict[str, str]:
 
 
 def limited(agent: Agent) -> list[str]:
-    """Tools with a limit: it stands in the tool's own definition, which only a fork looks at."""
-    return [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit]
+    """Tools with a limit or a lease of their own: it stands in the tool's definition, which only a fork looks at."""
+    return [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit or tool.external]
 
 
 def needs_mark(tool: Tool[..., Any]) -> bool:

@@ -283,7 +283,8 @@ class Agent(Generic[OutputT]):
     @property
     def needs_worker(self) -> bool:
         """Whether a worker serves calls of it: of its tools, of its model, or of the checks of its answers."""
-        return bool(self.tools) or self.model_place == "worker" or self.checks_answers
+        own = any(not tool.external for tool in self.tools)
+        return own or self.model_place == "worker" or self.checks_answers
 
     @property
     def checks_answers(self) -> bool:

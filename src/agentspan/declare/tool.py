@@ -141,6 +141,7 @@ class Tool(Generic[P, R]):
         timeout: Seconds one attempt may take; None sets no limit.
         concurrency: How many calls may run at once, over all workers; None sets no limit.
         rate_limit: How many calls may start within a time.
+        external: Whether a worker elsewhere serves it, in whatever language; `function` only describes it.
     """
 
     function: Callable[P, R]
@@ -151,6 +152,7 @@ class Tool(Generic[P, R]):
     timeout: float | None = None
     concurrency: int | None = None
     rate_limit: RateLimit | None = None
+    external: bool = False
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -213,7 +215,7 @@ class Tool(Generic[P, R]):
         module, path = self.function.__module__, innermost(self.function).__qualname__
         if _find(module, path) is self:
             return path
-        options = (self.retry, self.timeout, self.concurrency, self.rate_limit)
+        options = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external)
         return _rebuild, (self.function, self.name, self.description, *options)
 
 
@@ -252,9 +254,10 @@ def _rebuild(
     timeout: float | None,
     concurrency: int | None,
     rate_limit: RateLimit | None,
+    external: bool = False,
 ) -> Tool[P, R]:
     arguments = describe(function, tool=name, inject=ToolContext)
-    return Tool(function, name, description, arguments, retry, timeout, concurrency, rate_limit)
+    return Tool(function, name, description, arguments, retry, timeout, concurrency, rate_limit, external)
 
 
 @overload
@@ -268,6 +271,7 @@ def tool(
     timeout: float | None = None,
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
+    external: bool = False,
     **others: Unpack[ToolNames],
 ) -> Tool[P, R]: ...
 
@@ -281,6 +285,7 @@ def tool(
     timeout: float | None = None,
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
+    external: bool = False,
     **others: Unpack[ToolNames],
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
@@ -295,6 +300,7 @@ def tool(
     timeout: float | None = None,
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
+    external: bool = False,
     **others: Unpack[ToolNames],
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """Make a function something that a model may call.
@@ -317,6 +323,9 @@ def tool(
         timeout: Seconds one attempt may take.
         concurrency: How many calls may run at once, over all workers.
         rate_limit: How many calls may start within a time.
+        external: A worker elsewhere serves the calls, in whatever language; the function only describes them, and its
+            body is never run. Such an attempt may take `timeout` seconds, 60 unless given, and is given to another
+            worker after that; `retry` counts what workers report as FAILED, too.
         **others: Options under the names that other SDKs have for them; see `ToolNames`.
 
     Raises:
@@ -328,7 +337,7 @@ def tool(
         its_name = _name_of(function, known_as if name is None else name)
         text = described(function) if description is None else description
         policy = tool_policy(f"tool {its_name!r}", retry, timeout, others)
-        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit)
+        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external)
 
     return make if func is None else make(func)
 

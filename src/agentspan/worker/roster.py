@@ -83,6 +83,7 @@ class Roster:
         tools = {
             tool_task_name(agent.name, tool.name): Served(agent.name, version, tool, shows_files=files)
             for tool in agent.tools
+            if not tool.external
         }
         if agent.model_place == "worker":
             tools[model_task_name(agent.name)] = Served(
