@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -111,3 +111,24 @@ def test_what_says_nothing_of_its_health_is_no_conductor(proxy: Proxy, body: str
     proxy.body = body
     with pytest.raises(ServerUnreachable, match="is not a Conductor server: it does not say whether it is healthy"):
         AgentRuntime(proxy.url).client.check()
+
+
+READS: dict[str, Callable[[AgentRuntime], object]] = {
+    "a run": lambda runtime: AgentHandle("exec-1", runtime).get_status(),
+    "the list of runs": lambda runtime: runtime.client.search("status = RUNNING"),
+    "a status": lambda runtime: runtime.client.status("exec-1"),
+    "tasks": lambda runtime: runtime.client.tasks("exec-1", 0),
+    "a task": lambda runtime: runtime.client.task("task-1"),
+}
+
+
+@pytest.mark.parametrize("body", ["", "null", "[]", "{}", "3", '"fine"', '{"results": 3, "status": "FINE"}'])
+@pytest.mark.parametrize("what", READS)
+def test_an_answer_that_is_none_is_no_traceback(proxy: Proxy, what: str, body: str) -> None:
+    proxy.status, proxy.body = 200, body
+    told = ""
+    try:
+        assert READS[what](AgentRuntime(proxy.url)) == []  # an index without a row is empty
+    except ServerError as error:
+        told = error.message
+    assert not told or proxy.url in told

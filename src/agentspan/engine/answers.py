@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 from conductor.client.http.rest import ApiException
@@ -31,6 +33,23 @@ def no_conductor(url: str, why: str) -> ServerUnreachable:
         f"What answers at {url} is not a Conductor server: it {why}.",
         hint="Check server_url, and whether a proxy in front of the server wants something first, such as a login.",
     )
+
+
+@contextmanager
+def understood(url: str, what: str) -> Iterator[None]:
+    """While an answer is read.
+
+    Args:
+        url: The server.
+        what: What was asked for.
+
+    Raises:
+        ServerUnreachable: It is not what Conductor would answer: something in between has.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # pydantic's is a ValueError
+        raise no_conductor(url, f"answered the question for {what} with something else") from error
 
 
 def away(url: str, status: int, doing: str) -> ServerUnreachable:

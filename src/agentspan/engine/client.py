@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import TypeAdapter
 
-from agentspan.engine.answers import AWAY, away, no_conductor, refused, unreachable
+from agentspan.engine.answers import AWAY, away, no_conductor, refused, understood, unreachable
 from agentspan.engine.http import Connection
 from agentspan.engine.records import PollRecord, RunSummary, TaskRecord, WorkflowRecord
 from agentspan.errors import Conflict, NotFound, ServerRejected, ServerUnreachable
@@ -52,7 +52,8 @@ class Conductor(Connection):
     def workflow_versions(self, name: str) -> list[int]:
         """The versions registered under a name, ascending."""
         found = self.call("GET", "/metadata/workflow/names-and-versions") or {}
-        return sorted(int(item["version"]) for item in found.get(name, []))
+        with understood(self.settings.address, "the list of workflows"):
+            return sorted(int(item["version"]) for item in found.get(name, []))
 
     def create_workflow_definition(self, definition: Json) -> bool:
         """Register a new (name, version); False when somebody else has just done it.
@@ -115,24 +116,28 @@ class Conductor(Connection):
                 hint="`agentspan agent list` shows the executions it has.",
                 status=404,
             )
-        return WorkflowRecord.model_validate(found)
+        with understood(self.settings.address, "an execution"):
+            return WorkflowRecord.model_validate(found)
 
     def status(self, execution_id: str) -> RunStatus:
         """How an execution stands; little to read, however much it holds."""
         found = self.call("GET", f"/workflow/{_segment(execution_id)}/status")
-        return _STATUS.validate_python(found["status"])
+        with understood(self.settings.address, "the status of an execution"):
+            return _STATUS.validate_python(found["status"])
 
     def tasks(self, execution_id: str, start: int) -> list[TaskRecord]:
         """The tasks of an execution in the order they were scheduled, without the first `start` ones."""
         query = [("start", start), ("count", _ALL_TASKS)]
         found = self.call("GET", f"/workflow/{_segment(execution_id)}/tasks", query)
-        return _TASKS.validate_python(found["results"])
+        with understood(self.settings.address, "tasks"):
+            return _TASKS.validate_python(found["results"])
 
     def correlated(self, name: str, correlation_id: str) -> list[str]:
         """Ids of all executions of a workflow with this correlation id, oldest first; exact rows, not the index."""
         path = f"/workflow/{_segment(name)}/correlated/{_segment(correlation_id)}"
         found = self.call("GET", path, [("includeClosed", True), ("includeTasks", False)]) or []
-        return [str(run["workflowId"]) for run in sorted(found, key=lambda run: run.get("createTime", 0))]
+        with understood(self.settings.address, "executions"):
+            return [str(run["workflowId"]) for run in sorted(found, key=lambda run: run.get("createTime", 0))]
 
     def search(self, query: str, *, start: int = 0, size: int = 20) -> list[RunSummary]:
         """Executions by the server's index, newest first."""
@@ -147,7 +152,8 @@ class Conductor(Connection):
                 ("freeText", "*"),
             ],
         )
-        return _RUNS.validate_python(found.get("results", []))
+        with understood(self.settings.address, "the index of executions"):
+            return _RUNS.validate_python(found.get("results", []))
 
     def pause(self, execution_id: str) -> None:
         """Have the engine schedule no more of an execution's tasks; those of its sub-workflows go on."""
@@ -179,7 +185,8 @@ class Conductor(Connection):
         """Up to `count` tasks of a queue, without waiting."""
         query = [("workerid", worker_id), ("count", count), ("timeout", 0)]
         found = self.call("GET", f"/tasks/poll/batch/{_segment(task_name)}", query, fail_over=HUNG)
-        return _TASKS.validate_python(found or [])
+        with understood(self.settings.address, "a poll"):
+            return _TASKS.validate_python(found or [])
 
     def show_busy(self, task_name: str, worker_id: str, seconds: float) -> None:
         """Be seen as a worker of a queue without taking anything from it (3.32.3, tried: a poll for no tasks counts).
@@ -204,7 +211,9 @@ class Conductor(Connection):
 
     def task(self, task_id: str) -> TaskRecord:
         """One task as it is stored."""
-        return TaskRecord.model_validate(self.call("GET", f"/tasks/{_segment(task_id)}", fail_over=HUNG))
+        found = self.call("GET", f"/tasks/{_segment(task_id)}", fail_over=HUNG)
+        with understood(self.settings.address, "a task"):
+            return TaskRecord.model_validate(found)
 
     def log_task(self, task_id: str, message: str) -> None:
         """Add a line to a task's log."""
@@ -229,11 +238,15 @@ class Conductor(Connection):
 
     def polls(self, task_name: str) -> list[PollRecord]:
         """Who polled a queue, and when last."""
-        return _POLLS.validate_python(self.call("GET", "/tasks/queue/polldata", [("taskType", task_name)]) or [])
+        found = self.call("GET", "/tasks/queue/polldata", [("taskType", task_name)]) or []
+        with understood(self.settings.address, "polls"):
+            return _POLLS.validate_python(found)
 
     def all_polls(self) -> list[PollRecord]:
         """Who polled each queue last, and when; the server remembers one worker for a queue."""
-        return _POLLS.validate_python(self.call("GET", "/tasks/queue/polldata/all") or [])
+        found = self.call("GET", "/tasks/queue/polldata/all") or []
+        with understood(self.settings.address, "polls"):
+            return _POLLS.validate_python(found)
 
     # ---- health ---------------------------------------------------------------------------------------
 
