@@ -60,11 +60,9 @@ class Tokens:
         """
         self._arrived.clear()
         found = _open_call(newest)
-        if newest is None or found is None:
-            self._here.clear()
+        if found is None:
             return []
         task, step = found
-        self._here = {task_id: pieces for task_id, pieces in self._here.items() if task_id == task.task_id}
         self._give_a_sign(task)
         attempt, text = text_of(self._here.get(task.task_id) or self._stored(task))
         return self._new(task.task_id, step, attempt, text, seq)
@@ -99,6 +97,8 @@ class Tokens:
         if (task_id, attempt) != self._call:
             if self._given and self._step == step:
                 found.append(TextVoided(execution_id=run, seq=seq, step=step, timestamp=now))
+            if task_id != self._call[0]:
+                self._here.pop(self._call[0], None)
             self._call, self._step, self._given = (task_id, attempt), step, 0
         if len(text) > self._given:
             said = text[self._given :]
