@@ -356,3 +356,21 @@ def test_a_worker_that_has_made_all_calls_of_a_turn_does_not_read_it_again(
     assert not reads
     told = [result.output for turn in model.requests(name)[-1].messages for result in turn.tool_results]
     assert told == list(range(1, 11))
+
+
+@pytest.mark.parametrize("key", [None, ""], ids=["unset", "empty"])
+@pytest.mark.parametrize(
+    ("named", "missing"),
+    [("openai/gpt-4o", "OPENAI_API_KEY"), ("anthropic/claude-opus-4-8", "ANTHROPIC_API_KEY"), ("nobody/x", "nobody")],
+)
+def test_a_worker_without_a_key_ends_the_run_at_once(
+    runtime: AgentRuntime, monkeypatch: pytest.MonkeyPatch, named: str, missing: str, key: str | None
+) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+        if key is not None:
+            monkeypatch.setenv(name, key)
+    agent = Agent(f"keyless_{missing.lower()}_{key is None}", model=named, model_place="worker")
+
+    with pytest.raises(ExecutionFailed, match=f"The worker cannot call {named}: .*{missing}"):
+        runtime.run(agent, "Hello?", timeout=60)

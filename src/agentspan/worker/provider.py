@@ -81,8 +81,8 @@ async def ask(
     hear: Callable[[str], None] | None = None,
 ) -> Answer:
     """Ask the model once; see `agentspan.worker.models.Provider`."""
+    opened = _opened(request)
     try:
-        opened = _opened(request)
         messages = own_thoughts(opened.model, _messages(request, beginning, exchanges, left_out))
         response = await (model_request if hear is None else _streamed(hear))(
             opened.model,
@@ -92,7 +92,7 @@ async def ask(
         )
     except ModelHTTPError as error:
         raise _refusal(error) from error
-    except UserError as error:  # no key, no such provider
+    except UserError as error:  # what this model does not take
         raise ToolFailed(f"The worker cannot call {request.model}: {error}") from error
     except ModelAPIError as error:
         raise ModelAway(f"The model's provider did not answer: {error.message}") from error
@@ -214,7 +214,10 @@ def _opened(request: ModelRequest) -> _Open:
     with _making:
         known = _models.setdefault(asyncio.get_running_loop(), {})
         if key not in known:
-            model = _made(*key)
+            try:
+                model = _made(*key)
+            except Exception as error:  # each SDK has errors of its own for a key that is missing; no try mends that
+                raise ToolFailed(f"The worker cannot call {request.model}: {error}") from error
             # The engine makes the tries.
             tries = {} if hurry(model) else {"max_retries": 0}
             known[key] = _Open(model, tries, asyncio.ensure_future(_hold(model)))

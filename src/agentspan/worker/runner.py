@@ -20,6 +20,7 @@ from agentspan.worker.call import (
     FINAL,
     Call,
     Json,
+    ModelAway,
     completed,
     failed,
     is_another,
@@ -153,6 +154,8 @@ class Runner:
         try:
             if isinstance(error, FINAL):
                 log.info("%s failed for good: %s", call, text_of(error))
+            elif isinstance(error, ModelAway):  # nobody's code is at fault
+                log.warning("%s failed in attempt %d: %s", call, call.attempt, text_of(error))
             else:
                 log.warning("%s raised in attempt %d", call, call.attempt, exc_info=error)
         except Exception:  # noqa: BLE001, S110 - a log that fails on it must not take the report along
