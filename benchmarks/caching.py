@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
-from pathlib import Path
 
 from agentspan.agents import Agent, AgentRuntime, ModelSettings, Price, tool
-from agentspan.server import LocalServer
 from agentspan.testing import ModelRequest, Reply, ScriptedModel, call, say
+from benchmarks.server import Setup, running
 
 PRICE = Price(input=3, output=15, cached=0.30, cache_write=3.75)
 MODEL = "anthropic/claude-sonnet-4-5"
@@ -38,24 +36,18 @@ def main() -> None:
         done = sum(turn.role == "assistant" for turn in request.messages)
         return call("check", shelf=done) if done < steps else say("done")
 
-    with tempfile.TemporaryDirectory() as folder, ScriptedModel(reply, keep=1) as model:
-        server = LocalServer(Path(folder), port=0)
-        server.start(wait=120)
-        try:
-            settings = ModelSettings(base_url=model.anthropic_url, prices={MODEL: PRICE})
-            agent = Agent(
-                "warehouse",
-                model=MODEL,
-                tools=[check],
-                instructions=INSTRUCTIONS,
-                max_turns=steps + 1,
-                model_place="worker",
-                model_settings=settings,
-            )
-            with AgentRuntime(server.url) as runtime:
-                usage = runtime.run(agent, "Go.", timeout=60 + steps).usage
-        finally:
-            server.stop()
+    with ScriptedModel(reply, keep=1) as model, running(Setup("embedded"), model.model_urls) as server:
+        agent = Agent(
+            "warehouse",
+            model=MODEL,
+            tools=[check],
+            instructions=INSTRUCTIONS,
+            max_turns=steps + 1,
+            model_place="worker",
+            model_settings=ModelSettings(base_url=model.anthropic_url, prices={MODEL: PRICE}),
+        )
+        with AgentRuntime(server.url) as runtime:
+            usage = runtime.run(agent, "Go.", timeout=60 + steps).usage
     without = (usage.prompt_tokens * PRICE.input + usage.completion_tokens * PRICE.output) / 1_000_000
     share = (usage.cached_tokens or 0) / usage.prompt_tokens
     print("| steps | tokens sent | from the cache | with the cache | without |")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -17,8 +16,8 @@ from statistics import median
 
 from agentspan.agents import Agent, AgentRuntime, ModelSettings, tool
 from agentspan.declare.agent import Place
-from agentspan.server import LocalServer
 from agentspan.testing import ModelRequest, Reply, ScriptedModel, call, say
+from benchmarks.server import Setup, running
 
 PLACES: tuple[Place, ...] = ("server", "worker")
 WARM_UP = 60
@@ -63,20 +62,18 @@ def main() -> None:
     arguments = parser.parse_args()
     found: dict[tuple[int, Place], list[tuple[float, float]]] = defaultdict(list)
     os.environ["AGENTSPAN_PROGRESS"] = "0"
-    with tempfile.TemporaryDirectory() as folder, ScriptedModel(reply, keep=1) as model:
-        server = LocalServer(Path(folder), port=0, model_urls=model.model_urls)
-        server.start(wait=120)
-        try:
-            with AgentRuntime(server.url) as runtime:
-                agents = {place: agent(place, model.openai_url) for place in PLACES}
-                for place in PLACES:
-                    runtime.run(agents[place], str(WARM_UP), timeout=300)
-                for number in range(arguments.rounds):
-                    for steps in arguments.steps:
-                        for place in PLACES if number % 2 == 0 else PLACES[::-1]:
-                            found[steps, place].append(measured(runtime, agents[place], steps, Path(folder)))
-        finally:
-            server.stop()
+    with (
+        ScriptedModel(reply, keep=1) as model,
+        running(Setup("embedded"), model.model_urls) as server,
+        AgentRuntime(server.url) as runtime,
+    ):
+        agents = {place: agent(place, model.openai_url) for place in PLACES}
+        for place in PLACES:
+            runtime.run(agents[place], str(WARM_UP), timeout=300)
+        for number in range(arguments.rounds):
+            for steps in arguments.steps:
+                for place in PLACES if number % 2 == 0 else PLACES[::-1]:
+                    found[steps, place].append(measured(runtime, agents[place], steps, server.folder))
     print("| a run of | server, ms a step | worker, ms a step | ratio | server, KB a step | worker, KB a step |")
     print("|---|---:|---:|---:|---:|---:|")
     for steps in arguments.steps:
