@@ -69,8 +69,6 @@ def _within_step(event: Event) -> str:
             return "… that is void: the model is asked again"
         case "message":
             return f"“ {event.text}"
-        case "text_delta" | "text_void":
-            return f"… {event.text or 'that is void: the model is asked again'}"
         case _:
             return f"… {event.tool_name}: {event.error}"
 

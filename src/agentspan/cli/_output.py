@@ -132,7 +132,7 @@ def status_lines(status: AgentStatus, now: datetime) -> Iterator[str]:
     if status.output:
         yield f"  answer   {shorten(status.output)}"
     if status.usage.total_tokens:
-        yield f"  tokens   {status.usage.told.replace(' tokens', '')}"
+        yield f"  tokens   {status.usage.counts}"
 
 
 def _missing(missing: MissingWorker, now: datetime) -> str:

@@ -32,8 +32,9 @@ def output_request(agent: Agent[Any]) -> OutputRequest | None:
     found = agent.answer_type
     if found is None:
         return None
-    schema = json.loads(json.dumps(found.schema))
-    return OutputRequest(name=found.name, description=found.description, schema=schema, retries=agent.output_retries)
+    return OutputRequest(
+        name=found.name, description=found.description, schema=found.plain, retries=agent.output_retries
+    )
 
 
 def marked(agent: Agent[Any], definition: Json) -> Json:

@@ -10,6 +10,7 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.history import History
+from agentspan.reading.output import START_ANEW
 from agentspan.schema.values import check_text
 from agentspan.stored.output import INVALID
 
@@ -78,7 +79,7 @@ def retry(client: Conductor, history: History) -> None:
     if run.output.get("finish_reason") == INVALID:
         raise Conflict(
             f"Run {history.execution_id} failed by answers that did not fit; there is no failed call to go on from.",
-            hint="Start a new run, with more output_retries or clearer instructions.",
+            hint=START_ANEW,
         )
     if run.output.get("finish_reason") == "max_turns":
         raise Conflict(

@@ -93,10 +93,11 @@ Prompt = str | Sequence[str | File]
 
 def holds_files(value: object) -> bool:
     """Whether a value is a file, or a list with one in it; as it is, or as it is stored."""
-    return any(_is_file(item) for item in (value if isinstance(value, list | tuple) else (value,)))
+    return any(is_file(item) for item in (value if isinstance(value, list | tuple) else (value,)))
 
 
-def _is_file(value: object) -> bool:
+def is_file(value: object) -> bool:
+    """Whether a value is a file, as it is or as it is stored."""
     return isinstance(value, File) or (isinstance(value, dict) and value.get("kind") == KIND)
 
 

@@ -279,11 +279,6 @@ class TextDelta(Event):
     text: str
     type: Literal["text_delta"] = "text_delta"
 
-    @property
-    def content(self) -> str:
-        """The text."""
-        return self.text
-
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TextVoided(Event):

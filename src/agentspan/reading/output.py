@@ -12,6 +12,9 @@ from agentspan.reading.result import AgentResult, answer_text
 from agentspan.schema.output import AnswerError, AnswerType
 from agentspan.stored.output import INVALID, is_typed
 
+START_ANEW = "Start a new run, with more output_retries or clearer instructions."
+"""What to do about a run that failed by its answers: no call of it failed."""
+
 
 def answer_of(run: WorkflowRecord) -> Any:
     """The answer of a run: a text, or JSON where it has a type.

@@ -228,7 +228,7 @@ class AgentResult(Generic[OutputT]):
         facts = {
             "answer": self._text,
             "steps": str(self.steps),
-            "tokens": self.usage.told,
+            "tokens": self.usage.counts,
         }
         steps: list[Step] = []
         if self.source is not None:

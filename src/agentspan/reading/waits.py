@@ -8,7 +8,7 @@ from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import PENDING, PollRecord, TaskRecord, WorkflowRecord
 from agentspan.reading.durations import brief, moment
-from agentspan.reading.output import failure_text
+from agentspan.reading.output import START_ANEW, failure_text
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task
@@ -262,7 +262,7 @@ def ending(run: WorkflowRecord) -> Reason:
             kind="failed",
             text=f"It failed: {failure_text(run)}",
             since=since,
-            next=("Start a new run, with more output_retries or clearer instructions.",),
+            next=(START_ANEW,),
         )
     failure = model_failure(reason)
     hint = failure.hint if failure and failure.hint else "Remove the cause."

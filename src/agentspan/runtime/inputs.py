@@ -43,17 +43,12 @@ def _prompted(prompt: Prompt) -> dict[str, Any]:
     return inputs
 
 
-def refuse_files(inputs: Mapping[str, Any], agent: str, *, in_worker: bool) -> None:
-    """Refuse images and files where the Conductor server makes the model's call.
-
-    Raises:
-        InputError: There are some, and it does.
-    """
-    if "content" in inputs and not in_worker:
-        raise InputError(
-            f"The model of the agent {agent} is called by the Conductor server, which takes no images and files",
-            hint="Declare it with model_place='worker'.",
-        )
+def files_refused(agent: str) -> InputError:
+    """What is said of images and files where the Conductor server makes the model's call."""
+    return InputError(
+        f"The model of the agent {agent} is called by the Conductor server, which takes no images and files",
+        hint="Declare it with model_place='worker'.",
+    )
 
 
 def preceded(inputs: dict[str, Any], before: list[dict[str, str]]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from agentspan.runtime import aio, sessions
 from agentspan.runtime.by_id import ById
 from agentspan.runtime.callbacks import Callbacks
 from agentspan.runtime.handle import AgentHandle
-from agentspan.runtime.inputs import check_key, preceded, refuse_files, run_input
+from agentspan.runtime.inputs import check_key, files_refused, preceded, run_input
 from agentspan.runtime.local import start_local
 from agentspan.runtime.options import StartOptions
 from agentspan.runtime.progress import ProgressLine
@@ -158,8 +158,8 @@ class AgentRuntime(ById):
             inputs |= started.inputs | ({} if session is None else {"session_id": session_id})
             inputs = preceded(inputs, sessions.before(self.client, agent, session))
             exact = self._exact_version(agent, version)
-            if "content" in inputs:
-                refuse_files(inputs, name, in_worker=is_in_worker(self.client, agent, exact))
+            if "content" in inputs and not is_in_worker(self.client, agent, exact):
+                raise files_refused(name)
             begin = partial(self._begin, name, exact, inputs, idempotency_key, session)
             if serve and isinstance(agent, Agent) and agent.needs_worker:
                 started.execution_id = self._serving.host().serve_run(agent, exact, begin)

@@ -97,11 +97,9 @@ class EventStream(Iterator[AnyEvent], Generic[OutputT]):
         if heard:
             self._unread.extend(heard)
             return
-        fresh, over = self._wait.reading(self._fresh)
+        fresh, _ = self._wait.reading(self._fresh)
         self._unread.extend(fresh)
         self._moved = bool(fresh)
-        if over:
-            self._end()
 
     def _heard(self) -> list[AnyEvent]:
         """What the model has said in this process since the last look."""
@@ -118,12 +116,13 @@ class EventStream(Iterator[AnyEvent], Generic[OutputT]):
         return Waiting(self.handle.runtime.client, self.handle.execution_id, self._timeout, self._on_away)
 
     def _fresh(self) -> tuple[list[AnyEvent], bool]:
-        """The events after the cursor, and whether they are the last."""
+        """The events after the cursor, and whether they are the last; then the stream ends with them."""
         stored, over = self._history.fresh(self.cursor)
         fresh = [*self._heard(), *stored]  # what was said before it was stored comes first
         if over:
             TRACES.ended(self.handle.runtime.client, self.handle.execution_id)
-        if self._tokens is not None and not over:
+            self._end()
+        elif self._tokens is not None:
             seq = stored[-1].seq if stored else self.cursor
             fresh += self._tokens.fresh(self._history.newest, seq)
         return [compat.event(each) for each in fresh] if self.handle.runtime.settings.compat else fresh, over
@@ -177,8 +176,6 @@ class AsyncEvents:
             fresh, over = await aio.reading(self._wait, self._stream._fresh)
             self._unread.extend(fresh)
             self._over = over
-            if over:
-                self._stream._end()
             if fresh or over:
                 return
             longest = LAST_LOOK if self._stream._tokens is None else PAUSE

@@ -8,6 +8,7 @@ import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from agentspan.schema._hints import lent_types
@@ -59,6 +60,12 @@ class AnswerType:
     schema: Mapping[str, Any]
     wrapped: bool
     adapter: pydantic.TypeAdapter[Any] = field(repr=False)
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """Its schema as it comes back from where it was stored."""
+        found: dict[str, Any] = json.loads(json.dumps(self.schema))
+        return found
 
     @property
     def fingerprint(self) -> str:

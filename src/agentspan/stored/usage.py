@@ -70,10 +70,18 @@ class Usage:
     @property
     def told(self) -> str:
         """The usage in a few words."""
+        return self._told(" tokens")
+
+    @property
+    def counts(self) -> str:
+        """The same for a line that says that it is about tokens."""
+        return self._told("")
+
+    def _told(self, of_what: str) -> str:
         cached = f" ({self.cached_tokens:,} cached)" if self.cached_tokens else ""
         price = "" if self.cost is None else f", ${self.cost:.4f}"
         more = f" and {self.unpriced} calls without a price" if self.unpriced and self.cost is not None else ""
-        return f"{self.prompt_tokens:,} tokens in{cached}, {self.completion_tokens:,} out{price}{more}"
+        return f"{self.prompt_tokens:,}{of_what} in{cached}, {self.completion_tokens:,} out{price}{more}"
 
 
 _MORE = ("cached_tokens", "cache_write_tokens", "reasoning_tokens")

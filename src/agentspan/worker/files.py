@@ -7,21 +7,24 @@ from typing import Any
 
 from pydantic_ai.messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl, UserContent, VideoUrl
 
-from agentspan.declare.content import holds_files
+from agentspan.declare.content import holds_files, is_file
 
-_URLS = {"image": ImageUrl, "audio": AudioUrl, "video": VideoUrl}
+_URLS: dict[str, type[ImageUrl | AudioUrl | VideoUrl | DocumentUrl]] = {
+    "image": ImageUrl,
+    "audio": AudioUrl,
+    "video": VideoUrl,
+}
 
 
 def with_files(content: Any) -> Any:
     """A prompt's parts, or a tool's result, with what is sent of each file in place of its stored form."""
     if not holds_files(content):
         return content
-    return [_sent(item) for item in content] if isinstance(content, list) else [_sent(content)]
+    items = content if isinstance(content, list) else [content]
+    return [_sent(item) if is_file(item) else item for item in items]
 
 
-def _sent(item: Any) -> UserContent | Any:
-    if not holds_files(item) or isinstance(item, list):
-        return item
+def _sent(item: dict[str, Any]) -> UserContent:
     if item.get("base64"):
         return BinaryContent.narrow_type(BinaryContent(b64decode(item["base64"]), media_type=item["media_type"]))
     kind = _URLS.get(item["media_type"].partition("/")[0], DocumentUrl)

@@ -67,7 +67,7 @@ class WorkerHost:
         concurrency: Calls that may run at once.
     """
 
-    def __init__(self, client: Conductor, listeners: Listeners | None = None, *, concurrency: int = 64) -> None:
+    def __init__(self, client: Conductor, listeners: Listeners, *, concurrency: int = 64) -> None:
         self.worker_id: str = _worker_id()
         self._client = client
         self._roster = Roster()
@@ -78,12 +78,11 @@ class WorkerHost:
         self._starting = threading.Lock()
         path = client.settings.health_file
         self._health = HealthFile(Path(path)) if path else None
-        heard = Listeners(client) if listeners is None else listeners
         self._telemetry = telemetry = CallTelemetry(client, self.worker_id)
         self._leases = leases = Leases(client, self._lost)
         self._watchdog = dog = Watchdog(client)
         self._outbox = Outbox(client, self.worker_id, self._calls, leases, telemetry, dog, self._stopping)
-        self._runner = runner = Runner(client, self.worker_id, self._outbox, telemetry, heard, self._ended)
+        self._runner = runner = Runner(client, self.worker_id, self._outbox, telemetry, listeners, self._ended)
         self._watch = Watch(client, self._roster, self._calls, runner, leases, telemetry, dog, self._stopping)
         self._poller = Poller(
             client,

@@ -65,7 +65,7 @@ def refuse_another(asked: OutputRequest | None, served: Output | None) -> None:
     Raises:
         ArgumentError: It is not: another version of the agent is served.
     """
-    here = None if served is None else json.loads(json.dumps(dict(served.type.schema)))
+    here = None if served is None else served.type.plain
     if (None if asked is None else asked.schema) != here:
         raise ArgumentError(_ANOTHER)
 

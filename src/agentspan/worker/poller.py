@@ -154,16 +154,15 @@ class Poller:
     def _poll_once(self) -> bool:
         """Take what there is; whether a queue may hold more."""
         more = False
-        names = self._roster.queues()
-        of_tools = sum(not self._roster.in_queue(name).is_model for name in names)
-        for name in self._worth_a_poll(names):
-            is_model = self._roster.in_queue(name).is_model
-            room = self._calls.room_for_models() if is_model else self._calls.room(name, of_tools)
+        served = self._roster.served()
+        of_tools = sum(not each.is_model for each in served.values())
+        for name in self._worth_a_poll(list(served)):
+            room = self._calls.room_for_models() if served[name].is_model else self._calls.room(name, of_tools)
             if room <= 0:
                 self._is_full(name)
                 continue
             self._full.pop(name, None)
-            self._telemetry.polled(self._roster.in_queue(name))
+            self._telemetry.polled(served[name])
             asked = time.monotonic()
             tasks = self._client.poll(name, self._worker_id, room)
             late = time.monotonic() - asked > LATE

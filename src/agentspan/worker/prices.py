@@ -9,6 +9,7 @@ from typing import Any
 from genai_prices import Usage as Priced
 from genai_prices import calc_price
 
+from agentspan.declare.providers import find_provider
 from agentspan.stored.request import ModelRequest
 from agentspan.stored.usage import DIGITS, Usage
 
@@ -16,14 +17,12 @@ log: logging.Logger = logging.getLogger("agentspan.worker")
 
 _PROVIDERS = {
     "google_gemini": "google",
-    "gemini": "google",
     "vertex_ai": "google",
     "azure_openai": "azure",
     "bedrock": "aws",
-    "grok": "x-ai",
-    "xai": "x-ai",
+    "Grok": "x-ai",
 }
-"""Names of providers that are not those of the table."""
+"""Conductor's names of providers that are not those of the table."""
 
 _said: set[str] = set()
 """Models whose lack of a price has been told."""
@@ -71,7 +70,8 @@ def _by_table(model: str, asked: str, usage: Usage) -> float | None:
         cache_read_tokens=usage.cached_tokens or 0,
         cache_write_tokens=usage.cache_write_tokens or 0,
     )
-    provider = asked.partition("/")[0].lower()
+    given = asked.partition("/")[0]
+    provider = find_provider(given) or given.lower()
     for name in dict.fromkeys((model.partition("/")[2], asked.partition("/")[2])):
         try:
             return float(calc_price(counted, name, provider_id=_PROVIDERS.get(provider, provider)).total_price)

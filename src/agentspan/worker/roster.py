@@ -105,6 +105,11 @@ class Roster:
         with self._lock:
             return all(model_task_name(served.agent) in self._queues for served in self._queues.values())
 
+    def served(self) -> Queues:
+        """The newest tool of each queue."""
+        with self._lock:
+            return dict(self._queues)
+
     def in_queue(self, name: str) -> Served:
         """The newest tool of a queue, for what only asks whose it is."""
         with self._lock:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
-from agentspan.declare.content import holds_files
+from agentspan.declare.content import holds_files, is_file
 from agentspan.stored.plan import PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
 
@@ -31,7 +32,7 @@ class Exchange:
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
 
-    @property
+    @cached_property
     def chars(self) -> int:
         """Its length, about what a model is sent of it: letters beyond ASCII count as the bytes that they take."""
         return _length(self.said) + sum(_weight(told.get("result", told.get("error"))) for _, told in self.told)
@@ -123,7 +124,7 @@ def _weight(result: object) -> int:
     if not holds_files(result):
         return _length(result)
     items = result if isinstance(result, list) else [result]
-    return sum(_FILE if holds_files(item) else _length(item) for item in items)
+    return sum(_FILE if is_file(item) else _length(item) for item in items)
 
 
 _LEAST = 200
