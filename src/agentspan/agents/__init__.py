@@ -15,8 +15,10 @@ from agentspan.compat import AgentConfig, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.approval import Approval, Request
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.content import File, Image
+from agentspan.declare.human_tool import human_tool
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
@@ -48,6 +50,7 @@ from agentspan.errors import (
 )
 from agentspan.reading.events import (
     AnyEvent,
+    Decided,
     Event,
     EventType,
     ModelRetried,
@@ -67,6 +70,7 @@ from agentspan.reading.events import (
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
 from agentspan.reading.result import AgentResult, AgentStatus
 from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
+from agentspan.stored.person import Decision
 from agentspan.stored.said import PassedOver
 from agentspan.stored.status import FinishReason, Status
 from agentspan.stored.usage import Usage
@@ -86,6 +90,7 @@ __all__ = [
     "AgentStatus",
     "AgentspanError",
     "AnyEvent",
+    "Approval",
     "Attempt",
     "BusyWorker",
     "CallbackHandler",
@@ -93,6 +98,8 @@ __all__ = [
     "Conflict",
     "ContextBudget",
     "ConversationMemory",
+    "Decided",
+    "Decision",
     "Definition",
     "DefinitionError",
     "Event",
@@ -119,6 +126,7 @@ __all__ = [
     "Price",
     "RateLimit",
     "Reason",
+    "Request",
     "Resumed",
     "Retry",
     "RetryTool",
@@ -151,6 +159,7 @@ __all__ = [
     "compile_agent",
     "configure",
     "current_tool_context",
+    "human_tool",
     "plan",
     "run",
     "run_async",

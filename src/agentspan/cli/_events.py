@@ -69,6 +69,12 @@ def _within_step(event: Event) -> str:
             return "… that is void: the model is asked again"
         case "message":
             return f"“ {event.text}"
+        case "waiting" if event.request_id is not None:
+            return f"? {event.tool_name}: {event.error} Request {event.request_id}"
+        case "decision":
+            who = f" by {event.by}" if event.by else ""
+            why = f": {event.text}" if event.text else ""
+            return f"! {event.tool_name}: {'approved' if event.approved else 'rejected'}{who}{why}"
         case _:
             return f"… {event.tool_name}: {event.error}"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from agentspan.compiler._agent import looping, single
 from agentspan.compiler._output import output_definition
+from agentspan.compiler._request import request_tasks, request_workflows
 from agentspan.compiler._tasks import Json
 from agentspan.compiler._thin import model_definition, thin
 from agentspan.compiler._tools import tool_definition
@@ -70,11 +71,13 @@ def compile_agent(agent: Agent[Any]) -> Definition:
 
 
 def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: Json) -> Definition:
+    workflows = (*workflows, *request_workflows(agent))
     for workflow in workflows:
         _check(agent, workflow)
     if agent.checks_answers:
         tasks_besides = (*tasks_besides, output_definition(agent))
-    tasks = (*tasks_besides, *(tool_definition(agent, tool) for tool in agent.tools))
+    tools = (tool_definition(agent, tool) for tool in agent.tools if tool.question is None)
+    tasks = (*tasks_besides, *request_tasks(agent), *tools)
     return Definition(agent.name, workflows, tasks, _fingerprint(workflows, tasks))
 
 

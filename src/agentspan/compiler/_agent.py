@@ -17,6 +17,7 @@ from agentspan.compiler._output import (
     server_unfit,
 )
 from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
+from agentspan.compiler._request import parts
 from agentspan.compiler._segment import segment, transcript_path
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import limited, needs_mark, tool_spec, tool_tasks
@@ -144,6 +145,8 @@ def _agent_workflow(agent: Agent) -> Json:
         },
         "transcript_path": transcript_path(),
     }
+    if parts(agent):
+        inputs["parts"] = parts(agent)
     if agent.answer_type is not None:
         inputs["rejected"] = ref(f"{SEGMENT}.output.rejected")
     output = answer(agent)

@@ -6,6 +6,7 @@ from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
 from agentspan.compiler._output import passed_on, rejected_before, sent_back, server_checks, server_unfit
 from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
+from agentspan.compiler._request import parts
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
 from agentspan.declare.agent import Agent
@@ -30,7 +31,7 @@ def segment(agent: Agent) -> Json:
         segment_name(agent.name),
         f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
         tasks,
-        inputParameters=[*SEGMENT_INPUT, *passed_on(agent, last)],
+        inputParameters=[*SEGMENT_INPUT, *passed_on(agent, last), *(["parts"] if parts(agent) else [])],
         outputParameters=_passed_on(agent, last),
     )
 
@@ -72,6 +73,7 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
 
 
 def _plan(agent: Agent, turn: int) -> Json:
+    given = {"parts": ref("workflow.input.parts"), "version": ref("workflow.version")} if parts(agent) else {}
     return plan(
         agent,
         turn,
@@ -82,6 +84,7 @@ def _plan(agent: Agent, turn: int) -> Json:
         tools=ref("workflow.input.tool_tasks"),
         limited=ref("workflow.input.limited"),
         marked=ref("workflow.input.marked"),
+        **given,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, loop, out_of_turns
 from agentspan.compiler._output import check, fitting, invalid_end, marked, output_request, unfit
+from agentspan.compiler._request import parts
 from agentspan.compiler._segment import tools_of
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
@@ -188,6 +189,7 @@ def _declared(agent: Agent, definition: Json) -> Json:
         tools=tuple(_tool(tool) for tool in agent.tools),
         tool_tasks=tool_tasks(agent),
         limited=tuple(limited(agent)),
+        parts=parts(agent),
         settings=_settings(agent),
         max_turns=agent.max_turns if agent.tools else 1 if agent.answer_type is None else agent.output_retries + 1,
         max_chars=agent.context.max_chars,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from urllib.parse import quote
 
 from agentspan.engine.client import Conductor
-from agentspan.engine.records import WorkflowRecord
+from agentspan.engine.records import PENDING, WorkflowRecord
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.history import History
 from agentspan.reading.output import START_ANEW
@@ -38,6 +38,9 @@ def pause(client: Conductor, history: History) -> None:
         if segment.sub_workflow_id:
             with suppress(Conflict):  # it has just ended
                 client.pause(segment.sub_workflow_id)
+            for part in _parts(client, segment.sub_workflow_id):
+                with suppress(Conflict):
+                    client.pause(part)
             return
         time.sleep(LOOK)
 
@@ -51,9 +54,17 @@ def resume(client: Conductor, history: History) -> None:
     _expect(history, "resume", "PAUSED")
     segment = history.open_segment()
     # The run last: until then it is PAUSED, and whoever dies on the way can resume it again.
-    if segment is not None and segment.sub_workflow_id and client.status(segment.sub_workflow_id) == "PAUSED":
-        client.resume(segment.sub_workflow_id)
+    if segment is not None and segment.sub_workflow_id:
+        for execution_id in (*_parts(client, segment.sub_workflow_id), segment.sub_workflow_id):
+            if client.status(execution_id) == "PAUSED":
+                client.resume(execution_id)
     client.resume(history.execution_id)
+
+
+def _parts(client: Conductor, segment_id: str) -> list[str]:
+    """The calls of a segment that are made in workflows of their own, and go on."""
+    tasks = client.workflow(segment_id).tasks
+    return [task.sub_workflow_id for task in tasks if task.is_part and task.status in PENDING and task.sub_workflow_id]
 
 
 def cancel(client: Conductor, history: History, reason: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Unpack, cast, overload
 
+from agentspan.declare.approval import OnRequest
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.fallback import models_of
 from agentspan.declare.memory import ConversationMemory
@@ -146,6 +147,7 @@ class AgentOptions(AgentNames, total=False):
     output_validators: Sequence[Validator]
     output_retries: int
     fallback_models: Sequence[str]
+    on_request: OnRequest | None
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -174,6 +176,7 @@ class Agent(Generic[OutputT]):
     output_retries: int
     answer_type: AnswerType | None = field(init=False, repr=False, compare=False)
     fallback_models: tuple[str, ...]
+    on_request: OnRequest | None = field(compare=False)
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -217,6 +220,7 @@ class Agent(Generic[OutputT]):
         output_validators: Sequence[Validator] = (),
         output_retries: int = 2,
         fallback_models: Sequence[str] = (),
+        on_request: OnRequest | None = None,
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -244,6 +248,8 @@ class Agent(Generic[OutputT]):
             output_retries: How often in a row an answer is sent back, 0 to 10. After that the run fails, and
                 `result()` raises `OutputInvalid`.
             fallback_models: The models after the first one; where `model` names several, those.
+            on_request: Called in a worker, once for each request that waits for a person, to tell somebody: it is given
+                the `Request`. What it raises is tried again by `model_retry`; the request waits all the same.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -283,8 +289,8 @@ class Agent(Generic[OutputT]):
     @property
     def needs_worker(self) -> bool:
         """Whether a worker serves calls of it: of its tools, of its model, or of the checks of its answers."""
-        own = any(not tool.external for tool in self.tools)
-        return own or self.model_place == "worker" or self.checks_answers
+        own = any(tool.is_served or tool.approval is not None for tool in self.tools)
+        return own or self.model_place == "worker" or self.checks_answers or self.on_request is not None
 
     @property
     def checks_answers(self) -> bool:

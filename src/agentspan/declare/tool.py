@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
+from agentspan.declare.approval import Approval, Policy, Question, approval_of
 from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
@@ -142,6 +143,8 @@ class Tool(Generic[P, R]):
         concurrency: How many calls may run at once, over all workers; None sets no limit.
         rate_limit: How many calls may start within a time.
         external: Whether a worker elsewhere serves it, in whatever language; `function` only describes it.
+        approval: Whether a person decides before a call is made.
+        question: That a person gives the result; see `human_tool`.
     """
 
     function: Callable[P, R]
@@ -153,6 +156,8 @@ class Tool(Generic[P, R]):
     concurrency: int | None = None
     rate_limit: RateLimit | None = None
     external: bool = False
+    approval: Approval | None = None
+    question: Question | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -180,6 +185,11 @@ class Tool(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself: no model, no checks."""
         return self.function(*args, **kwargs)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a worker of its agent makes its calls: no worker elsewhere does, and no person gives the result."""
+        return not self.external and self.question is None
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -215,7 +225,7 @@ class Tool(Generic[P, R]):
         module, path = self.function.__module__, innermost(self.function).__qualname__
         if _find(module, path) is self:
             return path
-        options = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external)
+        options = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external, self.approval)
         return _rebuild, (self.function, self.name, self.description, *options)
 
 
@@ -255,9 +265,11 @@ def _rebuild(
     concurrency: int | None,
     rate_limit: RateLimit | None,
     external: bool = False,
+    approval: Approval | Policy | bool | None = None,
 ) -> Tool[P, R]:
     arguments = describe(function, tool=name, inject=ToolContext)
-    return Tool(function, name, description, arguments, retry, timeout, concurrency, rate_limit, external)
+    asked = approval_of(approval, f"tool {name!r}", arguments.schema["properties"])
+    return Tool(function, name, description, arguments, retry, timeout, concurrency, rate_limit, external, asked)
 
 
 @overload
@@ -272,6 +284,7 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    approval: Approval | Policy | bool | None = None,
     **others: Unpack[ToolNames],
 ) -> Tool[P, R]: ...
 
@@ -286,6 +299,7 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    approval: Approval | Policy | bool | None = None,
     **others: Unpack[ToolNames],
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
@@ -301,6 +315,7 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    approval: Approval | Policy | bool | None = None,
     **others: Unpack[ToolNames],
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """Make a function something that a model may call.
@@ -326,6 +341,8 @@ def tool(
         external: A worker elsewhere serves the calls, in whatever language; the function only describes them, and its
             body is never run. Such an attempt may take `timeout` seconds, 60 unless given, and is given to another
             worker after that; `retry` counts what workers report as FAILED, too.
+        approval: A person decides before a call is made: True for every call, a function of the call's arguments that
+            says whether a person is asked, or an `Approval` with a deadline.
         **others: Options under the names that other SDKs have for them; see `ToolNames`.
 
     Raises:
@@ -337,7 +354,8 @@ def tool(
         its_name = _name_of(function, known_as if name is None else name)
         text = described(function) if description is None else description
         policy = tool_policy(f"tool {its_name!r}", retry, timeout, others)
-        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external)
+        asked = True if approval is None and others.get("approval_required") else approval
+        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external, asked)
 
     return make if func is None else make(func)
 

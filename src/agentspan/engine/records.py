@@ -74,8 +74,17 @@ class TaskRecord(Record):
 
     @property
     def in_worker(self) -> bool:
-        """Whether a worker is at it: a tool's call, an answer's check, or a model's call that is not the server's."""
-        return self.kind in ("tool", "output") or (self.kind == "llm" and self.task_type != "LLM_CHAT_COMPLETE")
+        """Whether a worker is at it: a tool's call, a check, or a model's call that is not the server's."""
+        if self.is_part or self.task_type == "JSON_JQ_TRANSFORM":
+            return False
+        return self.kind in ("tool", "output", "approval") or (
+            self.kind == "llm" and self.task_type != "LLM_CHAT_COMPLETE"
+        )
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a call that is made in a workflow of its own."""
+        return self.task_type == "SUB_WORKFLOW" and self.kind == "tool"
 
     @property
     def notes(self) -> Notes:

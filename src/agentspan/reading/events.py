@@ -18,6 +18,7 @@ EventName = Literal[
     "thinking",
     "message",
     "waiting",
+    "decision",
     "resumed",
     "error",
     "done",
@@ -38,6 +39,7 @@ class EventType(StrEnum):
     TOOL_RETRY = "tool_retry"
     MODEL_RETRY = "model_retry"
     WAITING = "waiting"
+    DECISION = "decision"
     RESUMED = "resumed"
     ERROR = "error"
     DONE = "done"
@@ -68,6 +70,9 @@ class _Foreign:
         error: str | None
         attempt: int | None
         text: str | None
+        request_id: str | None
+        approved: bool | None
+        by: str | None
     else:
 
         def __getattr__(self, name: str) -> None:
@@ -75,7 +80,9 @@ class _Foreign:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-_NAMES = frozenset({"call_id", "tool_name", "args", "result", "output", "error", "attempt", "text"})
+_NAMES = frozenset(
+    {"call_id", "tool_name", "args", "result", "output", "error", "attempt", "text", "request_id", "approved", "by"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -212,18 +219,44 @@ class ModelSaid(Event):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Waiting(Event):
-    """A call waits for a worker that can take it.
+    """A call waits for a worker that can take it, or for a person.
 
     Attributes:
         call_id: The model's id of the call; None of the model's own.
         tool_name: The tool; None of the model's own call.
         error: What it waits for.
+        request_id: The request, where that is a person: `runtime.approve(request_id)` decides it.
+        args: What the person is asked about.
     """
 
     call_id: str | None = None
     tool_name: str | None = None
     error: str
+    request_id: str | None = None
+    args: dict[str, Any] | None = None
     type: Literal["waiting"] = "waiting"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Decided(Event):
+    """A person has decided about a call, or answered; or nobody has in time.
+
+    Attributes:
+        call_id: The model's id of the call.
+        tool_name: The tool.
+        request_id: The request.
+        approved: Whether the call is made; of a question whether there is an answer.
+        by: Who; None where nobody said, or the deadline decided.
+        text: Why, in that person's words.
+    """
+
+    call_id: str
+    tool_name: str
+    request_id: str
+    approved: bool
+    by: str | None = None
+    text: str | None = None
+    type: Literal["decision"] = "decision"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -296,6 +329,7 @@ AnyEvent: TypeAlias = (
     | ModelThought
     | ModelSaid
     | Waiting
+    | Decided
     | Resumed
     | RunFailed
     | RunDone

@@ -11,6 +11,7 @@ from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, UnknownFormat
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.output import answer_of, failure_text
+from agentspan.reading.parts import NO_PARTS, Parts
 from agentspan.reading.projection import Draft, segment_drafts
 from agentspan.reading.result import AgentStatus, as_text
 from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
@@ -70,6 +71,7 @@ class History:
     def __init__(self, client: Conductor, execution_id: str) -> None:
         self._client = client
         self.execution_id = execution_id
+        self._parts = Parts(client)
         self._past: dict[str, list[Draft]] = {}
         self._lock = threading.Lock()  # one handle may be read by several threads, and by an event loop's
         forks.tell(self)
@@ -171,7 +173,10 @@ class History:
         return [draft.numbered(self.execution_id, seq) for seq, draft in numbered]
 
     def _drafts(self, segment: WorkflowRecord) -> list[Draft]:
-        return list(segment_drafts(StoredSegment.of(segment), int(self._client.now() * 1000)))
+        return list(segment_drafts(self._stored(segment), int(self._client.now() * 1000)))
+
+    def _stored(self, segment: WorkflowRecord) -> StoredSegment:
+        return StoredSegment.of(segment, self._parts.of(segment.tasks))
 
     def steps(self, last: int | None = None) -> list[Step]:
         """The run's steps, in order; no more segments are read than the `last` ones need."""
@@ -179,7 +184,7 @@ class History:
         current = self._newest_id() if loops(self.run()) else self.execution_id
         while current is not None and (last is None or len(found) < last):
             segment = self._client.workflow(current)
-            found[:0] = steps_of(StoredSegment.of(segment))
+            found[:0] = steps_of(self._stored(segment))
             current = segment.input.get("previous")
         return found if last is None else found[max(0, len(found) - last) :]
 
@@ -204,11 +209,17 @@ class History:
             current = segment.input.get("previous")
         return found[::-1]
 
+    def part_ids(self, segment_ids: list[str]) -> list[str]:
+        """Ids of the calls of segments that were made in workflows of their own."""
+        tasks = (task for segment_id in segment_ids for task in self._client.workflow(segment_id).tasks)
+        return [task.sub_workflow_id for task in tasks if task.is_part and task.sub_workflow_id]
+
     def status(self) -> AgentStatus:
         """What the run is doing now; reads the run and its newest segment, however long the run is."""
         run, newest = self.latest()
         record = None if newest is None else newest.record
-        segment = None if record is None else StoredSegment.of(record)
+        parts = NO_PARTS if record is None else self._parts.of(record.tasks)
+        segment = None if record is None else StoredSegment.of(record, parts)
         pending = [] if run.ended or newest is None else newest.pending
         metadata = run.workflow_definition["metadata"]
         return AgentStatus(
@@ -222,7 +233,7 @@ class History:
             output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
             error=_error(run),
             usage=_usage(run, segment),
-            waits=tuple(Waits(self._client, run).of(record)),
+            waits=tuple(Waits(self._client, run).of(record, parts)),
         )
 
     def latest(self) -> tuple[WorkflowRecord, Segment | None]:

@@ -15,6 +15,7 @@ from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.reading.durations import moment
 from agentspan.reading.events import AnyEvent, EventName, event_of
+from agentspan.reading.requests import asking, decided_at
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.waits import WAITING_AFTER
 from agentspan.stored.notes import Mismatch
@@ -175,15 +176,13 @@ def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
     for call in turn.calls:
         details = {**_who(call), "args": call.planned.args}
         yield Draft(type="tool_call", step=turn.step, at=turn.planned_at, details=details)
+    for call in turn.calls:
+        known = yield from _asked_drafts(call, turn.step, now)
+        if not known:
+            return False
     ends = 0  # of the run, told so far: each cut off all calls that were at work
     for call in turn.calls:
-        cut_off = 0
-        for place, task in enumerate(call.attempts):
-            yield from _attempt_drafts(task, call, turn.step, now)
-            if task.status == "CANCELED":
-                cut_off += 1
-                if cut_off > ends:
-                    yield from _end_drafts(call.attempts, place, turn.step)
+        cut_off = yield from _attempts_drafts(call, turn.step, now, ends)
         ends = max(ends, cut_off)
         told = call.told
         if told is None or (call.attempts and call.attempts[-1].status == "CANCELED"):
@@ -191,6 +190,47 @@ def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
         ended = call.attempts[-1].end_time if call.attempts else turn.planned_at
         yield _result_draft(call, turn.step, ended, told)
     return True
+
+
+def _attempts_drafts(call: StoredCall, step: int, now: int, ends: int) -> Generator[Draft, None, int]:
+    """What became of a call's attempts; returns how often the run's end cut one off, of which `ends` are told."""
+    cut_off = 0
+    attempts = (*call.asked, *call.made)
+    for place, task in enumerate(attempts):
+        if place == len(call.asked):
+            yield from _decision_drafts(call, step)
+        yield from _attempt_drafts(task, call, step, now)
+        if task.status == "CANCELED":
+            cut_off += 1
+            if cut_off > ends:
+                yield from _end_drafts(attempts, place, step)
+    if not call.made:
+        yield from _decision_drafts(call, step)
+    return cut_off
+
+
+def _asked_drafts(call: StoredCall, step: int, now: int) -> Generator[Draft, None, bool]:
+    """That a person is asked about a call; returns whether it is known that one is, or is not."""
+    if not call.is_part:
+        return True
+    for task in call.checks:
+        yield from _waiting_drafts(task, _who(call), step, now)
+    request = call.request
+    if request is None:
+        return call.told is not None or bool(call.made)
+    details = {**_who(call), "error": asking(request), "request_id": request.id, "args": request.args}
+    yield Draft(type="waiting", step=step, at=call.asked[0].scheduled_time, details=details)
+    return True
+
+
+def _decision_drafts(call: StoredCall, step: int) -> Iterator[Draft]:
+    request = call.request
+    if call.part is None or request is None or request.decision is None:
+        return
+    decision = request.decision
+    details = {**_who(call), "request_id": request.id, "approved": decision.approved, "by": decision.by}
+    reason = "Nobody decided in time." if decision.overdue else decision.reason
+    yield Draft(type="decision", step=step, at=decided_at(call.part), details={**details, "text": reason})
 
 
 def _who(call: StoredCall) -> dict[str, Any]:

@@ -64,9 +64,10 @@ def _tool_call(call: StoredCall) -> ToolCall:
         call_id=call.planned.id,
         tool=call.planned.tool,
         args=call.planned.args,
-        attempts=tuple(_tool_attempts(call.attempts)),
+        attempts=tuple(_tool_attempts(call.made)),
         result=told.get("result"),
         error=None if "result" in told else told.get("error"),
+        request=call.request,
     )
 
 

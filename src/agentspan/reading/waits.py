@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 
+from agentspan.declare.approval import Request
 from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import PENDING, PollRecord, TaskRecord, WorkflowRecord
 from agentspan.reading.durations import brief, moment
 from agentspan.reading.output import START_ANEW, failure_text
+from agentspan.reading.parts import NO_PARTS
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
+from agentspan.reading.requests import asking, request_of
+from agentspan.schema.values import shown
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.notes import Failure
@@ -35,8 +40,13 @@ class Waits:
         self._run = run
         self._now = client.now()
 
-    def of(self, segment: WorkflowRecord | None) -> Iterator[Reason]:
-        """What it waits for in its newest segment, most telling first; nothing when it is over."""
+    def of(self, segment: WorkflowRecord | None, parts: Mapping[str, WorkflowRecord] = NO_PARTS) -> Iterator[Reason]:
+        """What it waits for in its newest segment, most telling first; nothing when it is over.
+
+        Args:
+            segment: That segment.
+            parts: Records of its calls that are made in workflows of their own, by their ids.
+        """
         if self._run.ended:
             return
         paused = self._run.status == "PAUSED"
@@ -46,6 +56,8 @@ class Waits:
         pending = [task for task in tasks if task.status in PENDING]
         waits = [self._model(task, tasks) for task in pending if task.kind == "llm" and not task.in_worker]
         waits += [self._tool(task) for task in pending if task.in_worker]
+        begun = (parts.get(task.sub_workflow_id or "") for task in pending)
+        waits += [reason for part in begun if part is not None for reason in self._part(part)]
         yield from waits
         if not waits and not paused:
             yield self._engine(segment)
@@ -67,6 +79,34 @@ class Waits:
             text=f"The server has the next move, since {self._ago(since)}.",
             since=moment(since),
             next=(f"{_command('watch', self._run)}    makes it look again, if that lasts",),
+        )
+
+    # ---- people ---------------------------------------------------------------------------------------
+
+    def _part(self, part: WorkflowRecord) -> Iterator[Reason]:
+        """What a call waits for that is made in a workflow of its own."""
+        request = request_of(part)
+        if request is not None and request.status == "waiting":
+            yield self._person(request)
+            return
+        yield from (self._tool(task) for task in part.tasks if task.status in PENDING and task.in_worker)
+
+    def _person(self, request: Request) -> Reason:
+        since = int(request.asked.timestamp() * 1000) if request.asked else 0
+        late = (
+            f" By its deadline, {self._in(int(request.due.timestamp() * 1000))}, the default is taken."
+            if request.due
+            else ""
+        )
+        about = shown(json.dumps(request.args, ensure_ascii=False), 200)
+        verbs = ("answer", "reject") if request.kind == "question" else ("approve", "reject")
+        return Reason(
+            kind="person",
+            text=f"{asking(request)[:-1]} with {about}, since {self._ago(since)}.{late}",
+            since=request.asked,
+            tool=request.tool,
+            next=tuple(f"agentspan request {verb} {request.id}" for verb in verbs),
+            request=request,
         )
 
     # ---- the model ------------------------------------------------------------------------------------

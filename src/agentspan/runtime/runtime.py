@@ -29,6 +29,7 @@ from agentspan.runtime import aio, sessions
 from agentspan.runtime.by_id import ById
 from agentspan.runtime.callbacks import Callbacks
 from agentspan.runtime.handle import AgentHandle
+from agentspan.runtime.inbox import Inbox
 from agentspan.runtime.inputs import check_key, files_refused, preceded, run_input
 from agentspan.runtime.local import start_local
 from agentspan.runtime.options import StartOptions
@@ -42,7 +43,7 @@ from agentspan.worker.tokens import Listeners
 log: logging.Logger = logging.getLogger("agentspan")
 
 
-class AgentRuntime(ById):
+class AgentRuntime(ById, Inbox):
     """A connection to a Conductor server, and the worker host of this process for it.
 
     Args:

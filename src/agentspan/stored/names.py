@@ -16,7 +16,7 @@ SEGMENT = "segment"
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
-_TURN_REF = re.compile(r"^(llm|plan|tool|exchange|failed|output)_(\d+)(?:_(\d+))?$")
+_TURN_REF = re.compile(r"^(llm|plan|tool|exchange|failed|output|approval)_(\d+)(?:_(\d+))?$")
 
 
 def segment_name(agent: str) -> str:
@@ -42,9 +42,24 @@ def tool_task_name(agent: str, tool: str) -> str:
     return f"{agent}.{tool}"
 
 
+def request_name(agent: str, tool: str) -> str:
+    """Name of the workflow of a call that needs a person."""
+    return f"{agent}.request.{tool}"
+
+
+def approval_task_name(agent: str) -> str:
+    """Task definition of what decides whether a person is asked; no tool's has two dots."""
+    return f"{agent}.request.check"
+
+
+def notice_task_name(agent: str) -> str:
+    """Task definition of what tells somebody that a person is asked."""
+    return f"{agent}.request.notice"
+
+
 def tool_of_task(task_name: str) -> str:
-    """The tool a task definition of ours stands for."""
-    return task_name.partition(".")[2]
+    """The tool a task definition of ours stands for, or the workflow of a call that needs a person."""
+    return task_name.partition(".")[2].removeprefix("request.")
 
 
 def turn_of(reference: str) -> tuple[str, int, int] | None:

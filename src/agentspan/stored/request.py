@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agentspan.stored.output import OutputRequest
@@ -27,6 +27,8 @@ class ModelRequest:
         max_chars: The transcript is trimmed when it is longer.
         keep_chars: What remains of it then.
         output: The type of its answer; None where that is a text.
+        parts: The workflow that makes the calls of a tool, by its name; those of other tools are tasks.
+        version: The version of these workflows, which is that of the agent.
     """
 
     model: str
@@ -40,21 +42,26 @@ class ModelRequest:
     keep_chars: int
     output: OutputRequest | None = None
     fallback_models: tuple[str, ...] = ()
+    parts: dict[str, str] = field(default_factory=dict)
+    version: int = 1
 
     @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> ModelRequest:
-        """Read it from the metadata of a definition."""
+    def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
+        """Read it from the metadata of a definition, and its version."""
         found = metadata["request"]
         lists = ("tools", "limited", "fallback_models")
         values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
         if "output" in found:
             values["output"] = OutputRequest(**found["output"])
-        return cls(**values)
+        return cls(**values, version=version)
 
     def to_json(self) -> Json:
         """The request as a definition holds it."""
         found: Json = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
+        del found["version"]
         del found["fallback_models"]
+        if not self.parts:
+            del found["parts"]
         if self.output is None:
             del found["output"]
         return {**found, **({"fallback_models": list(self.fallback_models)} if self.fallback_models else {})}

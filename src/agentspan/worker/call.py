@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
+from agentspan.declare.agent import Agent
 from agentspan.declare.content import holds_files
 from agentspan.declare.tool import Tool, ToolContext
 from agentspan.engine.records import TaskRecord, WorkflowRecord
@@ -54,6 +55,8 @@ class Served:
     is_model: bool = False
     shows_files: bool = False
     """Whether the model can be shown what its tools return beside text."""
+    of: Agent[Any] | None = None
+    """Whose requests to people these are, where the tool stands for the checks before them, or for the notices."""
 
 
 class Host(Protocol):
@@ -98,7 +101,10 @@ class Call:
     @property
     def key(self) -> str:
         """The same for every attempt of this call, and for no other call."""
-        return call_key(self.given.execution_id, self.given.step, self.task.reference_task_name)
+        reference = self.task.reference_task_name
+        if self.given.call is not None:  # in a workflow of its own, where other calls have the same reference names
+            reference = self.given.call if self.task.kind == "tool" else f"{self.given.call}.{reference}"
+        return call_key(self.given.execution_id, self.given.step, reference)
 
     @property
     def failures(self) -> tuple[Failure, ...]:

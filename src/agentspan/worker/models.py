@@ -228,7 +228,7 @@ class Models:
     def _read(self, given: ModelInput) -> Transcript:
         """Read the whole run: no worker of this process has made its last call."""
         run = self._client.workflow(given.execution_id, tasks=False)
-        request = ModelRequest.of(run.workflow_definition["metadata"])
+        request = ModelRequest.of(run.workflow_definition["metadata"], run.workflow_version)
         beginning = (*(run.input.get("messages") or ()), _prompt(run.input))
         found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1)
         for segment in self._segments(given.segment):
@@ -307,7 +307,7 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "model": answer.model,
         "message": answer.message,
     }
-    return {**found, **_fork(given, calls, known, step, max_bytes)} if mode == "many" else found
+    return {**found, **_fork(request, given, calls, known, step, max_bytes)} if mode == "many" else found
 
 
 def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:
@@ -321,12 +321,14 @@ def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json |
     return planned if error is None else {**planned, "error": error}
 
 
-def _fork(given: ModelInput, calls: list[Json], known: list[int], step: int, max_bytes: int) -> Json:
+def _fork(
+    request: ModelRequest, given: ModelInput, calls: list[Json], known: list[int], step: int, max_bytes: int
+) -> Json:
     references = {place: f"{tool_reference(given.turn)}_{place + 1}" for place in known}
     planned = f"llm_{given.turn}.output.result"
     return {
         "fork": [
-            {"name": calls[place]["task"], "taskReferenceName": reference, "type": "SIMPLE", "optional": True}
+            {"taskReferenceName": reference, "optional": True, **_branch(request, calls[place])}
             for place, reference in references.items()
         ],
         # By reference only: the fork expands templates in its inputs, and text from a model is data.
@@ -337,10 +339,20 @@ def _fork(given: ModelInput, calls: list[Json], known: list[int], step: int, max
                 "step": step,
                 "execution_id": given.execution_id,
                 "max_bytes": max_bytes,
+                **({"call": reference} if calls[place]["name"] in request.parts else {}),
             }
             for place, reference in references.items()
         },
     }
+
+
+def _branch(request: ModelRequest, call: Json) -> Json:
+    part = request.parts.get(call["name"])
+    if part is None:
+        return {"name": call["task"], "type": "SIMPLE"}
+    # Not optional: Conductor's retry does not go on from an optional sub-workflow to what has begun it (3.32.3, read).
+    begun = {"name": part, "version": request.version}
+    return {"name": part, "type": "SUB_WORKFLOW", "subWorkflowParam": begun, "optional": False}
 
 
 _late = threading.Lock()

@@ -15,8 +15,15 @@ from typing import Any
 from agentspan.declare.agent import Agent
 from agentspan.declare.tool import Tool
 from agentspan.schema.arguments import innermost
-from agentspan.stored.names import model_task_name, output_task_name, tool_task_name
+from agentspan.stored.names import (
+    approval_task_name,
+    model_task_name,
+    notice_task_name,
+    output_task_name,
+    tool_task_name,
+)
 from agentspan.stored.status import ENDED
+from agentspan.worker.approval import approval_tool, notice_tool
 from agentspan.worker.call import Served
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
@@ -83,7 +90,7 @@ class Roster:
         tools = {
             tool_task_name(agent.name, tool.name): Served(agent.name, version, tool, shows_files=files)
             for tool in agent.tools
-            if not tool.external
+            if tool.is_served
         }
         if agent.model_place == "worker":
             tools[model_task_name(agent.name)] = Served(
@@ -91,6 +98,10 @@ class Roster:
             )
         if agent.checks_answers:
             tools[output_task_name(agent.name)] = Served(agent.name, version, output_tool(agent), Output.of(agent))
+        if any(tool.approval is not None for tool in agent.tools):
+            tools[approval_task_name(agent.name)] = Served(agent.name, version, approval_tool(agent), of=agent)
+        if agent.on_request is not None:
+            tools[notice_task_name(agent.name)] = Served(agent.name, version, notice_tool(agent), of=agent)
         self._queues |= tools
         return tools
 

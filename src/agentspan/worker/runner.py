@@ -7,15 +7,17 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agentspan import forks
+from agentspan.declare.agent import Agent
 from agentspan.engine.client import Conductor
 from agentspan.errors import NotFound, ServerError
 from agentspan.schema.arguments import ArgumentError
 from agentspan.stored.output import CheckInput
 from agentspan.telemetry.calls import CallTelemetry
+from agentspan.worker import approval
 from agentspan.worker.call import (
     FINAL,
     Call,
@@ -141,6 +143,8 @@ class Runner:
                 return self._models.answer(call)
             if call.task.kind == "output" and call.served.output is not None:
                 return checked(call.served.output, CheckInput.of(call.task.input_data), call.given.execution_id)
+            if call.served.of is not None:
+                return self._of_request(call, call.served.of)
             return call.served.tool.invoke(call.given.args, call.tool_context())
         except BaseException as raised_:
             error = raised_
@@ -148,6 +152,13 @@ class Runner:
         finally:
             if os.getpid() != self._pid:  # the tool has forked, and this is the child
                 forks.end_child(error)
+
+    def _of_request(self, call: Call, agent: Agent[Any]) -> Awaitable[Any]:
+        """The check before a person is asked, or a notice of the request."""
+        given = call.task.input_data
+        if "request" in given and agent.on_request is not None:
+            return approval.told(self._client, agent.on_request, given["request"])
+        return approval.checked({tool.name: tool for tool in agent.tools}, given)
 
     def _raised(self, call: Call, error: BaseException) -> Json:
         outcome = raised(call, error)
