@@ -85,6 +85,7 @@ NAMES = {
         "Waiting",
         "WorkerError",
         "WouldBlock",
+        "agent_tool",
         "compile_agent",
         "configure",
         "current_tool_context",

@@ -15,6 +15,7 @@ from agentspan.compat import AgentConfig, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.agent_tool import agent_tool
 from agentspan.declare.approval import Approval, Request
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.content import File, Image
@@ -156,6 +157,7 @@ __all__ = [
     "Waiting",
     "WorkerError",
     "WouldBlock",
+    "agent_tool",
     "compile_agent",
     "configure",
     "current_tool_context",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
 from agentspan.compiler._output import (
@@ -16,8 +18,8 @@ from agentspan.compiler._output import (
     server_checks,
     server_unfit,
 )
+from agentspan.compiler._part import parts
 from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
-from agentspan.compiler._request import parts
 from agentspan.compiler._segment import segment, transcript_path
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import limited, needs_mark, tool_spec, tool_tasks
@@ -87,8 +89,8 @@ def _asked(agent: Agent, turn: int, most: int) -> list[Json]:
 AGAIN = '.messages + (if .note == null then [] else [{role: "user", message: .note}] end)'
 
 
-def looping(agent: Agent) -> tuple[Json, ...]:
-    return segment(agent), _agent_workflow(agent)
+def looping(agent: Agent, versions: Mapping[str, int]) -> tuple[Json, ...]:
+    return segment(agent), _agent_workflow(agent, versions)
 
 
 def loop(agent: Agent, inputs: Json) -> Json:
@@ -123,7 +125,7 @@ def answer(agent: Agent) -> Json:
     return {key: ref(f"{SEGMENT}.output.{key}") for key in names}
 
 
-def _agent_workflow(agent: Agent) -> Json:
+def _agent_workflow(agent: Agent, versions: Mapping[str, int]) -> Json:
     inputs: Json = {
         "execution_id": ref("workflow.workflowId"),
         "prompt": ref("workflow.input.prompt"),
@@ -145,8 +147,8 @@ def _agent_workflow(agent: Agent) -> Json:
         },
         "transcript_path": transcript_path(),
     }
-    if parts(agent):
-        inputs["parts"] = parts(agent)
+    if calls := parts(agent, versions):
+        inputs |= {"parts": calls, "used": ref(f"{SEGMENT}.output.used")}
     if agent.answer_type is not None:
         inputs["rejected"] = ref(f"{SEGMENT}.output.rejected")
     output = answer(agent)

@@ -9,8 +9,9 @@ import json
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._part import exchange_with_parts, plan_with_parts, used_passed_on
 from agentspan.compiler._tasks import Json, ref
-from agentspan.compiler._tools import asks, task_definition
+from agentspan.compiler._tools import task_definition
 from agentspan.declare.agent import Agent
 from agentspan.stored.names import output_task_name
 from agentspan.stored.output import INVALID, TYPED, OutputRequest
@@ -156,14 +157,13 @@ def rejected_before(turn: int) -> str:
 
 def passed_on(agent: Agent[Any], turn: int) -> Json:
     """What a segment that ends after `turn` leaves to the next one beside the transcript."""
-    return {} if agent.answer_type is None else {"rejected": ref(f"output_{turn}.output.result.again")}
+    typed = {} if agent.answer_type is None else {"rejected": ref(f"output_{turn}.output.result.again")}
+    return typed | used_passed_on(agent, turn)
 
 
 def plan_program(agent: Agent[Any]) -> str:
     """The plan of a turn; an answer that has a type is passed on as it arrived, and checked after that."""
-    program = t.program("plan")
-    if any(asks(tool) for tool in agent.tools):
-        program = f"{program} | {_PARTS}"
+    program = plan_with_parts(agent, t.program("plan"))
     if agent.answer_type is None:
         return program
     arrived = '.mode == "again" and .problem != "failed"'
@@ -172,22 +172,13 @@ def plan_program(agent: Agent[Any]) -> str:
 
 def exchange_program(agent: Agent[Any]) -> str:
     """What a turn adds to the transcript; of an answer that did not fit, that and what is wrong with it."""
-    program = t.program("exchange")
+    program = exchange_with_parts(agent, t.program("exchange"))
     if agent.answer_type is None:
         return program
     back = '.mode = "again" | .note = .checked.note | .said = .checked.said'
     given = f'(if .checked.mode? == "again" then {back} else . end) as $in'
     return program.replace(". as $in", given, 1).replace(_NOT_WHOLE, f"($in.said // {_NOT_WHOLE})", 1)
 
-
-_PARTS = (
-    '(.calls // []) as $calls | if .mode == "many" then .fork |= map((.taskReferenceName | split("_")[2] | tonumber) '
-    "as $place | $in.parts[$calls[$place - 1].name] as $part | if $part == null then . else . + "
-    '{name: $part, type: "SUB_WORKFLOW", subWorkflowParam: {name: $part, version: $in.version}, optional: false} end) '
-    '| reduce (.fork[] | select(.type == "SUB_WORKFLOW") | .taskReferenceName) as $name '
-    "(.; .fork_inputs[$name].call = $name) else . end"
-)
-"""The plan of an agent with calls that are workflows: those are begun, with the call's name beside its values."""
 
 _NOT_WHOLE = '"[an answer that did not arrive whole]"'
 

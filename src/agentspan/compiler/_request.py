@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from agentspan.compiler import _tasks as t
@@ -9,8 +10,8 @@ from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.compiler._workflow import workflow
 from agentspan.declare.agent import Agent
-from agentspan.declare.tool import Tool
-from agentspan.stored.names import approval_task_name, notice_task_name, request_name, tool_task_name
+from agentspan.declare.tool import PROMPT, Tool
+from agentspan.stored.names import approval_task_name, notice_task_name, part_name, request_name, tool_task_name
 from agentspan.stored.person import DECIDED, PERSON, REQUEST, RequestSpec
 
 _INPUT = ("args", "call_id", "step", "execution_id", "max_bytes", "call")
@@ -29,14 +30,15 @@ _TOLD = (
     'elif (.said | type) == "object" and (.said | has("result")) then {result: .said.result} '
     "else {error: ((.said.error? // .reason) "
     '// "The tool gave no result: every worker that ran it died, or it timed out.")} end '
-    "+ (if .decided.decision then {decision: .decided.decision} else {} end)"
+    "+ (if .decided.decision then {decision: .decided.decision} else {} end) "
+    "+ (if .said.usage? then {usage: .said.usage} else {} end)"
 )
 """jq: what the model is told of the call, and who decided."""
 
 
-def request_workflows(agent: Agent[Any]) -> tuple[Json, ...]:
+def request_workflows(agent: Agent[Any], versions: Mapping[str, int]) -> tuple[Json, ...]:
     """The workflows of its tools that need a person."""
-    return tuple(_workflow(agent, tool, spec) for tool in agent.tools if (spec := spec_of(tool)) is not None)
+    return tuple(_workflow(agent, tool, spec, versions) for tool in agent.tools if (spec := spec_of(tool)) is not None)
 
 
 def request_tasks(agent: Agent[Any]) -> tuple[Json, ...]:
@@ -51,7 +53,7 @@ def request_tasks(agent: Agent[Any]) -> tuple[Json, ...]:
                 outputs=["result"],
             )
         )
-    if agent.on_request is not None and request_workflows(agent):
+    if agent.on_request is not None and any(spec_of(tool) is not None for tool in agent.tools):
         found.append(
             task_definition(
                 notice_task_name(agent.name),
@@ -61,11 +63,6 @@ def request_tasks(agent: Agent[Any]) -> tuple[Json, ...]:
             )
         )
     return tuple(found)
-
-
-def parts(agent: Agent[Any]) -> dict[str, str]:
-    """The workflow that makes the calls of a tool, by its name; those of other tools are tasks."""
-    return {tool.name: request_name(agent.name, tool.name) for tool in agent.tools if spec_of(tool) is not None}
 
 
 def spec_of(tool: Tool[..., Any]) -> RequestSpec | None:
@@ -82,12 +79,12 @@ def spec_of(tool: Tool[..., Any]) -> RequestSpec | None:
     return None
 
 
-def _workflow(agent: Agent[Any], tool: Tool[..., Any], spec: RequestSpec) -> Json:
+def _workflow(agent: Agent[Any], tool: Tool[..., Any], spec: RequestSpec, versions: Mapping[str, int]) -> Json:
     definition = workflow(
         agent,
         request_name(agent.name, tool.name),
         f"A call of {tool.name} by the agent {agent.name}, which needs a person.",
-        [_check(agent, tool), _whether(agent, spec), _decided(spec), *_made(agent, tool), *_end(tool)],
+        [_check(agent, tool), _whether(agent, spec), _decided(spec), *_made(agent, tool, versions), *_end(tool)],
         inputParameters=list(_INPUT),
         outputParameters={},
     )
@@ -146,11 +143,17 @@ def _decided(spec: RequestSpec) -> Json:
     )
 
 
-def _made(agent: Agent[Any], tool: Tool[..., Any]) -> list[Json]:
+def _made(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) -> list[Json]:
     if tool.question is not None:
         return []
-    inputs = {**_of_call(None, "max_bytes"), "args": ref(f"{DECIDED}.output.result.args")}
-    made = t.task("SIMPLE", tool_task_name(agent.name, tool.name), "tool_1", inputs, optional=True)
+    args = f"{DECIDED}.output.result.args"
+    if tool.agent is not None:
+        called_by = {name: ref(f"workflow.input.{name}") for name in ("call", "step", "execution_id")}
+        given = {"prompt": ref(f"{args}.{PROMPT}"), "called_by": called_by}
+        made = t.sub_workflow(tool.name, "tool_1", part_name(tool.agent.name), versions.get(tool.agent.name, 1), given)
+    else:
+        inputs = {**_of_call(None, "max_bytes"), "args": ref(args)}
+        made = t.task("SIMPLE", tool_task_name(agent.name, tool.name), "tool_1", inputs, optional=True)
     mode = ref(f"{DECIDED}.output.result.mode")
     return [t.switch("made", "made", "Whether the call is made.", mode, {"run": [made]})]
 

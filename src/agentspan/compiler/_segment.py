@@ -5,8 +5,8 @@ from __future__ import annotations
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._model import model_call
 from agentspan.compiler._output import passed_on, rejected_before, sent_back, server_checks, server_unfit
+from agentspan.compiler._part import plan_inputs
 from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
-from agentspan.compiler._request import parts
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
 from agentspan.declare.agent import Agent
@@ -31,7 +31,7 @@ def segment(agent: Agent) -> Json:
         segment_name(agent.name),
         f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
         tasks,
-        inputParameters=[*SEGMENT_INPUT, *passed_on(agent, last), *(["parts"] if parts(agent) else [])],
+        inputParameters=[*SEGMENT_INPUT, *passed_on(agent, last), *(["parts"] if plan_inputs(agent, 1) else [])],
         outputParameters=_passed_on(agent, last),
     )
 
@@ -73,7 +73,6 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
 
 
 def _plan(agent: Agent, turn: int) -> Json:
-    given = {"parts": ref("workflow.input.parts"), "version": ref("workflow.version")} if parts(agent) else {}
     return plan(
         agent,
         turn,
@@ -84,7 +83,7 @@ def _plan(agent: Agent, turn: int) -> Json:
         tools=ref("workflow.input.tool_tasks"),
         limited=ref("workflow.input.limited"),
         marked=ref("workflow.input.marked"),
-        **given,
+        **plan_inputs(agent, turn),
     )
 
 

@@ -6,13 +6,13 @@ turns before. It leaves the provider's message whole, and the plan of what comes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, loop, out_of_turns
 from agentspan.compiler._output import check, fitting, invalid_end, marked, output_request, unfit
-from agentspan.compiler._request import parts
+from agentspan.compiler._part import parts
 from agentspan.compiler._segment import tools_of
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
@@ -21,11 +21,13 @@ from agentspan.declare.agent import Agent
 from agentspan.declare.tool import Tool
 from agentspan.stored.format import IN_WORKER
 from agentspan.stored.names import SEGMENT, TURNS_PER_SEGMENT, model_task_name, segment_name
-from agentspan.stored.request import ModelRequest
+from agentspan.stored.request import ModelRequest, Part
+
+NO_VERSIONS: Mapping[str, int] = {}
 
 
-def thin(agent: Agent) -> tuple[Json, ...]:
-    return (_segment(agent), _looping(agent)) if agent.tools else (_single(agent),)
+def thin(agent: Agent, versions: Mapping[str, int]) -> tuple[Json, ...]:
+    return (_segment(agent), _looping(agent, versions)) if agent.tools else (_single(agent),)
 
 
 def model_definition(agent: Agent) -> Json:
@@ -100,7 +102,7 @@ def _finish(turn: int, output: Json) -> Json:
     return t.terminate("finish", f"finish_{turn}", "COMPLETED", output)
 
 
-def _looping(agent: Agent) -> Json:
+def _looping(agent: Agent, versions: Mapping[str, int]) -> Json:
     one_segment: Json = {
         "execution_id": ref("workflow.workflowId"),
         "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
@@ -121,6 +123,7 @@ def _looping(agent: Agent) -> Json:
             outputParameters=output,
             **time_limit(agent),
         ),
+        versions,
     )
 
 
@@ -180,7 +183,7 @@ def _answer(turn: int) -> Json:
     }
 
 
-def _declared(agent: Agent, definition: Json) -> Json:
+def _declared(agent: Agent, definition: Json, versions: Mapping[str, int] = NO_VERSIONS) -> Json:
     """With what a worker needs to know of the agent, whatever version of it the worker has itself."""
     asked = ModelRequest(
         model=agent.model,
@@ -189,7 +192,7 @@ def _declared(agent: Agent, definition: Json) -> Json:
         tools=tuple(_tool(tool) for tool in agent.tools),
         tool_tasks=tool_tasks(agent),
         limited=tuple(limited(agent)),
-        parts=parts(agent),
+        parts={name: Part(**part) for name, part in parts(agent, versions).items()},
         settings=_settings(agent),
         max_turns=agent.max_turns if agent.tools else 1 if agent.answer_type is None else agent.output_retries + 1,
         max_chars=agent.context.max_chars,

@@ -70,12 +70,12 @@ def tool_tasks(agent: Agent) -> dict[str, str]:
 
 def limited(agent: Agent) -> list[str]:
     """Tools that only a fork can call: with a limit or a lease in their definition, or with a workflow of their own."""
-    return [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit or tool.external or asks(tool)]
+    return [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit or tool.external or is_part(tool)]
 
 
-def asks(tool: Tool[..., Any]) -> bool:
-    """Whether a call needs a person: it is a workflow of its own, which only a fork can begin."""
-    return tool.approval is not None or tool.question is not None
+def is_part(tool: Tool[..., Any]) -> bool:
+    """Whether a call is a workflow of its own, which only a fork can begin: it needs a person, or is another agent."""
+    return tool.approval is not None or tool.question is not None or tool.agent is not None
 
 
 def needs_mark(tool: Tool[..., Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -38,9 +39,9 @@ def pause(client: Conductor, history: History) -> None:
         if segment.sub_workflow_id:
             with suppress(Conflict):  # it has just ended
                 client.pause(segment.sub_workflow_id)
-            for part in _parts(client, segment.sub_workflow_id):
+            for below in _below(client, segment.sub_workflow_id):
                 with suppress(Conflict):
-                    client.pause(part)
+                    client.pause(below)
             return
         time.sleep(LOOK)
 
@@ -55,16 +56,18 @@ def resume(client: Conductor, history: History) -> None:
     segment = history.open_segment()
     # The run last: until then it is PAUSED, and whoever dies on the way can resume it again.
     if segment is not None and segment.sub_workflow_id:
-        for execution_id in (*_parts(client, segment.sub_workflow_id), segment.sub_workflow_id):
+        for execution_id in (*_below(client, segment.sub_workflow_id), segment.sub_workflow_id):
             if client.status(execution_id) == "PAUSED":
                 client.resume(execution_id)
     client.resume(history.execution_id)
 
 
-def _parts(client: Conductor, segment_id: str) -> list[str]:
-    """The calls of a segment that are made in workflows of their own, and go on."""
-    tasks = client.workflow(segment_id).tasks
-    return [task.sub_workflow_id for task in tasks if task.is_part and task.status in PENDING and task.sub_workflow_id]
+def _below(client: Conductor, execution_id: str) -> Iterator[str]:
+    """What goes on in an execution in workflows of its own: calls that need a person, other agents, their segments."""
+    for task in client.workflow(execution_id).tasks:
+        if task.status in PENDING and task.sub_workflow_id:
+            yield task.sub_workflow_id
+            yield from _below(client, task.sub_workflow_id)
 
 
 def cancel(client: Conductor, history: History, reason: str) -> None:

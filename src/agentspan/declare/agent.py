@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, Unpack, cast, overload
 
 from agentspan.declare.approval import OnRequest
 from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.called import check_called
 from agentspan.declare.fallback import models_of
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
@@ -270,6 +271,7 @@ class Agent(Generic[OutputT]):
         if given["timeout"] is not None:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["tools"] = _as_tools(tools, what)
+        check_called(name, given["tools"])
         given["output_validators"] = tuple(output_validators)
         given["answer_type"] = checked_output(given, tuple(each.name for each in given["tools"]), what)
         self.__dict__.update(given)  # the value is frozen from here on
@@ -289,7 +291,10 @@ class Agent(Generic[OutputT]):
     @property
     def needs_worker(self) -> bool:
         """Whether a worker serves calls of it: of its tools, of its model, or of the checks of its answers."""
-        own = any(tool.is_served or tool.approval is not None for tool in self.tools)
+        own = any(
+            tool.is_served or tool.approval is not None or (tool.agent is not None and tool.agent.needs_worker)
+            for tool in self.tools
+        )
         return own or self.model_place == "worker" or self.checks_answers or self.on_request is not None
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
 from agentspan.declare.approval import Approval, Policy, Question, approval_of
 from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
@@ -23,6 +23,12 @@ from agentspan.schema.arguments import description as described
 from agentspan.stored.mark import text_mark
 
 __all__ = ["RateLimit", "Retry", "Tool", "ToolContext", "current_tool_context", "tool"]
+
+if TYPE_CHECKING:
+    from agentspan.declare.agent import Agent
+
+PROMPT = "request"
+"""The argument of a tool that is an agent: what is asked of it."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -145,6 +151,7 @@ class Tool(Generic[P, R]):
         external: Whether a worker elsewhere serves it, in whatever language; `function` only describes it.
         approval: Whether a person decides before a call is made.
         question: That a person gives the result; see `human_tool`.
+        agent: The agent that is called; see `agent_tool`.
     """
 
     function: Callable[P, R]
@@ -158,6 +165,7 @@ class Tool(Generic[P, R]):
     external: bool = False
     approval: Approval | None = None
     question: Question | None = None
+    agent: Agent[Any] | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -189,7 +197,7 @@ class Tool(Generic[P, R]):
     @property
     def is_served(self) -> bool:
         """Whether a worker of its agent makes its calls: no worker elsewhere does, and no person gives the result."""
-        return not self.external and self.question is None
+        return not self.external and self.question is None and self.agent is None
 
     @property
     def parameters(self) -> Mapping[str, Any]:

@@ -95,6 +95,8 @@ class Event(_Foreign):
         step: The step it belongs to, from 1.
         timestamp: When, by the server's clock.
         type: What happened.
+        path: Where it happened, of an agent that this one has called, or that called one: the tools' names, outermost
+            first. `step` is then that agent's own.
     """
 
     execution_id: str
@@ -102,6 +104,7 @@ class Event(_Foreign):
     step: int
     timestamp: datetime
     type: EventName
+    path: tuple[str, ...] = ()
 
     @property
     def content(self) -> str | None:
@@ -111,13 +114,16 @@ class Event(_Foreign):
 
     def __repr__(self) -> str:
         about = f" {self.tool_name}" if self.tool_name else ""
-        return f"<Event {self.seq} {self.type}{about} in step {self.step}>"
+        within = f" of {'/'.join(self.path)}" if self.path else ""
+        return f"<Event {self.seq} {self.type}{about} in step {self.step}{within}>"
 
     def to_json(self) -> dict[str, Any]:
         """The event as JSON-able values, without the fields that do not apply."""
         last = {name: value for name, value in self.__dict__.items() if name != "type"}
         shown = {name: value for name, value in last.items() if value is not None or name == "result"}
-        return {"type": self.type, **shown, "timestamp": self.timestamp.isoformat()}
+        path = list(shown.pop("path"))
+        within = {"path": path} if path else {}
+        return {"type": self.type, **shown, **within, "timestamp": self.timestamp.isoformat()}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

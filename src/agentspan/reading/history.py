@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, islice
 
 from agentspan import forks
@@ -12,7 +15,7 @@ from agentspan.errors import NotFound, UnknownFormat
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.output import answer_of, failure_text
 from agentspan.reading.parts import NO_PARTS, Parts
-from agentspan.reading.projection import Draft, segment_drafts
+from agentspan.reading.projection import Draft, Within, segment_drafts
 from agentspan.reading.result import AgentStatus, as_text
 from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
 from agentspan.reading.timeline import Step
@@ -72,6 +75,8 @@ class History:
         self._client = client
         self.execution_id = execution_id
         self._parts = Parts(client)
+        self._called: dict[str, History] = {}  # agents that this one has called, by their runs
+        self._all: list[Draft] | None = None  # once it has ended well
         self._past: dict[str, list[Draft]] = {}
         self._lock = threading.Lock()  # one handle may be read by several threads, and by an event loop's
         forks.tell(self)
@@ -164,8 +169,7 @@ class History:
             run: What the look gave.
             after: How many of the first ones to leave out.
         """
-        newest = [] if self._newest is None else self._drafts(self._newest.record)
-        drafts = [*chain.from_iterable(self._past.values()), *newest]
+        drafts = self._drafts_so_far()
         end = _end_draft(run, drafts)
         if end is not None:
             drafts.append(end)
@@ -173,7 +177,32 @@ class History:
         return [draft.numbered(self.execution_id, seq) for seq, draft in numbered]
 
     def _drafts(self, segment: WorkflowRecord) -> list[Draft]:
-        return list(segment_drafts(self._stored(segment), int(self._client.now() * 1000)))
+        return list(self._whole(segment_drafts(self._stored(segment), int(self._client.now() * 1000))))
+
+    def _whole(self, drafts: Iterable[Draft | Within]) -> Iterator[Draft]:
+        """With the events of the agents that were called, at their place."""
+        for draft in drafts:
+            if isinstance(draft, Draft):
+                yield draft
+                continue
+            called = self._called.setdefault(draft.execution_id, History(self._client, draft.execution_id))
+            with suppress(NotFound):  # somebody is deleting it
+                yield from (replace(each, path=(draft.agent, *each.path)) for each in called.drafts())
+
+    def drafts(self) -> list[Draft]:
+        """What happened in the run so far, without its end."""
+        if self._all is None:
+            with self._lock:
+                run = self.look()
+                found = self._drafts_so_far()
+            if run.status != "COMPLETED":
+                return found
+            self._all = found
+        return self._all
+
+    def _drafts_so_far(self) -> list[Draft]:
+        newest = [] if self._newest is None else self._drafts(self._newest.record)
+        return [*chain.from_iterable(self._past.values()), *newest]
 
     def _stored(self, segment: WorkflowRecord) -> StoredSegment:
         return StoredSegment.of(segment, self._parts.of(segment.tasks))
@@ -209,10 +238,19 @@ class History:
             current = segment.input.get("previous")
         return found[::-1]
 
-    def part_ids(self, segment_ids: list[str]) -> list[str]:
-        """Ids of the calls of segments that were made in workflows of their own."""
-        tasks = (task for segment_id in segment_ids for task in self._client.workflow(segment_id).tasks)
-        return [task.sub_workflow_id for task in tasks if task.is_part and task.sub_workflow_id]
+    def below(self, execution_ids: Iterable[str]) -> list[str]:
+        """Ids of all that was made in workflows of its own in these executions, deepest first."""
+        found: list[str] = []
+        for execution_id in execution_ids:
+            try:
+                tasks = self._client.workflow(execution_id).tasks
+            except NotFound:
+                continue
+            begun = [
+                task.sub_workflow_id for task in tasks if task.sub_workflow_id and task.sub_workflow_id not in found
+            ]
+            found += [*self.below(begun), *begun]
+        return found
 
     def status(self) -> AgentStatus:
         """What the run is doing now; reads the run and its newest segment, however long the run is."""

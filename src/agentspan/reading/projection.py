@@ -37,6 +37,7 @@ class Draft:
     step: int
     at: int
     details: dict[str, Any] = field(default_factory=dict)
+    path: tuple[str, ...] = ()
 
     def numbered(self, execution_id: str, seq: int) -> AnyEvent:
         """The event at its place."""
@@ -46,11 +47,25 @@ class Draft:
             seq=seq,
             step=self.step,
             timestamp=moment(self.at),
+            path=self.path,
             **self.details,
         )
 
 
-def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
+@dataclass(frozen=True)
+class Within:
+    """The place of the events of an agent that was called.
+
+    Attributes:
+        execution_id: Its run.
+        agent: What it is called in the caller's events: the tool's name.
+    """
+
+    execution_id: str
+    agent: str
+
+
+def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]:
     """The events of one segment (or of an agent without tools), as far as it got.
 
     Args:
@@ -171,7 +186,7 @@ def _end_drafts(attempts: Sequence[TaskRecord], place: int, step: int) -> Iterat
         yield Draft(type="resumed", step=step, at=attempts[place + 1].scheduled_time)
 
 
-def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
+def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within, None, bool]:
     """The turn's calls and, in their order, what became of them; returns whether all are done."""
     for call in turn.calls:
         details = {**_who(call), "args": call.planned.args}
@@ -192,7 +207,7 @@ def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
     return True
 
 
-def _attempts_drafts(call: StoredCall, step: int, now: int, ends: int) -> Generator[Draft, None, int]:
+def _attempts_drafts(call: StoredCall, step: int, now: int, ends: int) -> Generator[Draft | Within, None, int]:
     """What became of a call's attempts; returns how often the run's end cut one off, of which `ends` are told."""
     cut_off = 0
     attempts = (*call.asked, *call.made)
@@ -206,12 +221,14 @@ def _attempts_drafts(call: StoredCall, step: int, now: int, ends: int) -> Genera
                 yield from _end_drafts(attempts, place, step)
     if not call.made:
         yield from _decision_drafts(call, step)
+    if call.called is not None:
+        yield Within(call.called, call.planned.tool)
     return cut_off
 
 
 def _asked_drafts(call: StoredCall, step: int, now: int) -> Generator[Draft, None, bool]:
     """That a person is asked about a call; returns whether it is known that one is, or is not."""
-    if not call.is_part:
+    if not call.is_part or (call.called is not None and not call.asked):
         return True
     for task in call.checks:
         yield from _waiting_drafts(task, _who(call), step, now)

@@ -126,10 +126,10 @@ def requests_of(client: Conductor, execution_id: str) -> Iterator[Request]:
             continue
         record = client.workflow(task.sub_workflow_id)
         request = request_of(record)
-        if request is None:
-            yield from requests_of(client, task.sub_workflow_id)
-        elif request.status == "waiting":
+        if request is not None and request.status == "waiting":
             yield request
+        else:
+            yield from requests_of(client, task.sub_workflow_id)
 
 
 def _read(client: Conductor, request_id: str) -> Request | None:

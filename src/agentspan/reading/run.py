@@ -15,9 +15,10 @@ from agentspan.reading.parts import NO_PARTS
 from agentspan.reading.requests import request_of
 from agentspan.stored.inputs import SegmentInput
 from agentspan.stored.lease import RESPONSE_TIMEOUT
+from agentspan.stored.mark import text_mark
 from agentspan.stored.names import SEGMENT
 from agentspan.stored.output import Verdict
-from agentspan.stored.person import PERSON
+from agentspan.stored.person import PERSON, RequestSpec
 from agentspan.stored.plan import Plan, PlannedCall
 
 _Tasks = dict[tuple[str, int], tuple[TaskRecord, ...]]
@@ -39,6 +40,16 @@ class StoredCall:
     def is_part(self) -> bool:
         """Whether it is made in a workflow of its own, `part`, where that has begun."""
         return bool(self.attempts) and self.attempts[-1].is_part
+
+    @property
+    def called(self) -> str | None:
+        """The run of the agent that was called, once it has begun."""
+        if self.part is None:
+            return None
+        if RequestSpec.of(self.part.workflow_definition.get("metadata", {})) is None:
+            return self.part.workflow_id
+        made = self.made
+        return made[-1].sub_workflow_id if made and made[-1].is_part else None
 
     @property
     def request(self) -> Request | None:
@@ -73,8 +84,10 @@ class StoredCall:
         if not self.attempts or self.attempts[-1].status in PENDING:
             return None
         last = self.attempts[-1]
+        if last.is_part and last.status != "COMPLETED":  # the run ends by it, and goes on in it when it is retried
+            return None
         if "result" in last.output_data or "error" in last.output_data:
-            return last.output_data
+            return _unmarked(last.output_data, self.called) if last.is_part else last.output_data
         return {"error": last.reason_for_incompletion or f"The task ended as {last.status}."}
 
 
@@ -221,6 +234,12 @@ def _turn(step: int, tasks: _Tasks, parts: Mapping[str, WorkflowRecord]) -> Stor
 def _call(planned: PlannedCall, attempts: tuple[TaskRecord, ...], parts: Mapping[str, WorkflowRecord]) -> StoredCall:
     part = parts.get(attempts[-1].sub_workflow_id or "") if attempts and attempts[-1].is_part else None
     return StoredCall(planned, attempts, part)
+
+
+def _unmarked(told: dict[str, Any], called: str | None) -> dict[str, Any]:
+    """What an agent answered without the mark that its text may begin with."""
+    run_id, result = called or str(told.get("subWorkflowId")), told.get("result")
+    return {**told, "result": result.removeprefix(text_mark(run_id))} if isinstance(result, str) else told
 
 
 def death(task: TaskRecord) -> str:

@@ -112,6 +112,7 @@ class ToolCall:
         result: What it returned.
         error: What the model was told instead of a result.
         request: What a person is, or was, asked about it.
+        execution_id: The run of the agent that was called.
     """
 
     call_id: str
@@ -121,6 +122,7 @@ class ToolCall:
     result: Any = None
     error: str | None = None
     request: Request | None = None
+    execution_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The call as JSON-able values; the request only where there is one."""
@@ -132,6 +134,7 @@ class ToolCall:
             "result": self.result,
             "error": self.error,
             **({} if self.request is None else {"request": self.request.to_json()}),
+            **({} if self.execution_id is None else {"execution_id": self.execution_id}),
         }
 
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from agentspan.declare.approval import Request
 from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import PENDING, PollRecord, TaskRecord, WorkflowRecord
-from agentspan.reading.durations import brief, moment
+from agentspan.reading.durations import ago, brief, due_in, moment
 from agentspan.reading.output import START_ANEW, failure_text
-from agentspan.reading.parts import NO_PARTS
+from agentspan.reading.parts import NO_PARTS, Parts
+from agentspan.reading.people import person_reason
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
-from agentspan.reading.requests import asking, request_of
-from agentspan.schema.values import shown
+from agentspan.reading.requests import request_of
+from agentspan.reading.run import newest_segment_id
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.notes import Failure
 from agentspan.stored.output import INVALID
+from agentspan.stored.person import RequestSpec
 
 POLLED_LATELY = 20.0
 """Seconds since the last poll after which a queue counts as served by nobody."""
@@ -87,27 +88,23 @@ class Waits:
         """What a call waits for that is made in a workflow of its own."""
         request = request_of(part)
         if request is not None and request.status == "waiting":
-            yield self._person(request)
+            yield person_reason(request, self._now)
             return
-        yield from (self._tool(task) for task in part.tasks if task.status in PENDING and task.in_worker)
+        begun = [task for task in part.tasks if task.status in PENDING]
+        yield from (self._tool(task) for task in begun if task.in_worker)
+        if RequestSpec.of(_metadata(part)) is None:
+            yield from self._called(part)
+            return
+        for task in begun:
+            if task.is_part and task.sub_workflow_id:
+                yield from self._part(self._client.workflow(task.sub_workflow_id))
 
-    def _person(self, request: Request) -> Reason:
-        since = int(request.asked.timestamp() * 1000) if request.asked else 0
-        late = (
-            f" By its deadline, {self._in(int(request.due.timestamp() * 1000))}, the default is taken."
-            if request.due
-            else ""
-        )
-        about = shown(json.dumps(request.args, ensure_ascii=False), 200)
-        verbs = ("answer", "reject") if request.kind == "question" else ("approve", "reject")
-        return Reason(
-            kind="person",
-            text=f"{asking(request)[:-1]} with {about}, since {self._ago(since)}.{late}",
-            since=request.asked,
-            tool=request.tool,
-            next=tuple(f"agentspan request {verb} {request.id}" for verb in verbs),
-            request=request,
-        )
+    def _called(self, part: WorkflowRecord) -> Iterator[Reason]:
+        """What an agent waits for that was called."""
+        newest = newest_segment_id(part)
+        segment = None if newest is None else self._client.workflow(newest)
+        parts = NO_PARTS if segment is None else Parts(self._client).of(segment.tasks)
+        yield from Waits(self._client, part).of(segment, parts)
 
     # ---- the model ------------------------------------------------------------------------------------
 
@@ -270,11 +267,15 @@ class Waits:
         return f"agentspan worker start MODULE:AGENT    with the agent {agent}"
 
     def _ago(self, milliseconds: int) -> str:
-        return brief(max(0.0, self._now - milliseconds / 1000))
+        return ago(self._now, milliseconds)
 
     def _in(self, milliseconds: int) -> str:
-        left = milliseconds / 1000 - self._now
-        return f"in {brief(left)}" if left > 0 else "now"
+        return due_in(self._now, milliseconds)
+
+
+def _metadata(record: WorkflowRecord) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = record.workflow_definition.get("metadata", {})
+    return found
 
 
 def ending(run: WorkflowRecord) -> Reason:

@@ -47,6 +47,14 @@ def request_name(agent: str, tool: str) -> str:
     return f"{agent}.request.{tool}"
 
 
+_AS_TOOL = ".as.tool"
+
+
+def part_name(agent: str) -> str:
+    """Name of an agent's workflow as other agents call it."""
+    return f"{agent}{_AS_TOOL}"
+
+
 def approval_task_name(agent: str) -> str:
     """Task definition of what decides whether a person is asked; no tool's has two dots."""
     return f"{agent}.request.check"
@@ -58,7 +66,9 @@ def notice_task_name(agent: str) -> str:
 
 
 def tool_of_task(task_name: str) -> str:
-    """The tool a task definition of ours stands for, or the workflow of a call that needs a person."""
+    """The tool a task definition of ours stands for, or the workflow of a call that needs a person, or is an agent."""
+    if task_name.endswith(_AS_TOOL):
+        return task_name.removesuffix(_AS_TOOL)
     return task_name.partition(".")[2].removeprefix("request.")
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, cast
@@ -20,7 +20,7 @@ from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan
-from agentspan.stored.request import ModelInput, ModelRequest
+from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.usage import added
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
@@ -135,6 +135,8 @@ class Models:
         transcript = self._known(given)
         output = call.served.output
         refuse_another(transcript.request.output, output)
+        # What the agents have used that were called in the turn before counts from here on.
+        given = replace(given, usage=added((given.usage, *transcript.used())))
         telling = self._telling(call, transcript.request)
 
         async def ask(request: ModelRequest) -> Answer:
@@ -316,43 +318,58 @@ def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json |
     if task is None:
         error = f"There is no tool named {name}. The tools are: {', '.join(request.tool_tasks)}."
     else:
-        error = why_unmade(answer.finish_reason, args)
+        error = why_unmade(answer.finish_reason, args) or _unasked(request.parts.get(name), args)
     planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}
     return planned if error is None else {**planned, "error": error}
+
+
+def _unasked(part: Part | None, args: Json | None) -> str | None:
+    if part is None or part.prompt is None or isinstance((args or {}).get(part.prompt), str):
+        return None
+    return "Not called: it needs a text that says what is asked of it."
 
 
 def _fork(
     request: ModelRequest, given: ModelInput, calls: list[Json], known: list[int], step: int, max_bytes: int
 ) -> Json:
-    references = {place: f"{tool_reference(given.turn)}_{place + 1}" for place in known}
-    planned = f"llm_{given.turn}.output.result"
-    return {
-        "fork": [
-            {"taskReferenceName": reference, "optional": True, **_branch(request, calls[place])}
-            for place, reference in references.items()
-        ],
+    fork, inputs = [], {}
+    for place in known:
+        reference = f"{tool_reference(given.turn)}_{place + 1}"
+        planned = f"llm_{given.turn}.output.result.calls[{place}]"
         # By reference only: the fork expands templates in its inputs, and text from a model is data.
-        "fork_inputs": {
-            reference: {
-                "args": f"${{{planned}.calls[{place}].args}}",
-                "call_id": f"${{{planned}.calls[{place}].id}}",
-                "step": step,
-                "execution_id": given.execution_id,
-                "max_bytes": max_bytes,
-                **({"call": reference} if calls[place]["name"] in request.parts else {}),
-            }
-            for place, reference in references.items()
-        },
-    }
+        of_call = {
+            "args": f"${{{planned}.args}}",
+            "call_id": f"${{{planned}.id}}",
+            "step": step,
+            "execution_id": given.execution_id,
+            "max_bytes": max_bytes,
+        }
+        part = request.parts.get(calls[place]["name"])
+        kind = {"name": calls[place]["task"], "type": "SIMPLE", "optional": True}
+        if part is not None:
+            kind, of_call = begun(part, request.version, reference, of_call)
+        fork.append({**kind, "taskReferenceName": reference})
+        inputs[reference] = of_call
+    return {"fork": fork, "fork_inputs": inputs}
 
 
-def _branch(request: ModelRequest, call: Json) -> Json:
-    part = request.parts.get(call["name"])
-    if part is None:
-        return {"name": call["task"], "type": "SIMPLE"}
+def begun(part: Part, version: int, reference: str, of_call: Json) -> tuple[Json, Json]:
+    """The branch of a call that is a workflow, and what that is given.
+
+    Args:
+        part: The workflow.
+        version: The version of the agent that calls.
+        reference: The call's name in its turn.
+        of_call: What a task would be given.
+    """
+    if part.prompt is None:
+        given = {**of_call, "call": reference}
+    else:
+        called_by = {"call": reference, "step": of_call["step"], "execution_id": of_call["execution_id"]}
+        given = {"prompt": f"{of_call['args'][:-1]}.{part.prompt}}}", "called_by": called_by}
+    named = {"name": part.workflow, "version": part.version or version}
     # Not optional: Conductor's retry does not go on from an optional sub-workflow to what has begun it (3.32.3, read).
-    begun = {"name": part, "version": request.version}
-    return {"name": part, "type": "SUB_WORKFLOW", "subWorkflowParam": begun, "optional": False}
+    return {"name": part.workflow, "type": "SUB_WORKFLOW", "subWorkflowParam": named, "optional": False}, given
 
 
 _late = threading.Lock()

@@ -41,7 +41,7 @@ Queues = Mapping[str, Served]
 class _Start:
     """A start that is on its way: its run may have calls before its id is known here."""
 
-    agent: str
+    agents: frozenset[str]
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -60,17 +60,17 @@ class Roster:
         self._starts: list[_Start] = []
         self._lock = threading.Lock()
 
-    def serve(self, agent: Agent[Any], version: int) -> None:
+    def serve(self, agent: Agent[Any], versions: Mapping[str, int]) -> None:
         """Let an agent's tools serve the calls of any run, from now on."""
         with self._lock:
-            self._by_name |= self._added(agent, version)
+            self._by_name |= self._added(agent, versions)
 
     @contextmanager
-    def starting(self, agent: Agent[Any], version: int) -> Iterator[Callable[[str], None]]:
+    def starting(self, agent: Agent[Any], versions: Mapping[str, int]) -> Iterator[Callable[[str], None]]:
         """A start of a run of the agent; what it gives is to be called with the run's id."""
-        start = _Start(agent.name)
+        start = _Start(frozenset(versions))
         with self._lock:
-            tools = self._added(agent, version)
+            tools = self._added(agent, versions)
             self._anybody |= {name: served for name, served in tools.items() if holds_nothing(served.tool)}
             self._starts.append(start)
 
@@ -85,7 +85,8 @@ class Roster:
                 self._starts.remove(start)
             start.over.set()
 
-    def _added(self, agent: Agent[Any], version: int) -> dict[str, Served]:
+    def _added(self, agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Served]:
+        version = versions[agent.name]
         files = agent.model_place == "worker"
         tools = {
             tool_task_name(agent.name, tool.name): Served(agent.name, version, tool, shows_files=files)
@@ -102,6 +103,9 @@ class Roster:
             tools[approval_task_name(agent.name)] = Served(agent.name, version, approval_tool(agent), of=agent)
         if agent.on_request is not None:
             tools[notice_task_name(agent.name)] = Served(agent.name, version, notice_tool(agent), of=agent)
+        for called in agent.tools:
+            if called.agent is not None:
+                tools |= self._added(called.agent, versions)
         self._queues |= tools
         return tools
 
@@ -145,7 +149,7 @@ class Roster:
             if execution_id in self._runs:
                 return []
             agent = self._queues[name].agent
-            return [start.over for start in self._starts if start.agent == agent]
+            return [start.over for start in self._starts if agent in start.agents]
 
     def oldest(self) -> list[str]:
         """Runs that may be over and need not be kept; none while there are few."""
