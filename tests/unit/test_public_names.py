@@ -84,6 +84,7 @@ NAMES = {
         "compile_agent",
         "configure",
         "current_tool_context",
+        "get_credential",
         "plan",
         "run",
         "run_async",

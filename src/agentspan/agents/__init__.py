@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from agentspan.compat import AgentConfig, plan
+from agentspan.compat import AgentConfig, get_credential, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
@@ -151,6 +151,7 @@ __all__ = [
     "compile_agent",
     "configure",
     "current_tool_context",
+    "get_credential",
     "plan",
     "run",
     "run_async",

@@ -24,6 +24,7 @@ class AgentNames(TypedDict, total=False):
         timeout_seconds: `Agent.timeout`; 0 sets no limit.
         memory: Messages that each run begins with.
         callbacks: What `run()` calls while it waits.
+        credentials: `Tool.credentials` of each of its tools.
     """
 
     max_tokens: int | None
@@ -33,6 +34,7 @@ class AgentNames(TypedDict, total=False):
     timeout_seconds: float | None
     memory: ConversationMemory | None
     callbacks: Sequence[CallbackHandler] | None
+    credentials: Sequence[str] | None
 
 
 class ToolNames(TypedDict, total=False):

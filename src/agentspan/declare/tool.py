@@ -8,12 +8,13 @@ import inspect
 import operator
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
+from agentspan.declare.credentials import Credentials, checked_credentials
 from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
@@ -59,6 +60,7 @@ class ToolContext:
         call_id: The model's id of the call.
         step: The turn of the run that the call belongs to.
         attempt: 1 for the first try.
+        credentials: What the tool asked for by `credentials=`, by name.
     """
 
     idempotency_key: str
@@ -68,6 +70,7 @@ class ToolContext:
     call_id: str
     step: int
     attempt: int = 1
+    credentials: Mapping[str, str] = field(default_factory=Credentials, compare=False)
     on_heartbeat: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
     on_progress: Callable[[str], None] = field(default=_no_report, repr=False, compare=False)
     check_cancelled: Callable[[], bool] = field(default=_never, repr=False, compare=False)
@@ -142,6 +145,7 @@ class Tool(Generic[P, R]):
         concurrency: How many calls may run at once, over all workers; None sets no limit.
         rate_limit: How many calls may start within a time.
         external: Whether a worker elsewhere serves it, in whatever language; `function` only describes it.
+        credentials: Names of what each call is handed by its worker.
     """
 
     function: Callable[P, R]
@@ -153,6 +157,7 @@ class Tool(Generic[P, R]):
     concurrency: int | None = None
     rate_limit: RateLimit | None = None
     external: bool = False
+    credentials: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -168,6 +173,9 @@ class Tool(Generic[P, R]):
             object.__setattr__(self, "timeout", whole_seconds(self.timeout, f"{what}: timeout", least=1))
         if self.concurrency is not None:
             check_count(self.concurrency, f"{what}: concurrency", 1, 2**31 - 1)
+        object.__setattr__(self, "credentials", checked_credentials(self.credentials, what))
+        if self.external and self.credentials:
+            raise DefinitionError(f"{what}: the worker elsewhere has its own credentials; leave them out")
         self._look_like_the_function()
 
     def _look_like_the_function(self) -> None:
@@ -215,7 +223,7 @@ class Tool(Generic[P, R]):
         module, path = self.function.__module__, innermost(self.function).__qualname__
         if _find(module, path) is self:
             return path
-        options = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external)
+        options = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external, self.credentials)
         return _rebuild, (self.function, self.name, self.description, *options)
 
 
@@ -255,9 +263,11 @@ def _rebuild(
     concurrency: int | None,
     rate_limit: RateLimit | None,
     external: bool = False,
+    credentials: Sequence[str] = (),
 ) -> Tool[P, R]:
     arguments = describe(function, tool=name, inject=ToolContext)
-    return Tool(function, name, description, arguments, retry, timeout, concurrency, rate_limit, external)
+    policy = (retry, timeout, concurrency, rate_limit, external)
+    return Tool(function, name, description, arguments, *policy, checked_credentials(credentials, f"tool {name!r}"))
 
 
 @overload
@@ -272,6 +282,7 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    credentials: Sequence[str] = (),
     **others: Unpack[ToolNames],
 ) -> Tool[P, R]: ...
 
@@ -286,6 +297,7 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    credentials: Sequence[str] = (),
     **others: Unpack[ToolNames],
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
@@ -301,6 +313,7 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    credentials: Sequence[str] = (),
     **others: Unpack[ToolNames],
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """Make a function something that a model may call.
@@ -326,6 +339,9 @@ def tool(
         external: A worker elsewhere serves the calls, in whatever language; the function only describes them, and its
             body is never run. Such an attempt may take `timeout` seconds, 60 unless given, and is given to another
             worker after that; `retry` counts what workers report as FAILED, too.
+        credentials: Names of what the worker hands to each call as `ToolContext.credentials`: from its environment, or
+            from the function in the setting `credentials`. The server never has them, and where they stand in what is
+            told of the call, `***` does.
         **others: Options under the names that other SDKs have for them; see `ToolNames`.
 
     Raises:
@@ -337,7 +353,7 @@ def tool(
         its_name = _name_of(function, known_as if name is None else name)
         text = described(function) if description is None else description
         policy = tool_policy(f"tool {its_name!r}", retry, timeout, others)
-        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external)
+        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external, credentials)
 
     return make if func is None else make(func)
 

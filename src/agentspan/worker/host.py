@@ -30,6 +30,7 @@ from agentspan.telemetry.calls import CallTelemetry
 from agentspan.telemetry.logs import CallFields
 from agentspan.worker.call import HANDED_ON, Call, not_ours
 from agentspan.worker.calls import Calls
+from agentspan.worker.credentials import require
 from agentspan.worker.health import HealthFile
 from agentspan.worker.leases import Leases
 from agentspan.worker.outbox import Outbox, queues_after
@@ -103,9 +104,11 @@ class WorkerHost:
             version: The version that the agent is registered as.
 
         Raises:
+            ConfigError: A tool asks for a credential that is not here.
             WorkerError: This host was stopped.
         """
         self._refuse_when_stopped()
+        require(agent, self._client.settings.credentials)
         self._roster.serve(agent, version)
         self._poll()
 
@@ -118,9 +121,11 @@ class WorkerHost:
             start: Starts the run; its id.
 
         Raises:
+            ConfigError: A tool asks for a credential that is not here.
             WorkerError: This host was stopped.
         """
         self._refuse_when_stopped()
+        require(agent, self._client.settings.credentials)
         with self._roster.starting(agent, version) as started:
             execution_id = start()
             started(execution_id)

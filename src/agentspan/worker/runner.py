@@ -29,6 +29,7 @@ from agentspan.worker.call import (
     text_of,
     timed_out,
 )
+from agentspan.worker.credentials import handed_to
 from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
@@ -141,6 +142,7 @@ class Runner:
                 return self._models.answer(call)
             if call.task.kind == "output" and call.served.output is not None:
                 return checked(call.served.output, CheckInput.of(call.task.input_data), call.given.execution_id)
+            call.credentials = handed_to(call.served, self._client.settings.credentials)
             return call.served.tool.invoke(call.given.args, call.tool_context())
         except BaseException as raised_:
             error = raised_
