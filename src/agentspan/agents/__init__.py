@@ -16,6 +16,7 @@ from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
 from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.commands import CliConfig, CodeExecutionConfig
 from agentspan.declare.content import File, Image
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
@@ -76,6 +77,8 @@ if TYPE_CHECKING:
     from agentspan.runtime.runtime import AgentRuntime
     from agentspan.runtime.shared import run, run_async, start, start_async, stream, stream_async
     from agentspan.runtime.stream import EventStream
+    from agentspan.sandbox.limits import Container, ProcessLimits
+    from agentspan.sandbox.tools import cli_tool, code_tool
 
 __all__ = [
     "Agent",
@@ -89,8 +92,11 @@ __all__ = [
     "Attempt",
     "BusyWorker",
     "CallbackHandler",
+    "CliConfig",
+    "CodeExecutionConfig",
     "ConfigError",
     "Conflict",
+    "Container",
     "ContextBudget",
     "ConversationMemory",
     "Definition",
@@ -117,6 +123,7 @@ __all__ = [
     "OutputInvalid",
     "PassedOver",
     "Price",
+    "ProcessLimits",
     "RateLimit",
     "Reason",
     "Resumed",
@@ -148,6 +155,8 @@ __all__ = [
     "Waiting",
     "WorkerError",
     "WouldBlock",
+    "cli_tool",
+    "code_tool",
     "compile_agent",
     "configure",
     "current_tool_context",
@@ -163,6 +172,10 @@ __all__ = [
 ]
 
 _LATE = {
+    "Container": "agentspan.sandbox.limits",
+    "ProcessLimits": "agentspan.sandbox.limits",
+    "cli_tool": "agentspan.sandbox.tools",
+    "code_tool": "agentspan.sandbox.tools",
     "AgentHandle": "agentspan.runtime.handle",
     "EventStream": "agentspan.runtime.stream",
     "AgentRuntime": "agentspan.runtime.runtime",

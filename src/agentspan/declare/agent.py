@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Unpack, cast, overload
 
 from agentspan.declare.callbacks import CallbackHandler
-from agentspan.declare.credentials import checked_credentials
+from agentspan.declare.commands import command_tools
+from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import models_of
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
@@ -264,7 +265,8 @@ class Agent(Generic[OutputT]):
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
         if given["timeout"] is not None:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
-        given["tools"] = _with_credentials(_as_tools(tools, what), others.get("credentials") or (), what)
+        listed = _as_tools((*_as_tools(tools, what), *command_tools(name, others)), what)
+        given["tools"] = with_credentials(listed, others.get("credentials") or (), what)
         given["output_validators"] = tuple(output_validators)
         given["answer_type"] = checked_output(given, tuple(each.name for each in given["tools"]), what)
         self.__dict__.update(given)  # the value is frozen from here on
@@ -371,14 +373,6 @@ def _as_tools(given: Sequence[Tool[..., Any] | Callable[..., Any]], what: str) -
                 f"{what}: two tools are named {name!r}", hint="Rename one: tool(function, name='...')."
             )
     return tools
-
-
-def _with_credentials(tools: tuple[Tool[..., Any], ...], names: Sequence[str], what: str) -> tuple[Tool[..., Any], ...]:
-    """The tools, with what all of them are to be handed."""
-    more = checked_credentials(names, what)
-    if not more:
-        return tools
-    return tuple(each if each.external else replace(each, credentials=(*each.credentials, *more)) for each in tools)
 
 
 def _check_number(value: float, what: str, least: float, most: float, *, whole: bool) -> None:

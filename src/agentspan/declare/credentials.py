@@ -7,10 +7,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agentspan.errors import DefinitionError, ToolFailed
+
+if TYPE_CHECKING:
+    from agentspan.declare.tool import Tool
 
 Source = Callable[[str], str | None]
 """Where credentials come from: the value of a name. None, or a LookupError, where there is none."""
@@ -73,6 +77,18 @@ def checked_credentials(names: object, what: str) -> tuple[str, ...]:
         if not isinstance(name, str) or not name or "=" in name or "\0" in name:
             raise DefinitionError(f"{what}: a credential has a name, such as 'GITHUB_TOKEN', and not {name!r}")
     return found
+
+
+def with_credentials(tools: tuple[Tool[..., Any], ...], names: object, what: str) -> tuple[Tool[..., Any], ...]:
+    """The tools of an agent that asks for credentials for all of them.
+
+    Raises:
+        DefinitionError: They are no names.
+    """
+    more = checked_credentials(names, what)
+    if not more:
+        return tools
+    return tuple(each if each.external else replace(each, credentials=(*each.credentials, *more)) for each in tools)
 
 
 def hand_out(names: Iterable[str], what: str, source: Source | None) -> Credentials:
