@@ -9,7 +9,8 @@ from typing import Any, TextIO, cast
 from agentspan.compiler import compile_agent
 from agentspan.config import OtherSettings
 from agentspan.declare.agent import Agent
-from agentspan.errors import ConfigError
+from agentspan.declare.tool import current_tool_context
+from agentspan.errors import ConfigError, ToolFailed
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult, AgentStatus
 
@@ -98,6 +99,19 @@ def plan(agent: Agent[Any]) -> dict[str, Any]:
         "taskDefs": list(definition.tasks),
         "requiredWorkers": [task["name"] for task in definition.tasks],
     }
+
+
+def get_credential(name: str) -> str:
+    """The same as `ToolContext.credentials[name]`, for code that has no context at hand.
+
+    Raises:
+        KeyError: The tool that is being called did not ask for it.
+        ToolFailed: No tool is being called here.
+    """
+    context = current_tool_context()
+    if context is None:
+        raise ToolFailed(f"get_credential({name!r}): credentials belong to the call of a tool, and this is none.")
+    return context.credentials[name]
 
 
 # ---- the setting `compat` ------------------------------------------------------------------------------

@@ -79,6 +79,8 @@ class Settings:
         ui_url: Where Conductor's user interface is, when not at the server's own address.
         model_place: Who calls the models of agents that do not say: the `server`, or a `worker`.
         compat: Whether outputs are `{"result": …}` and a run that failed gives a result, as in the upstream SDK.
+        credentials: Gives the tools of this process's worker host their credentials, by name: from a vault, say. None
+            takes them from the environment.
         autostart: Whether a program that finds no server starts the embedded one. Where somebody has named a server
             it never does, and where `CI` is set only when it is told to.
     """
@@ -95,6 +97,7 @@ class Settings:
     model_place: Literal["server", "worker"] = "server"
     compat: bool = False
     autostart: bool = True
+    credentials: Callable[[str], str | None] | None = field(default=None, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -120,6 +123,11 @@ class Settings:
             raise ConfigError(f"concurrency must be a whole number of calls above 0, not {self.concurrency!r}.")
         if self.model_place not in ("server", "worker"):
             raise ConfigError(f"model_place must be 'server' or 'worker', not {self.model_place!r}.")
+        if self.credentials is not None and not callable(self.credentials):
+            raise ConfigError(
+                "credentials must be a function that takes a name and gives its value.",
+                hint="configure(credentials=vault.read), or AgentRuntime(credentials=…).",
+            )
         for name in ("progress", "compat", "autostart"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be true or false, not {getattr(self, name)!r}.")
@@ -210,6 +218,7 @@ class OtherSettings(TypedDict, total=False):
     model_place: Literal["server", "worker"] | None
     compat: bool | None
     autostart: bool | None
+    credentials: Callable[[str], str | None] | None
 
 
 class SettingsValues(OtherSettings, total=False):

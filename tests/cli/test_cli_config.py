@@ -84,6 +84,7 @@ def test_without_anything_all_is_default() -> None:
         "model_place": ("server", "default", ""),
         "compat": (False, "default", ""),
         "autostart": (True, "default", ""),
+        "credentials": (None, "default", ""),
     }
 
 

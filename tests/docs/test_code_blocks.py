@@ -38,8 +38,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "charge": {"amount": 100},
     "place_order": {"sku": "AB-1234", "amount": 2},
     "fetch": {"url": "about:blank"},
+    "run_command": {"command": "ls"},
 }
-ANSWERS = {"stock_of": "There are 7 pieces.", "forecast": "Planned.", "charge": "Charged."}
+ANSWERS = {"stock_of": "There are 7 pieces.", "forecast": "Planned.", "charge": "Charged.", "run_command": "Listed."}
 
 
 def gpt(request: ModelRequest) -> Reply:

@@ -11,13 +11,14 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from agentspan.compat import AgentConfig, plan
+from agentspan.compat import AgentConfig, get_credential, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
 from agentspan.declare.agent_tool import agent_tool
 from agentspan.declare.approval import Approval, Request
 from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.commands import CliConfig, CodeExecutionConfig
 from agentspan.declare.content import File, Image
 from agentspan.declare.human_tool import human_tool
 from agentspan.declare.memory import ConversationMemory
@@ -81,6 +82,8 @@ if TYPE_CHECKING:
     from agentspan.runtime.runtime import AgentRuntime
     from agentspan.runtime.shared import run, run_async, start, start_async, stream, stream_async
     from agentspan.runtime.stream import EventStream
+    from agentspan.sandbox.limits import Container, ProcessLimits
+    from agentspan.sandbox.tools import cli_tool, code_tool
 
 __all__ = [
     "Agent",
@@ -95,8 +98,11 @@ __all__ = [
     "Attempt",
     "BusyWorker",
     "CallbackHandler",
+    "CliConfig",
+    "CodeExecutionConfig",
     "ConfigError",
     "Conflict",
+    "Container",
     "ContextBudget",
     "ConversationMemory",
     "Decided",
@@ -125,6 +131,7 @@ __all__ = [
     "OutputInvalid",
     "PassedOver",
     "Price",
+    "ProcessLimits",
     "RateLimit",
     "Reason",
     "Request",
@@ -158,9 +165,12 @@ __all__ = [
     "WorkerError",
     "WouldBlock",
     "agent_tool",
+    "cli_tool",
+    "code_tool",
     "compile_agent",
     "configure",
     "current_tool_context",
+    "get_credential",
     "human_tool",
     "plan",
     "run",
@@ -173,6 +183,10 @@ __all__ = [
 ]
 
 _LATE = {
+    "Container": "agentspan.sandbox.limits",
+    "ProcessLimits": "agentspan.sandbox.limits",
+    "cli_tool": "agentspan.sandbox.tools",
+    "code_tool": "agentspan.sandbox.tools",
     "AgentHandle": "agentspan.runtime.handle",
     "EventStream": "agentspan.runtime.stream",
     "AgentRuntime": "agentspan.runtime.runtime",

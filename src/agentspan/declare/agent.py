@@ -10,6 +10,8 @@ from typing import Any, Generic, Literal, Unpack, cast, overload
 from agentspan.declare.approval import OnRequest
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.called import check_called
+from agentspan.declare.commands import command_tools
+from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import models_of
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
@@ -270,7 +272,8 @@ class Agent(Generic[OutputT]):
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
         if given["timeout"] is not None:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
-        given["tools"] = _as_tools(tools, what)
+        listed = _as_tools((*_as_tools(tools, what), *command_tools(name, others)), what)
+        given["tools"] = with_credentials(listed, others.get("credentials") or (), what)
         check_called(name, given["tools"])
         given["output_validators"] = tuple(output_validators)
         given["answer_type"] = checked_output(given, tuple(each.name for each in given["tools"]), what)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, TypedDict
 
 from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.commands import CliConfig, CodeExecutionConfig
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import Backoff, Retry, check_count
 from agentspan.errors import DefinitionError
@@ -24,6 +25,13 @@ class AgentNames(TypedDict, total=False):
         timeout_seconds: `Agent.timeout`; 0 sets no limit.
         memory: Messages that each run begins with.
         callbacks: What `run()` calls while it waits.
+        credentials: `Tool.credentials` of each of its tools.
+        cli_commands: Whether its model may run commands, where they are named.
+        cli_allowed_commands: Which ones: a `cli_tool` with these.
+        cli_config: The same, and more of it.
+        local_code_execution: A `code_tool`, with a network.
+        allowed_languages: What its programs are written in.
+        code_execution: The same, and more of it.
     """
 
     max_tokens: int | None
@@ -33,6 +41,13 @@ class AgentNames(TypedDict, total=False):
     timeout_seconds: float | None
     memory: ConversationMemory | None
     callbacks: Sequence[CallbackHandler] | None
+    credentials: Sequence[str] | None
+    cli_commands: bool | None
+    cli_allowed_commands: Sequence[str] | None
+    cli_config: CliConfig | None
+    local_code_execution: bool | None
+    allowed_languages: Sequence[str] | None
+    code_execution: CodeExecutionConfig | None
 
 
 class ToolNames(TypedDict, total=False):
@@ -65,6 +80,7 @@ _MODEL_SETTINGS = {
 _BACKOFFS: dict[str, Backoff] = {"fixed": "fixed", "linear_backoff": "linear", "exponential_backoff": "exponential"}
 
 _INSTEAD = {
+    "allowed_commands": "The commands that a model may run: tools=[cli_tool(['ls', 'git status'])].",
     "metadata": "An agent carries no metadata; values that are to be kept with a run go there: run(…, context=…).",
 }
 _PAGE = "docs/migrating.md says what there is here."

@@ -8,13 +8,14 @@ import inspect
 import operator
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
 from agentspan.declare.approval import Approval, Policy, Question, approval_of
+from agentspan.declare.credentials import Credentials, checked_credentials
 from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
@@ -66,6 +67,7 @@ class ToolContext:
         call_id: The model's id of the call.
         step: The turn of the run that the call belongs to.
         attempt: 1 for the first try.
+        credentials: What the tool asked for by `credentials=`, by name.
     """
 
     idempotency_key: str
@@ -75,6 +77,7 @@ class ToolContext:
     call_id: str
     step: int
     attempt: int = 1
+    credentials: Mapping[str, str] = field(default_factory=Credentials, compare=False)
     on_heartbeat: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
     on_progress: Callable[[str], None] = field(default=_no_report, repr=False, compare=False)
     check_cancelled: Callable[[], bool] = field(default=_never, repr=False, compare=False)
@@ -152,6 +155,7 @@ class Tool(Generic[P, R]):
         approval: Whether a person decides before a call is made.
         question: That a person gives the result; see `human_tool`.
         agent: The agent that is called; see `agent_tool`.
+        credentials: Names of what each call is handed by its worker.
     """
 
     function: Callable[P, R]
@@ -166,6 +170,7 @@ class Tool(Generic[P, R]):
     approval: Approval | None = None
     question: Question | None = None
     agent: Agent[Any] | None = None
+    credentials: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -181,6 +186,9 @@ class Tool(Generic[P, R]):
             object.__setattr__(self, "timeout", whole_seconds(self.timeout, f"{what}: timeout", least=1))
         if self.concurrency is not None:
             check_count(self.concurrency, f"{what}: concurrency", 1, 2**31 - 1)
+        object.__setattr__(self, "credentials", checked_credentials(self.credentials, what))
+        if self.external and self.credentials:
+            raise DefinitionError(f"{what}: the worker elsewhere has its own credentials; leave them out")
         self._look_like_the_function()
 
     def _look_like_the_function(self) -> None:
@@ -233,7 +241,8 @@ class Tool(Generic[P, R]):
         module, path = self.function.__module__, innermost(self.function).__qualname__
         if _find(module, path) is self:
             return path
-        options = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external, self.approval)
+        policy = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external)
+        options = (*policy, self.approval, self.credentials)
         return _rebuild, (self.function, self.name, self.description, *options)
 
 
@@ -274,10 +283,23 @@ def _rebuild(
     rate_limit: RateLimit | None,
     external: bool = False,
     approval: Approval | Policy | bool | None = None,
+    credentials: Sequence[str] = (),
 ) -> Tool[P, R]:
     arguments = describe(function, tool=name, inject=ToolContext)
-    asked = approval_of(approval, f"tool {name!r}", arguments.schema["properties"])
-    return Tool(function, name, description, arguments, retry, timeout, concurrency, rate_limit, external, asked)
+    what = f"tool {name!r}"
+    return Tool(
+        function,
+        name,
+        description,
+        arguments,
+        retry,
+        timeout,
+        concurrency,
+        rate_limit,
+        external,
+        approval=approval_of(approval, what, arguments.schema["properties"]),
+        credentials=checked_credentials(credentials, what),
+    )
 
 
 @overload
@@ -293,6 +315,7 @@ def tool(
     rate_limit: RateLimit | None = None,
     external: bool = False,
     approval: Approval | Policy | bool | None = None,
+    credentials: Sequence[str] = (),
     **others: Unpack[ToolNames],
 ) -> Tool[P, R]: ...
 
@@ -308,6 +331,7 @@ def tool(
     rate_limit: RateLimit | None = None,
     external: bool = False,
     approval: Approval | Policy | bool | None = None,
+    credentials: Sequence[str] = (),
     **others: Unpack[ToolNames],
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
@@ -324,6 +348,7 @@ def tool(
     rate_limit: RateLimit | None = None,
     external: bool = False,
     approval: Approval | Policy | bool | None = None,
+    credentials: Sequence[str] = (),
     **others: Unpack[ToolNames],
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """Make a function something that a model may call.
@@ -351,6 +376,9 @@ def tool(
             worker after that; `retry` counts what workers report as FAILED, too.
         approval: A person decides before a call is made: True for every call, a function of the call's arguments that
             says whether a person is asked, or an `Approval` with a deadline.
+        credentials: Names of what the worker hands to each call as `ToolContext.credentials`: from its environment, or
+            from the function in the setting `credentials`. The server never has them, and where they stand in what is
+            told of the call, `***` does.
         **others: Options under the names that other SDKs have for them; see `ToolNames`.
 
     Raises:
@@ -363,7 +391,7 @@ def tool(
         text = described(function) if description is None else description
         policy = tool_policy(f"tool {its_name!r}", retry, timeout, others)
         asked = True if approval is None and others.get("approval_required") else approval
-        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external, asked)
+        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external, asked, credentials)
 
     return make if func is None else make(func)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from datetime import UTC, datetime
 
+from agentspan.declare.credentials import Credentials
 from agentspan.declare.tool import OfCall, ToolContext, current_tool_context
 
 FIELDS = ("execution_id", "step", "call_id", "attempt", "agent", "tool")
@@ -15,6 +17,8 @@ FIELDS = ("execution_id", "step", "call_id", "attempt", "agent", "tool")
 class CallFields(logging.Filter):
     """Gives log records the call they belong to: `execution_id`, `step`, `call_id`, `attempt`, `agent`, `tool`.
 
+    The credentials of that call are hidden in the record's message and in what it tells of an exception: `***`.
+
     A record belongs to the call it speaks of, or else to the call in whose tool it was made; other records have None.
     agentspan's own loggers have this filter; add it to your handler for what your tools log:
 
@@ -22,9 +26,11 @@ class CallFields(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the fields; no record is held back."""
+        """Add the fields, hide what is secret; no record is held back."""
         if not hasattr(record, FIELDS[0]):
             context = _of(record)
+            if context is not None and context.credentials:
+                _hide(record, Credentials(context.credentials))
             for name in FIELDS:
                 setattr(record, name, None if context is None else getattr(context, name))
         return True
@@ -50,3 +56,21 @@ def _of(record: logging.LogRecord) -> ToolContext | None:
     spoken_of = record.args if isinstance(record.args, tuple) else ()
     call = next((item for item in spoken_of if isinstance(item, OfCall)), None)
     return current_tool_context() if call is None else call.tool_context()
+
+
+class _Hidden(Exception):
+    """Stands for an exception that says a credential."""
+
+
+def _hide(record: logging.LogRecord, credentials: Credentials) -> None:
+    said = record.getMessage()
+    if credentials.masked(said) != said:
+        record.msg, record.args = credentials.masked(said), ()
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return
+    told = "".join(traceback.format_exception(error))
+    if credentials.masked(told) != told:
+        # An exception is what its own code makes of it, so another one tells what it said; its causes would tell more.
+        hidden = _Hidden(credentials.masked("".join(traceback.format_exception_only(error)).strip()))
+        record.exc_info = type(hidden), hidden, error.__traceback__

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.content import holds_files
+from agentspan.declare.credentials import Credentials
 from agentspan.declare.tool import Tool, ToolContext
 from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import RetryTool, ToolFailed
@@ -92,6 +93,7 @@ class Call:
     thread: threading.Thread | None = None
     outcome: Json | None = None
     earlier_failures: int = 0
+    credentials: Credentials = field(default_factory=Credentials)
 
     @cached_property
     def given(self) -> CallInput:
@@ -157,6 +159,7 @@ class Call:
             agent=self.served.agent,
             tool=self.served.tool.name,
             call_id=self.given.call_id,
+            credentials=self.credentials,
             on_heartbeat=self._beat_now,
             on_progress=self._progress,
             check_cancelled=self.lost.is_set,
@@ -168,7 +171,7 @@ class Call:
         self.host.beat(self.task.task_id)
 
     def _progress(self, message: str) -> None:
-        self.host.say(self.task, message)
+        self.host.say(self.task, self.credentials.masked(message))
         self._beat_now()
 
     def __str__(self) -> str:
@@ -191,7 +194,7 @@ def completed(call: Call, value: Any) -> Json:
             "the result has an image or a file in it, which the Conductor server's call cannot show to the model: "
             "declare the agent with model_place='worker'"
         )
-    result = to_jsonable(value, call.max_bytes)
+    result = call.credentials.masked(to_jsonable(value, call.max_bytes))
     return {"status": "COMPLETED", "outputData": {"result": result, **call.notes()}}
 
 
@@ -225,7 +228,7 @@ def text_of(error: BaseException) -> str:
 def failed(call: Call, message: str, *, final: bool, delay: float = 0.0) -> Json:
     """The report of a try that failed; unless `final`, there is another one after `delay` seconds."""
     # Every attempt's message is kept, beside those of the turn's other calls.
-    message = shown(message, min(10_000, call.max_bytes // 50))
+    message = shown(call.credentials.masked(message), min(10_000, call.max_bytes // 50))
     failure = Failure(attempt=call.attempt, error=message, at=int(call.host.now() * 1000), final=final)
     if final:
         return {

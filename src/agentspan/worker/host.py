@@ -31,6 +31,7 @@ from agentspan.telemetry.logs import CallFields
 from agentspan.worker.call import HANDED_ON, Call, not_ours
 from agentspan.worker.callers import Callers
 from agentspan.worker.calls import Calls
+from agentspan.worker.credentials import require
 from agentspan.worker.health import HealthFile
 from agentspan.worker.leases import Leases
 from agentspan.worker.outbox import Outbox, queues_after
@@ -105,9 +106,11 @@ class WorkerHost:
             versions: The versions that it, and the agents it calls, are registered as, by their names.
 
         Raises:
+            ConfigError: A tool asks for a credential that is not here.
             WorkerError: This host was stopped.
         """
         self._refuse_when_stopped()
+        require(agent, self._client.settings.credentials)
         self._roster.serve(agent, versions)
         self._poll()
 
@@ -120,9 +123,11 @@ class WorkerHost:
             start: Starts the run; its id.
 
         Raises:
+            ConfigError: A tool asks for a credential that is not here.
             WorkerError: This host was stopped.
         """
         self._refuse_when_stopped()
+        require(agent, self._client.settings.credentials)
         with self._roster.starting(agent, versions) as started:
             execution_id = start()
             started(execution_id)

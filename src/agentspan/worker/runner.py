@@ -31,6 +31,7 @@ from agentspan.worker.call import (
     text_of,
     timed_out,
 )
+from agentspan.worker.credentials import handed_to
 from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
@@ -145,6 +146,7 @@ class Runner:
                 return checked(call.served.output, CheckInput.of(call.task.input_data), call.given.execution_id)
             if call.served.of is not None:
                 return self._of_request(call, call.served.of)
+            call.credentials = handed_to(call.served, self._client.settings.credentials)
             return call.served.tool.invoke(call.given.args, call.tool_context())
         except BaseException as raised_:
             error = raised_

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.credentials import hand_out
 from agentspan.declare.tool import Tool, ToolContext
+from agentspan.errors import ToolFailed
 from agentspan.reading.events import AnyEvent, Event, EventName, EventType
 from agentspan.reading.result import AgentResult
 from agentspan.reading.timeline import ModelCall, Step, ToolCall
@@ -237,9 +239,10 @@ class _Script:
 def _outcome(tool: Tool[..., Any], args: dict[str, Any], context: ToolContext) -> dict[str, Any]:
     """What the model is told of a call, as the fields of an event."""
     try:
-        value = tool.invoke(args, context)
+        handed = hand_out(tool.credentials, f"The tool {tool.name} of the agent {context.agent}", None)
+        value = tool.invoke(args, replace(context, credentials=handed))
         return {"result": to_jsonable(_awaited(value) if inspect.isawaitable(value) else value)}
-    except (ArgumentError, ResultError) as error:
+    except (ArgumentError, ResultError, ToolFailed) as error:
         problem = str(error)
     except Exception as error:  # noqa: BLE001 - a tool's own code, which may raise anything
         problem = f"{type(error).__name__}: {error}"
