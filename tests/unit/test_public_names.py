@@ -89,6 +89,7 @@ NAMES = {
         "configure",
         "current_tool_context",
         "human_tool",
+        "mcp_tool",
         "plan",
         "run",
         "run_async",
@@ -97,6 +98,7 @@ NAMES = {
         "stream",
         "stream_async",
         "tool",
+        "toolset",
     ],
     "agentspan.errors": [
         "AgentspanError",

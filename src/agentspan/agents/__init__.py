@@ -23,6 +23,7 @@ from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
+from agentspan.declare.toolset import toolset
 from agentspan.errors import (
     AgentspanError,
     ConfigError,
@@ -76,6 +77,7 @@ from agentspan.stored.status import FinishReason, Status
 from agentspan.stored.usage import Usage
 
 if TYPE_CHECKING:
+    from agentspan.remote.mcp import mcp_tool
     from agentspan.runtime.handle import AgentHandle
     from agentspan.runtime.runtime import AgentRuntime
     from agentspan.runtime.shared import run, run_async, start, start_async, stream, stream_async
@@ -160,6 +162,7 @@ __all__ = [
     "configure",
     "current_tool_context",
     "human_tool",
+    "mcp_tool",
     "plan",
     "run",
     "run_async",
@@ -168,10 +171,12 @@ __all__ = [
     "stream",
     "stream_async",
     "tool",
+    "toolset",
 ]
 
 _LATE = {
     "AgentHandle": "agentspan.runtime.handle",
+    "mcp_tool": "agentspan.remote.mcp",
     "EventStream": "agentspan.runtime.stream",
     "AgentRuntime": "agentspan.runtime.runtime",
     "run": "agentspan.runtime.shared",
