@@ -258,6 +258,20 @@ def test_which_tools_there_are(command: dict[str, Any]) -> None:
         mcp_tool(**command, max_tools=3)
 
 
+def test_a_pinned_server_is_not_asked(shop: Shop, tmp_path: Path) -> None:
+    pin = tmp_path / "shop.tools.json"
+    tools = mcp_tool(shop.start().url, pin=pin)
+    shop.kill()
+
+    assert mcp_tool(shop.url, pin=str(pin)) == tools
+    assert [each.name for each in mcp_tool(shop.url, pin=pin, tool_names=["price"])] == ["price"]
+    shop.start()
+    assert given(by_name(mcp_tool(shop.url, pin=pin))["price"], item="x") == 100
+    pin.write_text("{}")
+    with pytest.raises(DefinitionError, match=r"shop\.tools\.json cannot be read: 'tools'"):
+        mcp_tool(shop.url, pin=pin)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -77,7 +77,9 @@ from agentspan.stored.status import FinishReason, Status
 from agentspan.stored.usage import Usage
 
 if TYPE_CHECKING:
+    from agentspan.remote.http import http_tool
     from agentspan.remote.mcp import mcp_tool
+    from agentspan.remote.openapi import api_tool
     from agentspan.runtime.handle import AgentHandle
     from agentspan.runtime.runtime import AgentRuntime
     from agentspan.runtime.shared import run, run_async, start, start_async, stream, stream_async
@@ -158,9 +160,11 @@ __all__ = [
     "Waiting",
     "WorkerError",
     "WouldBlock",
+    "api_tool",
     "compile_agent",
     "configure",
     "current_tool_context",
+    "http_tool",
     "human_tool",
     "mcp_tool",
     "plan",
@@ -176,6 +180,8 @@ __all__ = [
 
 _LATE = {
     "AgentHandle": "agentspan.runtime.handle",
+    "api_tool": "agentspan.remote.openapi",
+    "http_tool": "agentspan.remote.http",
     "mcp_tool": "agentspan.remote.mcp",
     "EventStream": "agentspan.runtime.stream",
     "AgentRuntime": "agentspan.runtime.runtime",

@@ -129,6 +129,7 @@ class _Session:
         self._task = asyncio.create_task(self._hold())
         self._looked = 0.0
         self.tools: dict[str, Listed] = {}
+        self.told: list[Listed] = []
         self.lost = False
 
     async def usable(self) -> bool:
@@ -256,11 +257,13 @@ class _Sessions:
 
 
 def _check_there(server: McpServer, tool: Listed, session: _Session) -> None:
+    """Refuse a call of a tool that is gone, and tell the operator of one that has changed."""
     now = session.tools.get(tool.name)
     if now is None:
         there = ", ".join(session.tools) or "none"
         raise ToolFailed(f"The MCP server {server.name} no longer has the tool {tool.name}. It has: {there}.")
-    if now.fingerprint != tool.fingerprint:
+    if now.fingerprint != tool.fingerprint and tool not in session.told:
+        session.told.append(tool)
         log.warning(
             "The MCP server %s describes its tool %s otherwise than when the agent was declared: declare it again.",
             server.name,

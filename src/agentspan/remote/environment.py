@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from agentspan.errors import ConfigError
 
@@ -52,7 +53,8 @@ def hidden(text: str, names: Iterable[str]) -> str:
     values = {os.environ.get(name, ""): name for name in names}
     for value in sorted(values, key=len, reverse=True):
         if len(value) >= 4:  # what is shorter stands in any text
-            text = text.replace(value, f"${{{values[value]}}}")
+            for written in (value, quote(value, safe="")):
+                text = text.replace(written, f"${{{values[value]}}}")
     return text
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 import threading
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import cleandoc
+from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -116,6 +119,7 @@ def mcp_tool(
     prefix: str = "",
     retry: Retry = Retry(),  # noqa: B008 - a frozen value
     timeout: float | None = 60,
+    pin: str | Path | None = None,
 ) -> Toolset:
     """The tools of an MCP server. Needs the extra `mcp`.
 
@@ -143,6 +147,9 @@ def mcp_tool(
         prefix: Put before the tools' names, for two servers that name tools alike.
         retry: How often a call is tried when the server cannot be reached. What the server answers is final.
         timeout: Whole seconds one attempt may take; None sets no limit.
+        pin: A file that keeps what the server says of its tools. It is written where there is none; from then on the
+            tools are what it says, and the server is not asked: an agent is the same wherever and whenever it is
+            declared, also while the server is down. Delete it to ask again.
 
     Raises:
         DefinitionError: The server cannot be asked, or has no such tool, or too many.
@@ -153,8 +160,7 @@ def mcp_tool(
     check_count(max_tools, f"{what}: max_tools", 1, 10_000)
     if find_spec("mcp") is None:
         raise ConfigError(f"{what} needs the extra `mcp`.", hint="pip install 'agents-on-conductor[mcp]'")
-    check_set((*server.variables, *(credentials or ())), what)
-    found = _asked(_client().listed(server))
+    found = _pinned(server, None if pin is None else Path(pin), tuple(credentials or ()), what)
     if tool_names is not None:
         _check_there(tool_names, found, what)
         found = [each for each in found if each.name in tool_names]
@@ -166,6 +172,23 @@ def mcp_tool(
     return toolset(_tools(server, found, retry, timeout), prefix=prefix)
 
 
+def _pinned(server: McpServer, pin: Path | None, credentials: tuple[str, ...], what: str) -> list[Listed]:
+    """The server's tools: as its file has them, or else as it says itself, which its file keeps."""
+    if pin is not None and pin.exists():
+        try:
+            return [Listed(**each) for each in json.loads(pin.read_text(encoding="utf-8"))["tools"]]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DefinitionError(
+                f"{what}: {pin} cannot be read: {error}", hint="Delete it, to have it written anew."
+            ) from error
+    check_set((*server.variables, *credentials), what)
+    found = _asked(_client().listed(server))
+    if pin is not None:
+        content = {"server": server.name, "tools": [asdict(each) for each in found]}
+        pin.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return found
+
+
 def _tools(server: McpServer, found: list[Listed], retry: Retry, timeout: float | None) -> list[Tool[..., Any]]:
     names: list[str] = []
     tools: list[Tool[..., Any]] = []
@@ -173,7 +196,7 @@ def _tools(server: McpServer, found: list[Listed], retry: Retry, timeout: float 
         names.append(name_for_models(each.name, names))
         arguments = given_arguments(each.parameters, f"tool {each.name!r} of the MCP server {server.name!r}")
         call = McpCall(server, each)
-        tools.append(Tool(call, names[-1], each.description, arguments, retry=retry, timeout=timeout))
+        tools.append(Tool(call, names[-1], cleandoc(each.description), arguments, retry=retry, timeout=timeout))
     return tools
 
 
