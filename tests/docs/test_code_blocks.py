@@ -37,9 +37,16 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "forecast": {"city": "Oslo", "days": 2},
     "charge": {"amount": 100},
     "place_order": {"sku": "AB-1234", "amount": 2},
+    "goods_price": {"item": "bell"},
+    "budget": {},
     "fetch": {"url": "about:blank"},
 }
-ANSWERS = {"stock_of": "There are 7 pieces.", "forecast": "Planned.", "charge": "Charged."}
+ANSWERS = {
+    "goods_price": "It costs 4 euros.",
+    "stock_of": "There are 7 pieces.",
+    "forecast": "Planned.",
+    "charge": "Charged.",
+}
 
 
 def gpt(request: ModelRequest) -> Reply:

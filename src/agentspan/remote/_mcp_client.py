@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import httpx2
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.sse import sse_client
+from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import (
     CONNECTION_CLOSED,
@@ -93,8 +95,10 @@ async def _client(server: McpServer, on_lost: Callable[[], None] = lambda: None)
     if server.transport == "stdio":
         command, *args = [filled(word, what) for word in server.command]
         env = {name: filled(value, what) for name, value in server.env}
-        async with Client(StdioServerParameters(command=command, args=args, env=env, cwd=server.cwd)) as client:
-            yield client
+        program = StdioServerParameters(command=command, args=args, env=env, cwd=server.cwd)
+        with _stderr() as errors:
+            async with Client(stdio_client(program, errlog=errors)) as client:
+                yield client
     elif server.transport == "sse":
         async with Client(sse_client(url, headers=headers), mode="legacy") as client:
             yield client
@@ -105,6 +109,17 @@ async def _client(server: McpServer, on_lost: Callable[[], None] = lambda: None)
             Client(streamable_http_client(url, http_client=http)) as client,
         ):
             yield client
+
+
+@contextmanager
+def _stderr() -> Iterator[TextIO]:
+    """Where a server's own log goes: to that of this process, also where `sys.stderr` is no file, as in notebooks."""
+    try:
+        file = os.fdopen(os.dup(2), "w")
+    except OSError:  # closed, as daemons have it
+        file = open(os.devnull, "w")  # noqa: SIM115 - closed below
+    with file:
+        yield file
 
 
 async def _tools_of(client: Client) -> list[Listed]:
