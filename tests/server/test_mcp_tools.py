@@ -28,6 +28,7 @@ from agentspan.agents import (
     ToolFailed,
     compile_agent,
     mcp_tool,
+    toolset,
 )
 from agentspan.testing import WorkerProcess, call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
@@ -119,6 +120,28 @@ def test_a_run_calls_the_tools_of_a_server_that_listens(
     assert "things: unknown; the tool takes item" in second[2]["error"]
     assert "s3cr3t" not in compile_agent(agent).to_json()
     assert [event.type for event in handle.stream()].count("tool_retry") == 0
+
+
+@pytest.mark.parametrize("place", ["server", "worker"])
+def test_a_person_decides_about_the_calls_of_a_toolset(
+    runtime: AgentRuntime, model: Stage, command: dict[str, Any], monkeypatch: pytest.MonkeyPatch, place: Any
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)
+    name = model.play([calls(call("orders_place", items=[{"name": "a"}]), call("price", item="x")), say("done")])
+    tools = toolset(mcp_tool(**command, tool_names=["orders.place"]), approval=True)
+    agent = Agent("mcp_careful", model=name, tools=[tools, mcp_tool(**command)[0]], model_place=place)
+    handle = runtime.start(agent, "Buy.")
+
+    wait_until(lambda: runtime.requests(run=handle.execution_id), "the request")
+    (request,) = runtime.requests(run=handle.execution_id)
+    runtime.approve(request.id, args={"items": [{"name": "b", "amount": 3}], "method_": "courier"})
+
+    assert handle.result(timeout=60).output == "done"
+    first, second = [result.output for result in model.requests(name)[1].tool_results]
+    assert "'by': 'courier'" in str(first)
+    assert "'pieces': 3" in str(first)
+    assert second in (100, {"result": 100})
 
 
 @pytest.mark.parametrize("kind", ["streamable-http", "sse", "stdio"])

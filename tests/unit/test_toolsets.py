@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentspan.agents import Agent, DefinitionError, Tool, compile_agent, tool, toolset
+from agentspan.agents import Agent, Approval, DefinitionError, Tool, compile_agent, human_tool, tool, toolset
 
 
 @tool
@@ -36,6 +36,18 @@ def test_a_toolset_chooses_and_prefixes() -> None:
     assert chosen[0]("Oslo") == "Oslo"
     assert toolset([find, [book]], only=["book"])[0].name == "book"
     assert toolset([find])[0] is find
+
+
+def test_a_toolset_has_a_person_asked_for_all_of_its_tools() -> None:
+    own = Approval(deadline=60)
+    careful = tool(book, approval=own)
+
+    chosen = toolset([find, careful, human_tool("ask", "Ask.")], approval=True)
+
+    assert [each.approval for each in chosen] == [Approval(), own, None]
+    assert find.approval is None
+    with pytest.raises(DefinitionError, match="tool 'find': its approval is decided by hotel, which it does not take"):
+        toolset([find], approval=lambda hotel: True)
 
 
 @pytest.mark.parametrize("options", [{"only": ["sell"]}, {"without": ["sell"]}])

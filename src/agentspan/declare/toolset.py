@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from agentspan.declare.approval import Approval, Policy, approval_of
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import DefinitionError
 
@@ -20,7 +21,12 @@ Tools = Sequence[AnyTool | Sequence[AnyTool]]
 
 
 def toolset(
-    tools: Tools, *, prefix: str = "", only: Collection[str] | None = None, without: Collection[str] = ()
+    tools: Tools,
+    *,
+    prefix: str = "",
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
+    approval: Approval | Policy | bool | None = None,
 ) -> Toolset:
     """Choose tools of a group, and name them alike.
 
@@ -31,18 +37,25 @@ def toolset(
         prefix: Put before the name of each.
         only: Names of those to take, as they are without the prefix; all unless given.
         without: Names of those to leave out.
+        approval: A person decides before a call is made, as in `tool`; of tools that have an approval of their own,
+            that one counts.
 
     Raises:
-        DefinitionError: A name is none of a tool, or no name for one.
+        DefinitionError: A name is none of a tool, or no name for one; a tool does not take what the approval's
+            function names.
     """
     found = tuple(each_tool(tools))
     check_names([*(only or ()), *without], found, "toolset")
     wanted = {each.name for each in found} if only is None else set(only)
-    return tuple(
-        replace(each, name=f"{prefix}{each.name}") if prefix else each
-        for each in found
-        if each.name in wanted and each.name not in without
-    )
+    chosen = [each for each in found if each.name in wanted and each.name not in without]
+    return tuple(_as_one_of(each, prefix, approval) for each in chosen)
+
+
+def _as_one_of(given: Tool[..., Any], prefix: str, approval: Approval | Policy | bool | None) -> Tool[..., Any]:
+    asks = given.approval
+    if asks is None and given.question is None:
+        asks = approval_of(approval, f"tool {given.name!r}", given.parameters["properties"])
+    return replace(given, name=f"{prefix}{given.name}", approval=asks) if prefix or asks else given
 
 
 def each_tool(tools: Tools) -> Iterator[Tool[..., Any]]:
