@@ -37,10 +37,18 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "forecast": {"city": "Oslo", "days": 2},
     "charge": {"amount": 100},
     "place_order": {"sku": "AB-1234", "amount": 2},
+    "goods_price": {"item": "bell"},
+    "budget": {},
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
 }
-ANSWERS = {"stock_of": "There are 7 pieces.", "forecast": "Planned.", "charge": "Charged.", "run_command": "Listed."}
+ANSWERS = {
+    "goods_price": "It costs 4 euros.",
+    "stock_of": "There are 7 pieces.",
+    "forecast": "Planned.",
+    "charge": "Charged.",
+    "run_command": "Listed.",
+}
 
 
 def gpt(request: ModelRequest) -> Reply:

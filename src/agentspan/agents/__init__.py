@@ -25,6 +25,7 @@ from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
+from agentspan.declare.toolset import toolset
 from agentspan.errors import (
     AgentspanError,
     ConfigError,
@@ -78,6 +79,9 @@ from agentspan.stored.status import FinishReason, Status
 from agentspan.stored.usage import Usage
 
 if TYPE_CHECKING:
+    from agentspan.remote.http import http_tool
+    from agentspan.remote.mcp import mcp_tool
+    from agentspan.remote.openapi import api_tool
     from agentspan.runtime.handle import AgentHandle
     from agentspan.runtime.runtime import AgentRuntime
     from agentspan.runtime.shared import run, run_async, start, start_async, stream, stream_async
@@ -165,13 +169,16 @@ __all__ = [
     "WorkerError",
     "WouldBlock",
     "agent_tool",
+    "api_tool",
     "cli_tool",
     "code_tool",
     "compile_agent",
     "configure",
     "current_tool_context",
     "get_credential",
+    "http_tool",
     "human_tool",
+    "mcp_tool",
     "plan",
     "run",
     "run_async",
@@ -180,6 +187,7 @@ __all__ = [
     "stream",
     "stream_async",
     "tool",
+    "toolset",
 ]
 
 _LATE = {
@@ -188,6 +196,9 @@ _LATE = {
     "cli_tool": "agentspan.sandbox.tools",
     "code_tool": "agentspan.sandbox.tools",
     "AgentHandle": "agentspan.runtime.handle",
+    "api_tool": "agentspan.remote.openapi",
+    "http_tool": "agentspan.remote.http",
+    "mcp_tool": "agentspan.remote.mcp",
     "EventStream": "agentspan.runtime.stream",
     "AgentRuntime": "agentspan.runtime.runtime",
     "run": "agentspan.runtime.shared",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Unpack, cast, overload
 
@@ -20,7 +20,8 @@ from agentspan.declare.places import check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.price import Price
 from agentspan.declare.providers import find_provider, suggest_provider
-from agentspan.declare.tool import Tool, tool
+from agentspan.declare.tool import Tool
+from agentspan.declare.toolset import Tools, each_tool
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import check_text
 from agentspan.schema.output import AnswerType
@@ -139,7 +140,7 @@ class AgentOptions(AgentNames, total=False):
     """The keyword arguments of `Agent` beside `model` and `output_type`; it tells what each means."""
 
     instructions: str
-    tools: Sequence[Tool[..., Any] | Callable[..., Any]]
+    tools: Tools
     description: str
     max_turns: int
     timeout: float | None
@@ -211,7 +212,7 @@ class Agent(Generic[OutputT]):
         *,
         model: str | Sequence[str],
         instructions: str = "",
-        tools: Sequence[Tool[..., Any] | Callable[..., Any]] = (),
+        tools: Tools = (),
         description: str = "",
         max_turns: int = 100,
         timeout: float | None = None,
@@ -233,7 +234,7 @@ class Agent(Generic[OutputT]):
             model: "provider/model", such as "openai/gpt-4o". Of several the first one is asked in each turn, and the
                 others, in their order, where it refuses or gives no answer.
             instructions: The system prompt.
-            tools: Tools, or plain functions, which become tools.
+            tools: Tools, plain functions, which become tools, and groups of both.
             description: For people, and for agents that may call this one.
             max_turns: The run fails when the model has not finished by then.
             timeout: Seconds the whole run may take.
@@ -264,6 +265,9 @@ class Agent(Generic[OutputT]):
         given["model"], given["fallback_models"] = models_of(model, fallback_models, model_settings, what)
         _check_types(given, what)
         given |= agent_values(what, given, others)
+        listed = _as_tools((*_as_tools(tools, what), *command_tools(name, others)), what)
+        given["tools"] = with_credentials(listed, others.get("credentials") or (), what)
+        check_called(name, given["tools"])
         _check_place(given, what)
         for each in (given["model"], *given["fallback_models"]):
             _check_model(each, what, anywhere=model_place == "worker")
@@ -272,9 +276,6 @@ class Agent(Generic[OutputT]):
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
         if given["timeout"] is not None:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
-        listed = _as_tools((*_as_tools(tools, what), *command_tools(name, others)), what)
-        given["tools"] = with_credentials(listed, others.get("credentials") or (), what)
-        check_called(name, given["tools"])
         given["output_validators"] = tuple(output_validators)
         given["answer_type"] = checked_output(given, tuple(each.name for each in given["tools"]), what)
         self.__dict__.update(given)  # the value is frozen from here on
@@ -336,7 +337,7 @@ def _check_place(given: dict[str, Any], what: str) -> None:
                 f"{what}: web_search and code_interpreter are for model calls of the server",
                 hint="Leave them out, or leave out model_place.",
             )
-        if any(_name_of(item) == "model" for item in given["tools"]):
+        if any(each.name == "model" for each in given["tools"]):
             raise DefinitionError(f"{what}: no tool can be named 'model' where a worker calls the model")
     elif settings.base_url is not None:
         raise DefinitionError(
@@ -348,10 +349,6 @@ def _check_place(given: dict[str, Any], what: str) -> None:
             f"{what}: the Conductor server asks for whole answers; ModelSettings(stream=True) needs a worker",
             hint="Add model_place='worker'.",
         )
-
-
-def _name_of(item: object) -> str | None:
-    return item.name if isinstance(item, Tool) else getattr(item, "__name__", None)
 
 
 def _check_model(model: str, what: str, *, anywhere: bool) -> None:
@@ -373,10 +370,10 @@ def _check_text(text: str, what: str) -> None:
         raise DefinitionError(error.message) from error
 
 
-def _as_tools(given: Sequence[Tool[..., Any] | Callable[..., Any]], what: str) -> tuple[Tool[..., Any], ...]:
+def _as_tools(given: Tools, what: str) -> tuple[Tool[..., Any], ...]:
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise DefinitionError(f"{what}: tools must be a list, not {given!r}")
-    tools = tuple(item if isinstance(item, Tool) else tool(item) for item in given)
+    tools = tuple(each_tool(given))
     names = [item.name for item in tools]
     for name in names:
         if names.count(name) > 1:

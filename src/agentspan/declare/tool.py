@@ -21,6 +21,7 @@ from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, 
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import Arguments, check_text, describe, innermost, is_async
 from agentspan.schema.arguments import description as described
+from agentspan.schema.foreign import GivenArguments
 from agentspan.stored.mark import text_mark
 
 __all__ = ["RateLimit", "Retry", "Tool", "ToolContext", "current_tool_context", "tool"]
@@ -237,6 +238,8 @@ class Tool(Generic[P, R]):
         return f"<Tool {self.name}({', '.join(self.parameters['properties'])})>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
+        if isinstance(self.arguments, GivenArguments):
+            return type(self), tuple(getattr(self, each) for each in self.__dataclass_fields__)
         # A decorated function cannot be pickled by its name: the tool stands there in its place.
         module, path = self.function.__module__, innermost(self.function).__qualname__
         if _find(module, path) is self:
