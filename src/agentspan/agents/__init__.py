@@ -17,6 +17,15 @@ from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.content import File, Image
+from agentspan.declare.guardrail import (
+    Guardrail,
+    GuardrailResult,
+    LLMGuardrail,
+    OnFail,
+    Position,
+    RegexGuardrail,
+    guardrail,
+)
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
@@ -30,6 +39,7 @@ from agentspan.errors import (
     ExecutionFailed,
     ExecutionTerminated,
     ExecutionTimedOut,
+    GuardrailError,
     InputError,
     LocalServerError,
     NotFound,
@@ -50,6 +60,8 @@ from agentspan.reading.events import (
     AnyEvent,
     Event,
     EventType,
+    GuardrailFailed,
+    GuardrailPassed,
     ModelRetried,
     ModelSaid,
     ModelThought,
@@ -104,8 +116,14 @@ __all__ = [
     "ExecutionTimedOut",
     "File",
     "FinishReason",
+    "Guardrail",
+    "GuardrailError",
+    "GuardrailFailed",
+    "GuardrailPassed",
+    "GuardrailResult",
     "Image",
     "InputError",
+    "LLMGuardrail",
     "LocalServerError",
     "MissingWorker",
     "ModelCall",
@@ -114,11 +132,14 @@ __all__ = [
     "ModelSettings",
     "ModelThought",
     "NotFound",
+    "OnFail",
     "OutputInvalid",
     "PassedOver",
+    "Position",
     "Price",
     "RateLimit",
     "Reason",
+    "RegexGuardrail",
     "Resumed",
     "Retry",
     "RetryTool",
@@ -151,6 +172,7 @@ __all__ = [
     "compile_agent",
     "configure",
     "current_tool_context",
+    "guardrail",
     "plan",
     "run",
     "run_async",

@@ -69,8 +69,18 @@ def _within_step(event: Event) -> str:
             return "… that is void: the model is asked again"
         case "message":
             return f"“ {event.text}"
+        case "guardrail_pass":
+            return f"✓ {event.guardrail_name} passes {_looked_at(event)}"
+        case "guardrail_fail":
+            return f"✗ {event.guardrail_name} refuses {_looked_at(event)} ({event.action}): {event.error}"
         case _:
             return f"… {event.tool_name}: {event.error}"
+
+
+def _looked_at(event: Event) -> str:
+    if event.tool_name is None:
+        return "the prompt" if event.position == "input" else "the answer"
+    return f"the {'arguments' if event.position == 'input' else 'result'} of {event.tool_name}"
 
 
 def _text(value: Any) -> str:

@@ -8,12 +8,13 @@ import inspect
 import operator
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
+from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails
 from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
@@ -142,6 +143,7 @@ class Tool(Generic[P, R]):
         concurrency: How many calls may run at once, over all workers; None sets no limit.
         rate_limit: How many calls may start within a time.
         external: Whether a worker elsewhere serves it, in whatever language; `function` only describes it.
+        guardrails: What looks at the arguments and at the result of each call, in the worker that makes it.
     """
 
     function: Callable[P, R]
@@ -153,10 +155,17 @@ class Tool(Generic[P, R]):
     concurrency: int | None = None
     rate_limit: RateLimit | None = None
     external: bool = False
+    guardrails: tuple[Guardrail, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name(self.name)
         what = f"tool {self.name!r}"
+        object.__setattr__(self, "guardrails", as_guardrails(self.guardrails, what))
+        if self.external and self.guardrails:
+            raise DefinitionError(
+                f"{what}: guardrails stand around the function, and an external tool has it elsewhere",
+                hint="Have the worker that serves it check the arguments and the result.",
+            )
         check_kind(self.retry, Retry, f"{what}: retry")
         if self.rate_limit is not None:
             check_kind(self.rate_limit, RateLimit, f"{what}: rate_limit")
@@ -185,6 +194,15 @@ class Tool(Generic[P, R]):
     def parameters(self) -> Mapping[str, Any]:
         """The JSON Schema of the arguments."""
         return self.arguments.schema
+
+    def guards(self, position: Position) -> tuple[Guardrail, ...]:
+        """Its guardrails that look there: at the arguments, or at the result."""
+        return tuple(guard for guard in self.guardrails if guard.position == position)
+
+    @property
+    def may_end_the_run(self) -> bool:
+        """Whether a guardrail of it may."""
+        return any(guard.on_fail == OnFail.RAISE for guard in self.guardrails)
 
     @property
     def is_async(self) -> bool:
@@ -215,7 +233,7 @@ class Tool(Generic[P, R]):
         module, path = self.function.__module__, innermost(self.function).__qualname__
         if _find(module, path) is self:
             return path
-        options = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external)
+        options = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external, self.guardrails)
         return _rebuild, (self.function, self.name, self.description, *options)
 
 
@@ -255,9 +273,11 @@ def _rebuild(
     concurrency: int | None,
     rate_limit: RateLimit | None,
     external: bool = False,
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
 ) -> Tool[P, R]:
     arguments = describe(function, tool=name, inject=ToolContext)
-    return Tool(function, name, description, arguments, retry, timeout, concurrency, rate_limit, external)
+    guards = as_guardrails(guardrails, f"tool {name!r}")
+    return Tool(function, name, description, arguments, retry, timeout, concurrency, rate_limit, external, guards)
 
 
 @overload
@@ -272,6 +292,7 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
     **others: Unpack[ToolNames],
 ) -> Tool[P, R]: ...
 
@@ -286,6 +307,7 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
     **others: Unpack[ToolNames],
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
@@ -301,6 +323,7 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
     **others: Unpack[ToolNames],
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """Make a function something that a model may call.
@@ -326,6 +349,8 @@ def tool(
         external: A worker elsewhere serves the calls, in whatever language; the function only describes them, and its
             body is never run. Such an attempt may take `timeout` seconds, 60 unless given, and is given to another
             worker after that; `retry` counts what workers report as FAILED, too.
+        guardrails: What looks at the arguments (`position="input"`) and at the result of each call, in the worker that
+            makes it, in this order.
         **others: Options under the names that other SDKs have for them; see `ToolNames`.
 
     Raises:
@@ -337,7 +362,7 @@ def tool(
         its_name = _name_of(function, known_as if name is None else name)
         text = described(function) if description is None else description
         policy = tool_policy(f"tool {its_name!r}", retry, timeout, others)
-        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external)
+        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external, guardrails)
 
     return make if func is None else make(func)
 

@@ -74,8 +74,10 @@ class TaskRecord(Record):
 
     @property
     def in_worker(self) -> bool:
-        """Whether a worker is at it: a tool's call, an answer's check, or a model's call that is not the server's."""
-        return self.kind in ("tool", "output") or (self.kind == "llm" and self.task_type != "LLM_CHAT_COMPLETE")
+        """Whether a worker is at it: a tool's call, a check, or a model's call that is not the server's."""
+        return self.kind in ("tool", "output", "input") or (
+            self.kind == "llm" and self.task_type != "LLM_CHAT_COMPLETE"
+        )
 
     @property
     def notes(self) -> Notes:

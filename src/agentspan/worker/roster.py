@@ -13,11 +13,14 @@ from types import FunctionType
 from typing import Any
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import LLMGuardrail, Position
 from agentspan.declare.tool import Tool
 from agentspan.schema.arguments import innermost
-from agentspan.stored.names import model_task_name, output_task_name, tool_task_name
+from agentspan.stored.names import input_task_name, model_task_name, output_task_name, tool_task_name
 from agentspan.stored.status import ENDED
 from agentspan.worker.call import Served
+from agentspan.worker.guard_model import check_can_ask
+from agentspan.worker.guards import input_tool
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
 
@@ -79,6 +82,9 @@ class Roster:
             start.over.set()
 
     def _added(self, agent: Agent[Any], version: int) -> dict[str, Served]:
+        for guard in (*agent.guardrails, *(guard for tool in agent.tools for guard in tool.guardrails)):
+            if isinstance(guard, LLMGuardrail):
+                check_can_ask(guard, agent.name)
         files = agent.model_place == "worker"
         tools = {
             tool_task_name(agent.name, tool.name): Served(agent.name, version, tool, shows_files=files)
@@ -91,6 +97,9 @@ class Roster:
             )
         if agent.checks_answers:
             tools[output_task_name(agent.name)] = Served(agent.name, version, output_tool(agent), Output.of(agent))
+        if agent.guards(Position.INPUT):
+            guards = agent.guards(Position.INPUT)
+            tools[input_task_name(agent.name)] = Served(agent.name, version, input_tool(agent), guards=guards)
         self._queues |= tools
         return tools
 
