@@ -133,7 +133,7 @@ def _looping(agent: Agent) -> Json:
         "steps": ref(f"{SEGMENT}.output.steps"),
         "model_by": ref(f"{SEGMENT}.output.model_by"),
         "tool_by": ref(f"{SEGMENT}.output.tool_by"),
-        **handed_on(agent, SEGMENT),
+        **_entering(agent),
     }
     output = answer(agent)
     return _declared(
@@ -150,6 +150,12 @@ def _looping(agent: Agent) -> Json:
     )
 
 
+def _entering(agent: Agent) -> Json:
+    """What the loop gives a segment for the check of the prompt."""
+    found = handed_on(agent, SEGMENT)
+    return {"prompt": ref("workflow.input.prompt"), **found} if found else {}
+
+
 def _segment(agent: Agent) -> Json:
     last = f"llm_{TURNS_PER_SEGMENT}.output.result"
     return workflow(
@@ -157,7 +163,7 @@ def _segment(agent: Agent) -> Json:
         segment_name(agent.name),
         f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
         [*segment_entry(agent), *(task for turn in range(1, TURNS_PER_SEGMENT + 1) for task in _turn(agent, turn))],
-        inputParameters=["execution_id", "usage", "steps", "previous", "model_by", "tool_by", *kept(agent)],
+        inputParameters=["execution_id", "usage", "steps", "previous", "model_by", "tool_by", *_entering(agent)],
         outputParameters={
             "usage": ref(f"{last}.usage"),
             "steps": ref(f"{last}.step"),

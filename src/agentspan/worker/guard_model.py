@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, TypedDict
+from typing import Any
 
 from agentspan.declare.guardrail import GuardrailResult, LLMGuardrail, OnFail
 from agentspan.errors import ConfigError
@@ -23,11 +24,13 @@ _ASKS = (
 _FIX = " Give the text as the policy wants it, too, as `fixed`."
 
 
-class _Ruling(TypedDict):
+@dataclass
+class _Ruling:
     passed: bool
     message: str
 
 
+@dataclass
 class _Fixing(_Ruling):
     fixed: str
 
