@@ -131,7 +131,7 @@ def ledger(tmp_path: Path, conductor_url: str) -> Iterator[Ledger]:
 def end_runs(url: str) -> None:
     """End what a failed test left behind: its calls would go to the workers of the next one."""
     with AgentRuntime(url) as runtime:
-        names = ",".join((agent.name, long_agent.name, thin_agent.name, typed_agent.name))
+        names = ",".join((agent.name, long_agent.name, thin_agent.name, typed_agent.name, "guarded_ledger"))
         for run in runtime.client.search(f"workflowType IN ({names}) AND status IN (RUNNING,PAUSED)", size=100):
             runtime.client.terminate(run.workflow_id, "its test is over")
 

@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.guardrail import LLMGuardrail, Position
+from agentspan.declare.guardrail import LLMGuardrail, Position, RegexGuardrail
 from agentspan.declare.tool import Tool
 from agentspan.schema.arguments import innermost
 from agentspan.stored.names import input_task_name, model_task_name, output_task_name, tool_task_name
@@ -67,7 +67,7 @@ class Roster:
         start = _Start(agent.name)
         with self._lock:
             tools = self._added(agent, version)
-            self._anybody |= {name: served for name, served in tools.items() if holds_nothing(served.tool)}
+            self._anybody |= {name: served for name, served in tools.items() if is_anybodys(served)}
             self._starts.append(start)
 
         def started(execution_id: str) -> None:
@@ -162,9 +162,16 @@ class Roster:
                 self._runs.move_to_end(execution_id)
 
 
-def holds_nothing(tool: Tool[..., Any]) -> bool:
-    """Whether a tool's function is the same whoever makes it: it stands in a module, or has no values around it."""
-    function = tool.function
+def is_anybodys(served: Served) -> bool:
+    """Whether a tool and its guardrails are the same whoever makes them, so that they may serve any run."""
+    answers = () if served.output is None or served.is_model else served.output.guards
+    guards = (*served.tool.guardrails, *served.guards, *answers)
+    own = [guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)]
+    return all(holds_nothing(function) for function in (served.tool.function, *own))
+
+
+def holds_nothing(function: Callable[..., Any]) -> bool:
+    """Whether a function is the same whoever makes it: it stands in a module, or has no values around it."""
     if not isinstance(function, FunctionType):  # a bound method, a partial, an object that can be called
         return False
     if _stands_in_its_module(function):
@@ -178,4 +185,5 @@ def _stands_in_its_module(function: FunctionType) -> bool:
         found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
     except (KeyError, AttributeError):
         return False
-    return found is function or getattr(found, "function", None) is function  # which `@tool` has replaced there
+    # `@tool` and `@guardrail` have replaced it there.
+    return any(each is function for each in (found, getattr(found, "function", None), getattr(found, "func", None)))
