@@ -132,7 +132,7 @@ def end_runs(url: str) -> None:
     """End what a failed test left behind: its calls would go to the workers of the next one."""
     with AgentRuntime(url) as runtime:
         ours = (agent, long_agent, paying_agent, thin_agent, typed_agent)
-        names = ",".join(each.name for each in ours)
+        names = ",".join((*(each.name for each in ours), "guarded_ledger"))
         for run in runtime.client.search(f"workflowType IN ({names}) AND status IN (RUNNING,PAUSED)", size=100):
             runtime.client.terminate(run.workflow_id, "its test is over")
 

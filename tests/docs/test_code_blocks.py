@@ -56,6 +56,8 @@ def gpt(request: ModelRequest) -> Reply:
     if (invoice := re.match(r"Invoice (\S+): (.*)", request.prompt)) is not None:
         lines = [{"what": "tea", "cents": 350}] if invoice[2].startswith("tea") else []
         return say(json.dumps({"number": invoice[1], "lines": lines}))
+    if request.prompt == "Greet me loudly.":
+        return say("HELLO!" if request.turn == 0 else "Hello.")
     offered = [tool.name for tool in request.tools]
     called = {asked.name for turn in request.messages for asked in turn.tool_calls}
     left = [name for name in offered if name not in called]

@@ -159,7 +159,7 @@ def wrapped(number: int) -> int:
 
 def test_what_holds_no_values() -> None:
     for plain in (by_itself, decorated, wrapped, counting_for_nobody()):
-        assert holds_nothing(plain if plain is decorated else tool(plain)), plain
+        assert holds_nothing((plain if plain is decorated else tool(plain)).function), plain
 
 
 def test_what_may_hold_values() -> None:
@@ -171,9 +171,9 @@ def test_what_may_hold_values() -> None:
         logged(counter.count),
         logged(counting_for("Ann")),
     ):
-        assert not holds_nothing(tool(function)), function
+        assert not holds_nothing(tool(function).function), function
     for function in (counter, functools.partial(by_itself)):
-        assert not holds_nothing(tool(function, name="count"))
+        assert not holds_nothing(tool(function, name="count").function)
 
 
 def agent(function: Any) -> Agent:

@@ -20,6 +20,15 @@ from agentspan.declare.approval import Approval, Request
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.commands import CliConfig, CodeExecutionConfig
 from agentspan.declare.content import File, Image
+from agentspan.declare.guardrail import (
+    Guardrail,
+    GuardrailResult,
+    LLMGuardrail,
+    OnFail,
+    Position,
+    RegexGuardrail,
+    guardrail,
+)
 from agentspan.declare.human_tool import human_tool
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
@@ -35,6 +44,7 @@ from agentspan.errors import (
     ExecutionFailed,
     ExecutionTerminated,
     ExecutionTimedOut,
+    GuardrailError,
     InputError,
     LocalServerError,
     NotFound,
@@ -56,6 +66,8 @@ from agentspan.reading.events import (
     Decided,
     Event,
     EventType,
+    GuardrailFailed,
+    GuardrailPassed,
     ModelRetried,
     ModelSaid,
     ModelThought,
@@ -122,8 +134,14 @@ __all__ = [
     "ExecutionTimedOut",
     "File",
     "FinishReason",
+    "Guardrail",
+    "GuardrailError",
+    "GuardrailFailed",
+    "GuardrailPassed",
+    "GuardrailResult",
     "Image",
     "InputError",
+    "LLMGuardrail",
     "LocalServerError",
     "MissingWorker",
     "ModelCall",
@@ -132,12 +150,15 @@ __all__ = [
     "ModelSettings",
     "ModelThought",
     "NotFound",
+    "OnFail",
     "OutputInvalid",
     "PassedOver",
+    "Position",
     "Price",
     "ProcessLimits",
     "RateLimit",
     "Reason",
+    "RegexGuardrail",
     "Request",
     "Resumed",
     "Retry",
@@ -176,6 +197,7 @@ __all__ = [
     "configure",
     "current_tool_context",
     "get_credential",
+    "guardrail",
     "http_tool",
     "human_tool",
     "mcp_tool",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentspan.compiler._agent import looping, single
+from agentspan.compiler._guard import input_definition
 from agentspan.compiler._output import output_definition
 from agentspan.compiler._part import as_it_is, as_part
 from agentspan.compiler._request import request_tasks, request_workflows
@@ -21,6 +22,7 @@ from agentspan.compiler._tasks import Json
 from agentspan.compiler._thin import model_definition, thin
 from agentspan.compiler._tools import tool_definition
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Position
 from agentspan.declare.places import check_server_can
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.values import check_value
@@ -100,6 +102,8 @@ def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: 
         _check(agent, workflow)
     if agent.checks_answers:
         tasks_besides = (*tasks_besides, output_definition(agent))
+    if agent.guards(Position.INPUT):
+        tasks_besides = (*tasks_besides, input_definition(agent))
     tools = (tool_definition(agent, tool) for tool in agent.tools if tool.question is None and tool.agent is None)
     tasks = (*tasks_besides, *request_tasks(agent), *tools)
     return Definition(agent.name, workflows, tasks, _fingerprint(workflows, tasks))

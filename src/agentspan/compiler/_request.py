@@ -31,7 +31,8 @@ _TOLD = (
     "else {error: ((.said.error? // .reason) "
     '// "The tool gave no result: every worker that ran it died, or it timed out.")} end '
     "+ (if .decided.decision then {decision: .decided.decision} else {} end) "
-    "+ (if .said.usage? then {usage: .said.usage} else {} end)"
+    "+ (if .said.usage? then {usage: .said.usage} else {} end) "
+    "+ (if .said.refused? then {refused: .said.refused} else {} end)"
 )
 """jq: what the model is told of the call, and who decided."""
 

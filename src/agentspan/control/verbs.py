@@ -11,7 +11,7 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, WorkflowRecord
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.history import History
-from agentspan.reading.output import START_ANEW
+from agentspan.reading.output import ANOTHER_PROMPT, START_ANEW, refused_by
 from agentspan.schema.values import check_text
 from agentspan.stored.output import INVALID
 
@@ -94,6 +94,12 @@ def retry(client: Conductor, history: History) -> None:
         raise Conflict(
             f"Run {history.execution_id} failed by answers that did not fit; there is no failed call to go on from.",
             hint=START_ANEW,
+        )
+    guard = refused_by(run)
+    if guard is not None:
+        raise Conflict(
+            f"The guardrail {guard.name} ended run {history.execution_id}; there is no failed call to go on from.",
+            hint=ANOTHER_PROMPT,
         )
     if run.output.get("finish_reason") == "max_turns":
         raise Conflict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Unpack, cast, overload
 
@@ -13,10 +13,11 @@ from agentspan.declare.called import check_called
 from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import models_of
+from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
-from agentspan.declare.places import check_server_can
+from agentspan.declare.places import check_place, check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.price import Price
 from agentspan.declare.providers import find_provider, suggest_provider
@@ -152,6 +153,7 @@ class AgentOptions(AgentNames, total=False):
     output_retries: int
     fallback_models: Sequence[str]
     on_request: OnRequest | None
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]]
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -181,6 +183,7 @@ class Agent(Generic[OutputT]):
     answer_type: AnswerType | None = field(init=False, repr=False, compare=False)
     fallback_models: tuple[str, ...]
     on_request: OnRequest | None = field(compare=False)
+    guardrails: tuple[Guardrail, ...]
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -225,6 +228,7 @@ class Agent(Generic[OutputT]):
         output_retries: int = 2,
         fallback_models: Sequence[str] = (),
         on_request: OnRequest | None = None,
+        guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -254,6 +258,8 @@ class Agent(Generic[OutputT]):
             fallback_models: The models after the first one; where `model` names several, those.
             on_request: Called in a worker, once for each request that waits for a person, to tell somebody: it is given
                 the `Request`. What it raises is tried again by `model_retry`; the request waits all the same.
+            guardrails: What looks at its prompt and at its answer, in this order; not at turns that call tools. A plain
+                function looks at the answer. Tools have guardrails of their own.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -268,7 +274,7 @@ class Agent(Generic[OutputT]):
         listed = _as_tools((*_as_tools(tools, what), *command_tools(name, others)), what)
         given["tools"] = with_credentials(listed, others.get("credentials") or (), what)
         check_called(name, given["tools"])
-        _check_place(given, what)
+        check_place(given, what)
         for each in (given["model"], *given["fallback_models"]):
             _check_model(each, what, anywhere=model_place == "worker")
         _check_text(instructions, f"{what}: instructions")
@@ -277,7 +283,10 @@ class Agent(Generic[OutputT]):
         if given["timeout"] is not None:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["output_validators"] = tuple(output_validators)
-        given["answer_type"] = checked_output(given, tuple(each.name for each in given["tools"]), what)
+        names = tuple(each.name for each in given["tools"])
+        given["answer_type"] = checked_output(given, names, what)
+        given["guardrails"] = as_guardrails(guardrails, what)
+        check_names(given["guardrails"], names, what)
         self.__dict__.update(given)  # the value is frozen from here on
         if model_place == "server":
             check_server_can(self)
@@ -299,12 +308,29 @@ class Agent(Generic[OutputT]):
             tool.is_served or tool.approval is not None or (tool.agent is not None and tool.agent.needs_worker)
             for tool in self.tools
         )
-        return own or self.model_place == "worker" or self.checks_answers or self.on_request is not None
+        beside = self.on_request is not None or bool(self.guardrails)
+        return own or self.model_place == "worker" or self.checks_answers or beside
 
     @property
     def checks_answers(self) -> bool:
         """Whether its answers are checked in tasks of their own, and not as a worker calls the model."""
-        return self.answer_type is not None and (self.model_place != "worker" or bool(self.output_validators))
+        typed = self.answer_type is not None and (self.model_place != "worker" or bool(self.output_validators))
+        return typed or bool(self.guards(Position.OUTPUT))
+
+    @property
+    def judges_answers(self) -> bool:
+        """Whether an answer of it may be sent back to the model: it has to be of a type, or a guardrail looks at it."""
+        return self.answer_type is not None or bool(self.guards(Position.OUTPUT))
+
+    @property
+    def most_sent_back(self) -> int:
+        """How often in a row an answer may be sent back."""
+        guards = [guard.max_retries for guard in self.guards(Position.OUTPUT) if guard.on_fail != OnFail.RAISE]
+        return max([*guards, *([] if self.answer_type is None else [self.output_retries])], default=0)
+
+    def guards(self, position: Position) -> tuple[Guardrail, ...]:
+        """Its guardrails that look there."""
+        return tuple(guard for guard in self.guardrails if guard.position == position)
 
     def __repr__(self) -> str:
         tools = "".join(f", {tool.name}" for tool in self.tools)
@@ -324,31 +350,6 @@ def _check_types(given: dict[str, Any], what: str) -> None:
     for argument, kind in kinds.items():
         if not isinstance(given[argument], kind):
             raise DefinitionError(f"{what}: {argument} must be a {kind.__name__}, not {given[argument]!r}")
-
-
-def _check_place(given: dict[str, Any], what: str) -> None:
-    place = given["model_place"]
-    if place not in (None, "server", "worker"):
-        raise DefinitionError(f"{what}: model_place must be 'server' or 'worker', not {place!r}")
-    settings = given["model_settings"]
-    if place == "worker":
-        if settings.web_search or settings.code_interpreter:
-            raise DefinitionError(
-                f"{what}: web_search and code_interpreter are for model calls of the server",
-                hint="Leave them out, or leave out model_place.",
-            )
-        if any(each.name == "model" for each in given["tools"]):
-            raise DefinitionError(f"{what}: no tool can be named 'model' where a worker calls the model")
-    elif settings.base_url is not None:
-        raise DefinitionError(
-            f"{what}: the Conductor server calls providers where they are; a base_url needs a worker",
-            hint="Add model_place='worker'.",
-        )
-    elif settings.stream:
-        raise DefinitionError(
-            f"{what}: the Conductor server asks for whole answers; ModelSettings(stream=True) needs a worker",
-            hint="Add model_place='worker'.",
-        )
 
 
 def _check_model(model: str, what: str, *, anywhere: bool) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Un
 
 from agentspan.declare.approval import Approval, Policy, Question, approval_of
 from agentspan.declare.credentials import Credentials, checked_credentials
+from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails
 from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
@@ -157,6 +158,7 @@ class Tool(Generic[P, R]):
         question: That a person gives the result; see `human_tool`.
         agent: The agent that is called; see `agent_tool`.
         credentials: Names of what each call is handed by its worker.
+        guardrails: What looks at the arguments and at the result of each call, in the worker that makes it.
     """
 
     function: Callable[P, R]
@@ -172,10 +174,17 @@ class Tool(Generic[P, R]):
     question: Question | None = None
     agent: Agent[Any] | None = None
     credentials: tuple[str, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name(self.name)
         what = f"tool {self.name!r}"
+        object.__setattr__(self, "guardrails", as_guardrails(self.guardrails, what))
+        if self.external and self.guardrails:
+            raise DefinitionError(
+                f"{what}: guardrails stand around the function, and an external tool has it elsewhere",
+                hint="Have the worker that serves it check the arguments and the result.",
+            )
         check_kind(self.retry, Retry, f"{what}: retry")
         if self.rate_limit is not None:
             check_kind(self.rate_limit, RateLimit, f"{what}: rate_limit")
@@ -213,6 +222,15 @@ class Tool(Generic[P, R]):
         """The JSON Schema of the arguments."""
         return self.arguments.schema
 
+    def guards(self, position: Position) -> tuple[Guardrail, ...]:
+        """Its guardrails that look there: at the arguments, or at the result."""
+        return tuple(guard for guard in self.guardrails if guard.position == position)
+
+    @property
+    def may_end_the_run(self) -> bool:
+        """Whether a guardrail of it may."""
+        return any(guard.on_fail == OnFail.RAISE for guard in self.guardrails)
+
     @property
     def is_async(self) -> bool:
         """Whether a call has to be awaited."""
@@ -245,7 +263,7 @@ class Tool(Generic[P, R]):
         if _find(module, path) is self:
             return path
         policy = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external)
-        options = (*policy, self.approval, self.credentials)
+        options = (*policy, self.approval, self.credentials, self.guardrails)
         return _rebuild, (self.function, self.name, self.description, *options)
 
 
@@ -287,6 +305,7 @@ def _rebuild(
     external: bool = False,
     approval: Approval | Policy | bool | None = None,
     credentials: Sequence[str] = (),
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
 ) -> Tool[P, R]:
     arguments = describe(function, tool=name, inject=ToolContext)
     what = f"tool {name!r}"
@@ -302,6 +321,7 @@ def _rebuild(
         external,
         approval=approval_of(approval, what, arguments.schema["properties"]),
         credentials=checked_credentials(credentials, what),
+        guardrails=as_guardrails(guardrails, what),
     )
 
 
@@ -319,6 +339,7 @@ def tool(
     external: bool = False,
     approval: Approval | Policy | bool | None = None,
     credentials: Sequence[str] = (),
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
     **others: Unpack[ToolNames],
 ) -> Tool[P, R]: ...
 
@@ -335,6 +356,7 @@ def tool(
     external: bool = False,
     approval: Approval | Policy | bool | None = None,
     credentials: Sequence[str] = (),
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
     **others: Unpack[ToolNames],
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
@@ -352,6 +374,7 @@ def tool(
     external: bool = False,
     approval: Approval | Policy | bool | None = None,
     credentials: Sequence[str] = (),
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
     **others: Unpack[ToolNames],
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """Make a function something that a model may call.
@@ -382,6 +405,8 @@ def tool(
         credentials: Names of what the worker hands to each call as `ToolContext.credentials`: from its environment, or
             from the function in the setting `credentials`. The server never has them, and where they stand in what is
             told of the call, `***` does.
+        guardrails: What looks at the arguments (`position="input"`) and at the result of each call, in the worker that
+            makes it, in this order.
         **others: Options under the names that other SDKs have for them; see `ToolNames`.
 
     Raises:
@@ -394,7 +419,9 @@ def tool(
         text = described(function) if description is None else description
         policy = tool_policy(f"tool {its_name!r}", retry, timeout, others)
         asked = True if approval is None and others.get("approval_required") else approval
-        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external, asked, credentials)
+        return _rebuild(
+            function, its_name, text, *policy, concurrency, rate_limit, external, asked, credentials, guardrails
+        )
 
     return make if func is None else make(func)
 

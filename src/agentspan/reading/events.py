@@ -22,6 +22,8 @@ EventName = Literal[
     "resumed",
     "error",
     "done",
+    "guardrail_pass",
+    "guardrail_fail",
     "text_delta",
     "text_void",
 ]
@@ -30,7 +32,7 @@ EventName = Literal[
 class EventType(StrEnum):
     """The types of events, for who prefers names to texts: each is equal to its text.
 
-    No run gives events of the last three yet; scripts that look for them find none.
+    No run gives events of the last one yet; scripts that look for them find none.
     """
 
     STEP = "step"
@@ -47,9 +49,9 @@ class EventType(StrEnum):
     TEXT_VOID = "text_void"
     THINKING = "thinking"
     MESSAGE = "message"
-    HANDOFF = "handoff"
     GUARDRAIL_PASS = "guardrail_pass"
     GUARDRAIL_FAIL = "guardrail_fail"
+    HANDOFF = "handoff"
 
     def __eq__(self, other: object) -> bool:
         # Type checkers then take a comparison with the text that an event's `type` is.
@@ -73,6 +75,9 @@ class _Foreign:
         request_id: str | None
         approved: bool | None
         by: str | None
+        guardrail_name: str | None
+        position: str | None
+        action: str | None
     else:
 
         def __getattr__(self, name: str) -> None:
@@ -81,7 +86,22 @@ class _Foreign:
 
 
 _NAMES = frozenset(
-    {"call_id", "tool_name", "args", "result", "output", "error", "attempt", "text", "request_id", "approved", "by"}
+    {
+        "call_id",
+        "tool_name",
+        "args",
+        "result",
+        "output",
+        "error",
+        "attempt",
+        "text",
+        "request_id",
+        "approved",
+        "by",
+        "guardrail_name",
+        "position",
+        "action",
+    }
 )
 
 
@@ -280,6 +300,46 @@ class Resumed(Event):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
+class GuardrailPassed(Event):
+    """A guardrail let something through.
+
+    Attributes:
+        guardrail_name: The guardrail.
+        position: What it looked at: `input` for the prompt or a call's arguments, `output` for the answer or a result.
+        call_id: The model's id of the call; None of one that looked at the prompt or at the answer.
+        tool_name: The tool; None likewise.
+    """
+
+    guardrail_name: str
+    position: str
+    call_id: str | None = None
+    tool_name: str | None = None
+    type: Literal["guardrail_pass"] = "guardrail_pass"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GuardrailFailed(Event):
+    """A guardrail refused something.
+
+    Attributes:
+        guardrail_name: The guardrail.
+        position: What it looked at: `input` for the prompt or a call's arguments, `output` for the answer or a result.
+        error: Why.
+        action: What it wants: `retry`, `fix` or `raise`. A run fails, too, by an answer that was refused too often.
+        call_id: The model's id of the call; None of one that looked at the prompt or at the answer.
+        tool_name: The tool; None likewise.
+    """
+
+    guardrail_name: str
+    position: str
+    error: str
+    action: str
+    call_id: str | None = None
+    tool_name: str | None = None
+    type: Literal["guardrail_fail"] = "guardrail_fail"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RunFailed(Event):
     """The run ended without an answer; nothing follows, unless it is retried.
 
@@ -337,6 +397,8 @@ AnyEvent: TypeAlias = (
     | Waiting
     | Decided
     | Resumed
+    | GuardrailPassed
+    | GuardrailFailed
     | RunFailed
     | RunDone
     | TextDelta

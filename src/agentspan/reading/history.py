@@ -296,7 +296,8 @@ class History:
 
 def conversation(run: WorkflowRecord) -> list[dict[str, str]]:
     """What came before a run, its prompt, and its answer where there is one."""
-    said = [*(run.input.get("messages") or []), {"role": "user", "message": str(run.input.get("prompt", ""))}]
+    prompt = run.output.get("prompt") or run.input.get("prompt", "")  # which a guardrail may have changed
+    said = [*(run.input.get("messages") or []), {"role": "user", "message": str(prompt)}]
     answer = as_text(answer_of(run)) if run.status == "COMPLETED" else ""
     return [*said, {"role": "assistant", "message": answer}] if answer.strip() else said
 
@@ -308,7 +309,7 @@ def _is_settled(task: TaskRecord) -> bool:
 def _current_task(pending: list[TaskRecord]) -> str | None:
     names = []
     for task in pending:
-        if task.kind in ("llm", "tool", "output"):
+        if task.kind in ("llm", "tool", "output", "input"):
             names.append("model" if task.kind == "llm" else tool_of_task(task.task_def_name))
     return ", ".join(dict.fromkeys(names)) or None
 

@@ -7,7 +7,7 @@ one, and `seq` can serve as a cursor, before and after any restart.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from agentspan.reading.events import AnyEvent, EventName, event_of
 from agentspan.reading.requests import asking, decided_at
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.waits import WAITING_AFTER
+from agentspan.stored.guard import Guarded
 from agentspan.stored.notes import Mismatch
 from agentspan.stored.output import Verdict
 from agentspan.stored.plan import CALLING, Plan
@@ -72,15 +73,14 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]
         segment: The segment.
         now: Milliseconds since 1970: a call nobody has taken by now counts as waiting.
     """
+    yield from _entry_drafts(segment, now)
     for turn in segment.turns:
         yield from _model_drafts(turn, segment.model_retries, now)
         if turn.plan is None:
             return
         yield from _said_drafts(turn, turn.plan)
-        if turn.checks:
-            yield from _worker_model_drafts(turn.checks, turn.step, now)
-        if turn.verdict is not None and turn.verdict.mode == "again":
-            yield _sent_back_draft(turn, turn.verdict)
+        sent_back = yield from _check_drafts(turn, now)
+        if sent_back:
             continue
         if turn.plan.mode == "again":
             yield _again_draft(turn, turn.plan)
@@ -95,6 +95,28 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]
         complete = yield from _call_drafts(turn, now)
         if not complete:
             return
+
+
+def _entry_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
+    """The check of the run's prompt, and what its guardrails said."""
+    if segment.entry:
+        yield from _worker_model_drafts(segment.entry, 1, now)
+    if segment.verdict is not None:
+        yield from _guard_drafts(segment.verdict.guards, 1, segment.entry[-1].end_time)
+
+
+def _check_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
+    """The check of the turn's answer, and what came of it; returns whether it was sent back."""
+    if turn.checks:
+        yield from _worker_model_drafts(turn.checks, turn.step, now)
+    verdict = turn.verdict
+    if verdict is None:
+        return False
+    if turn.checks:
+        yield from _guard_drafts(verdict.guards, turn.step, turn.checks[-1].end_time)
+    if verdict.mode == "again":
+        yield _sent_back_draft(turn, verdict)
+    return verdict.mode == "again"
 
 
 def _model_drafts(turn: StoredTurn, allowed: int, now: int) -> Iterator[Draft]:
@@ -164,6 +186,16 @@ def _sent_back_draft(turn: StoredTurn, verdict: Verdict) -> Draft:
     return Draft(type="model_retry", step=turn.step, at=at, details=details)
 
 
+def _guard_drafts(guards: Iterable[Guarded], step: int, at: int, **who: Any) -> Iterator[Draft]:
+    for guard in guards:
+        details = {**who, "guardrail_name": guard.name, "position": guard.position}
+        if guard.passed:
+            yield Draft(type="guardrail_pass", step=step, at=at, details=details)
+        else:
+            more = {"error": guard.message, "action": guard.action or "raise"}
+            yield Draft(type="guardrail_fail", step=step, at=at, details={**details, **more})
+
+
 def _failed_drafts(turn: StoredTurn) -> Generator[Draft, None, bool]:
     """The end of a model that gives no answer, as often as it was retried; returns whether the run went on."""
     attempts = turn.failed
@@ -203,6 +235,8 @@ def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within, None, 
         if told is None or (call.attempts and call.attempts[-1].status == "CANCELED"):
             return False
         ended = call.attempts[-1].end_time if call.attempts else turn.planned_at
+        if call.attempts:
+            yield from _guard_drafts(call.attempts[-1].notes.guards, turn.step, ended, **_who(call))
         yield _result_draft(call, turn.step, ended, told)
     return True
 

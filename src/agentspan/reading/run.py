@@ -143,6 +143,17 @@ class StoredSegment:
         return cls(record, given, tuple(turns_of(record.tasks, given.steps, parts)))
 
     @property
+    def entry(self) -> tuple[TaskRecord, ...]:
+        """The attempts of the check of the run's prompt, oldest first; it stands before the first turn."""
+        return tuple(task for task in self.record.tasks if task.kind == "input")
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What came of the prompt, where guardrails look at it; None until it is known, and after the first segment."""
+        done = [task for task in self.entry if task.status == "COMPLETED"]
+        return Verdict.of(done[-1].output_data["result"]) if done else None
+
+    @property
     def execution_id(self) -> str:
         """The run that it is part of."""
         return self.given.execution_id or self.record.workflow_id

@@ -9,12 +9,13 @@ from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import PENDING, PollRecord, TaskRecord, WorkflowRecord
 from agentspan.reading.durations import ago, brief, due_in, moment
-from agentspan.reading.output import START_ANEW, failure_text
+from agentspan.reading.output import ANOTHER_PROMPT, START_ANEW, failure_text
 from agentspan.reading.parts import NO_PARTS, Parts
 from agentspan.reading.people import person_reason
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
 from agentspan.reading.requests import request_of
 from agentspan.reading.run import newest_segment_id
+from agentspan.stored.guard import REFUSED
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.notes import Failure
@@ -298,12 +299,13 @@ def ending(run: WorkflowRecord) -> Reason:
             since=since,
             next=("Start a new run with a larger max_turns.",),
         )
-    if run.output.get("finish_reason") == INVALID:
+    if run.output.get("finish_reason") in (INVALID, REFUSED):
+        invalid = run.output["finish_reason"] == INVALID
         return Reason(
             kind="failed",
             text=f"It failed: {failure_text(run)}",
             since=since,
-            next=(START_ANEW,),
+            next=(START_ANEW if invalid else ANOTHER_PROMPT,),
         )
     failure = model_failure(reason)
     hint = failure.hint if failure and failure.hint else "Remove the cause."

@@ -16,7 +16,7 @@ SEGMENT = "segment"
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
-_TURN_REF = re.compile(r"^(llm|plan|tool|exchange|failed|output|approval)_(\d+)(?:_(\d+))?$")
+_TURN_REF = re.compile(r"^(llm|plan|tool|exchange|failed|output|input|approval)_(\d+)(?:_(\d+))?$")
 
 
 def segment_name(agent: str) -> str:
@@ -32,6 +32,11 @@ def model_task_name(agent: str) -> str:
 def output_task_name(agent: str) -> str:
     """Task definition of the checks of an agent's answers."""
     return f"{agent}.output"
+
+
+def input_task_name(agent: str) -> str:
+    """Task definition of what an agent's guardrails say of its prompts."""
+    return f"{agent}.input"
 
 
 def tool_task_name(agent: str, tool: str) -> str:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol, cast
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.content import is_file
 from agentspan.declare.tool import Tool, tool
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
@@ -19,6 +20,7 @@ from agentspan.errors import ConfigError, NotFound, ServerError
 from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
+from agentspan.stored.output import Verdict
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.usage import added
@@ -131,7 +133,7 @@ class Models:
     def answer(self, call: Call) -> Awaitable[Json]:
         """The plan of a turn; what has to be read for it is read now, the model is asked when it is awaited."""
         given = ModelInput.of(call.task.input_data)
-        provider = _provider()
+        asks = provider()
         transcript = self._known(given)
         output = call.served.output
         refuse_another(transcript.request.output, output)
@@ -142,7 +144,7 @@ class Models:
         async def ask(request: ModelRequest) -> Answer:
             hear = None if telling is None else telling.again()
             first = transcript.left_out()
-            return await provider.ask(request, transcript.beginning, transcript.exchanges[first:], first, hear)
+            return await asks.ask(request, transcript.beginning, transcript.exchanges[first:], first, hear)
 
         async def ask_for_less(request: ModelRequest) -> Answer:
             try:
@@ -231,9 +233,10 @@ class Models:
         """Read the whole run: no worker of this process has made its last call."""
         run = self._client.workflow(given.execution_id, tasks=False)
         request = ModelRequest.of(run.workflow_definition["metadata"], run.workflow_version)
-        beginning = (*(run.input.get("messages") or ()), _prompt(run.input))
+        segments = self._segments(given.segment)
+        beginning = (*(run.input.get("messages") or ()), _prompt(run.input, segments[0].verdict))
         found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1)
-        for segment in self._segments(given.segment):
+        for segment in segments:
             for turn in segment.turns:
                 if turn.step < given.steps + given.turn:
                     found.add(_exchange(turn))
@@ -249,9 +252,14 @@ class Models:
         return found[::-1]
 
 
-def _prompt(given: Json) -> Json:
-    said = {"role": "user", "message": given["prompt"]}
-    return {**said, "content": given["content"]} if "content" in given else said
+def _prompt(given: Json, verdict: Verdict | None) -> Json:
+    """The prompt, as the agent's guardrails have left it."""
+    text = given["prompt"] if verdict is None else verdict.value
+    said = {"role": "user", "message": text}
+    if "content" not in given:
+        return said
+    files = [part for part in given["content"] if is_file(part)]
+    return {**said, "content": given["content"] if text == given["prompt"] else [text, *files]}
 
 
 def _exchange(turn: StoredTurn) -> Exchange:
@@ -375,7 +383,7 @@ def begun(part: Part, version: int, reference: str, of_call: Json) -> tuple[Json
 _late = threading.Lock()
 
 
-def _provider() -> Provider:
+def provider() -> Provider:
     """The module that asks models, loaded with the first call: its library takes seconds."""
     with _late:
         return cast(Provider, import_module("agentspan.worker.provider"))

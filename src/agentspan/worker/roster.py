@@ -13,10 +13,11 @@ from types import FunctionType
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.tool import Tool
+from agentspan.declare.guardrail import LLMGuardrail, Position, RegexGuardrail
 from agentspan.schema.arguments import innermost
 from agentspan.stored.names import (
     approval_task_name,
+    input_task_name,
     model_task_name,
     notice_task_name,
     output_task_name,
@@ -25,6 +26,8 @@ from agentspan.stored.names import (
 from agentspan.stored.status import ENDED
 from agentspan.worker.approval import approval_tool, notice_tool
 from agentspan.worker.call import Served
+from agentspan.worker.guard_model import check_can_ask
+from agentspan.worker.guards import input_tool
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
 
@@ -71,7 +74,7 @@ class Roster:
         start = _Start(frozenset(versions))
         with self._lock:
             tools = self._added(agent, versions)
-            self._anybody |= {name: served for name, served in tools.items() if holds_nothing(served.tool)}
+            self._anybody |= {name: served for name, served in tools.items() if is_anybodys(served)}
             self._starts.append(start)
 
         def started(execution_id: str) -> None:
@@ -87,6 +90,9 @@ class Roster:
 
     def _added(self, agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Served]:
         version = versions[agent.name]
+        for guard in (*agent.guardrails, *(guard for tool in agent.tools for guard in tool.guardrails)):
+            if isinstance(guard, LLMGuardrail):
+                check_can_ask(guard, agent.name)
         files = agent.model_place == "worker"
         tools = {
             tool_task_name(agent.name, tool.name): Served(agent.name, version, tool, shows_files=files)
@@ -106,6 +112,9 @@ class Roster:
         for called in agent.tools:
             if called.agent is not None:
                 tools |= self._added(called.agent, versions)
+        if agent.guards(Position.INPUT):
+            guards = agent.guards(Position.INPUT)
+            tools[input_task_name(agent.name)] = Served(agent.name, version, input_tool(agent), guards=guards)
         self._queues |= tools
         return tools
 
@@ -168,9 +177,16 @@ class Roster:
                 self._runs.move_to_end(execution_id)
 
 
-def holds_nothing(tool: Tool[..., Any]) -> bool:
-    """Whether a tool's function is the same whoever makes it: it stands in a module, or has no values around it."""
-    function = tool.function
+def is_anybodys(served: Served) -> bool:
+    """Whether a tool and its guardrails are the same whoever makes them, so that they may serve any run."""
+    answers = () if served.output is None or served.is_model else served.output.guards
+    guards = (*served.tool.guardrails, *served.guards, *answers)
+    own = [guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)]
+    return all(holds_nothing(function) for function in (served.tool.function, *own))
+
+
+def holds_nothing(function: Callable[..., Any]) -> bool:
+    """Whether a function is the same whoever makes it: it stands in a module, or has no values around it."""
     if not isinstance(function, FunctionType):  # a bound method, a partial, an object that can be called
         return False
     if _stands_in_its_module(function):
@@ -184,4 +200,5 @@ def _stands_in_its_module(function: FunctionType) -> bool:
         found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
     except (KeyError, AttributeError):
         return False
-    return found is function or getattr(found, "function", None) is function  # which `@tool` has replaced there
+    # `@tool` and `@guardrail` have replaced it there.
+    return any(each is function for each in (found, getattr(found, "function", None), getattr(found, "func", None)))
