@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Unpack, cast, overload
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, cast, overload
 
 from agentspan.declare.approval import OnRequest
 from agentspan.declare.callbacks import CallbackHandler
@@ -26,6 +27,9 @@ from agentspan.declare.toolset import Tools, each_tool
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import check_text
 from agentspan.schema.output import AnswerType
+
+if TYPE_CHECKING:
+    from agentspan.declare.team import Team
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,99}")
 _MAX_TURNS = 100_000
@@ -331,6 +335,11 @@ class Agent(Generic[OutputT]):
     def guards(self, position: Position) -> tuple[Guardrail, ...]:
         """Its guardrails that look there."""
         return tuple(guard for guard in self.guardrails if guard.position == position)
+
+    def __rshift__(self, other: Agent[Any]) -> Team:
+        """A team of which this one works first, and the other one goes on with its answer."""
+        made: Team = import_module("agentspan.declare.team").in_sequence(self, other)  # a module that needs this one
+        return made
 
     def __repr__(self) -> str:
         tools = "".join(f", {tool.name}" for tool in self.tools)
