@@ -65,6 +65,7 @@ from agentspan.reading.events import (
     ToolReturned,
     Waiting,
 )
+from agentspan.reading.ledger import CutOff, Effect
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
 from agentspan.reading.result import AgentResult, AgentStatus
 from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
@@ -99,8 +100,10 @@ __all__ = [
     "Container",
     "ContextBudget",
     "ConversationMemory",
+    "CutOff",
     "Definition",
     "DefinitionError",
+    "Effect",
     "Event",
     "EventStream",
     "EventType",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from itertools import chain, islice
 
 from agentspan import forks
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, UnknownFormat
+from agentspan.reading.effects import effects_of
 from agentspan.reading.events import AnyEvent
+from agentspan.reading.ledger import Effect
 from agentspan.reading.output import answer_of, failure_text
 from agentspan.reading.projection import Draft, segment_drafts
 from agentspan.reading.result import AgentStatus, as_text
@@ -176,12 +179,26 @@ class History:
     def steps(self, last: int | None = None) -> list[Step]:
         """The run's steps, in order; no more segments are read than the `last` ones need."""
         found: list[Step] = []
-        current = self._newest_id() if loops(self.run()) else self.execution_id
-        while current is not None and (last is None or len(found) < last):
-            segment = self._client.workflow(current)
-            found[:0] = steps_of(StoredSegment.of(segment))
-            current = segment.input.get("previous")
+        for segment in self._segments():
+            found[:0] = steps_of(segment)
+            if last is not None and len(found) >= last:
+                break
         return found if last is None else found[max(0, len(found) - last) :]
+
+    def effects(self) -> list[Effect]:
+        """The run's calls that may have had an effect, in order."""
+        found: list[Effect] = []
+        for segment in self._segments():
+            found[:0] = effects_of(segment)
+        return found
+
+    def _segments(self) -> Iterator[StoredSegment]:
+        """The run's segments, newest first, each read when it is asked for."""
+        current = self._newest_id() if loops(self.run()) else self.execution_id
+        while current is not None:
+            segment = self._client.workflow(current)
+            yield StoredSegment.of(segment)
+            current = segment.input.get("previous")
 
     def all_events(self) -> list[AnyEvent]:
         """The run's events so far, in order."""

@@ -20,7 +20,9 @@ from agentspan.errors import RetryTool, ToolFailed
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import MAX_BYTES, ResultError, shown, to_jsonable
 from agentspan.stored.inputs import CallInput
+from agentspan.stored.intervention import kept
 from agentspan.stored.mark import without_mark
+from agentspan.stored.names import call_key
 from agentspan.stored.notes import Failure, Mismatch, Notes
 from agentspan.worker.output import Output
 
@@ -129,7 +131,7 @@ class Call:
         if mismatch is not None and mismatch.open:
             taken = self.host.now() - (time.monotonic() - self.started)
             mismatch = replace(mismatch, until=mismatch.until or int(taken * 1000), open=False)
-        return Notes((*noted.failures, *failures), mismatch).to_json()
+        return Notes((*noted.failures, *failures), mismatch).to_json() | kept(self.task.output_data)
 
     def continue_as(self, task: TaskRecord) -> bool:
         """Whether the call is still at work; if so, it reports for `task`, which the server handed out meanwhile."""
@@ -170,11 +172,6 @@ class Call:
 
     def __str__(self) -> str:
         return f"{self.served.agent}.{self.served.tool.name} of {self.given.execution_id}, step {self.given.step}"
-
-
-def call_key(execution_id: str, step: int, reference: str) -> str:
-    """What tells a call of a run from all others."""
-    return f"{execution_id}/{step}/{reference}"
 
 
 def completed(call: Call, value: Any) -> Json:

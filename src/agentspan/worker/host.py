@@ -25,6 +25,7 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import ServerError, WorkerError
 from agentspan.stored.inputs import CallInput
+from agentspan.stored.intervention import interventions_of
 from agentspan.stored.names import model_task_name
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.telemetry.logs import CallFields
@@ -227,7 +228,7 @@ class WorkerHost:
         self._calls.add(call)
         self._poller.active()
         known = self._outbox.remembered(call)
-        if known is not None:
+        if known is not None and not self._was_sent_back(task):
             self._runner.report_again(call, known)
         else:
             self._runner.run(call)
@@ -235,6 +236,11 @@ class WorkerHost:
     def _goes_on(self, running: Call, task: TaskRecord) -> bool:
         """Whether a call that the server hands out again is still at work here, and will report for this task too."""
         before = running.task.task_id
+        if before != task.task_id and self._was_sent_back(task):
+            log.info("%s was sent back by a person, and begins anew beside the try that is at work here.", running)
+            self._calls.drop(before)
+            self._outbox.forget(running)
+            return False
         if not running.continue_as(task):
             return False
         if before == task.task_id:
@@ -244,6 +250,17 @@ class WorkerHost:
         self._calls.drop(before)
         self._calls.add(running)
         return True
+
+    def _was_sent_back(self, task: TaskRecord) -> bool:
+        """Whether a person wants another try than the one before; asked of calls that are at work here only."""
+        if task.retried_task_id is None:
+            return False
+        try:
+            found = interventions_of(self._client.task(task.retried_task_id).output_data)
+        except ServerError as error:
+            log.debug("The earlier attempt of %s cannot be read: %s", task.reference_task_name, error)
+            return False
+        return bool(found) and found[-1].verb == "sent_back"
 
     def _ended(self, call: Call) -> None:
         self._poller.active()

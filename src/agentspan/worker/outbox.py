@@ -13,9 +13,10 @@ from agentspan.control.watchdog import Watchdog
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import NotFound, ServerError, ServerRejected
-from agentspan.stored.names import TURNS_PER_SEGMENT, is_forked, model_task_name, tool_reference
+from agentspan.stored.intervention import Intervention, with_intervention
+from agentspan.stored.names import TURNS_PER_SEGMENT, call_key, is_forked, model_task_name, tool_reference
 from agentspan.telemetry.calls import CallTelemetry
-from agentspan.worker.call import Call, Json, call_key, failed
+from agentspan.worker.call import Call, Json, failed
 from agentspan.worker.calls import Calls
 from agentspan.worker.leases import Leases
 
@@ -128,12 +129,21 @@ class Outbox:
 
     def give_up(self, call: Call) -> None:
         """Hand back a call that is still at work, because this host ends."""
+        if self.forget(call):
+            at = int(call.host.now() * 1000)
+            stopped = Intervention(verb="handed_back", by=self._worker_id, at=at, cut_off=self._worker_id)
+            self.hand_back(call.task, note=with_intervention(call.task.output_data, stopped))
+
+    def forget(self, call: Call) -> bool:
+        """Let the outcome of a call count no more, whatever it will be; whether there was none yet."""
+        call.lost.set()
         with call.lock:
             if call.finished.is_set():
-                return
+                return False
             call.finished.set()
+        self._leases.release(call.task.task_id)
         self._telemetry.ends(call, None)
-        self.hand_back(call.task)
+        return True
 
     def _deliver_at_once(self, call: Call, outcome: Json) -> bool:
         """Deliver what is tried again now: first the note, then its place in the queue."""
