@@ -16,7 +16,8 @@
     │   ├── ExecutionFailed            3
     │   ├── ExecutionTimedOut          3
     │   ├── ExecutionTerminated        3
-    │   └── OutputInvalid              3     the answer does not fit `output_type`
+    │   ├── OutputInvalid              3     the answer does not fit `output_type`
+    │   └── GuardrailError             3     a guardrail refuses the prompt, the answer or a call
     ├── WaitTimeout (TimeoutError)     1   the run goes on; this caller stopped waiting
     ├── WorkerError                    1   a worker host cannot serve
     ├── WouldBlock (RuntimeError)      1   a call that waits, on the event loop of asynchronous tools
@@ -178,6 +179,32 @@ class OutputInvalid(ExecutionError):
         super().__init__(message, execution_id=execution_id, hint=hint, result=result)
         self.raw = raw
         self.reasons: tuple[str, ...] = reasons
+
+
+class GuardrailError(ExecutionError):
+    """A guardrail refuses the prompt, the answer, or a call of a tool, and the run ended by it.
+
+    Attributes:
+        guardrail: Its name.
+        position: What it looked at: `input` for the prompt or a call's arguments, `output` for the answer or a result.
+        reason: What it said.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        execution_id: str,
+        guardrail: str,
+        position: str,
+        reason: str,
+        hint: str | None = None,
+        result: AgentResult[Any] | None = None,
+    ) -> None:
+        super().__init__(message, execution_id=execution_id, hint=hint, result=result)
+        self.guardrail = guardrail
+        self.position = position
+        self.reason = reason
 
 
 class WaitTimeout(AgentspanError, TimeoutError):

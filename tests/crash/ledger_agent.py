@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from agentspan.agents import Agent, Retry, ToolContext, tool
+from agentspan.agents import Agent, Approval, Request, Retry, ToolContext, tool
 
 
 def note(what: str, number: int, context: ToolContext) -> None:
@@ -106,6 +106,34 @@ agent = Agent(
     "ledger", model=os.environ.get("LEDGER_MODEL", "openai/none"), tools=[work, hold, outlive, wait], max_turns=5000
 )
 thin_agent = Agent("thin_ledger", model="openai/none", tools=[work], max_turns=5000, model_place="worker")
+
+
+@tool(retry=Retry(1), approval=True)
+def pay(number: int, seconds: float, context: ToolContext) -> int:
+    """Pay, once a person says so."""
+    note("begin", number, context)
+    time.sleep(seconds)
+    note("end", number, context)
+    return number
+
+
+@tool(retry=Retry(1), approval=Approval(deadline=8, default="approve"))
+def pay_soon(number: int, context: ToolContext) -> int:
+    """Pay, unless a person says no."""
+    note("begin", number, context)
+    note("end", number, context)
+    return number
+
+
+def tell(request: Request) -> None:
+    """Write down that somebody was told."""
+    with Path(os.environ["LEDGER"]).with_name("told").open("a", encoding="utf-8") as told:
+        told.write(f"{request.id}\n")
+
+
+paying_agent = Agent(
+    "paying_ledger", model="openai/none", tools=[work, pay, pay_soon], model_place="worker", on_request=tell
+)
 
 
 def totals(answer: dict[str, int]) -> None:

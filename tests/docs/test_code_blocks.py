@@ -37,10 +37,18 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "forecast": {"city": "Oslo", "days": 2},
     "charge": {"amount": 100},
     "place_order": {"sku": "AB-1234", "amount": 2},
+    "goods_price": {"item": "bell"},
+    "budget": {},
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
 }
-ANSWERS = {"stock_of": "There are 7 pieces.", "forecast": "Planned.", "charge": "Charged.", "run_command": "Listed."}
+ANSWERS = {
+    "goods_price": "It costs 4 euros.",
+    "stock_of": "There are 7 pieces.",
+    "forecast": "Planned.",
+    "charge": "Charged.",
+    "run_command": "Listed.",
+}
 
 
 def gpt(request: ModelRequest) -> Reply:
@@ -48,6 +56,8 @@ def gpt(request: ModelRequest) -> Reply:
     if (invoice := re.match(r"Invoice (\S+): (.*)", request.prompt)) is not None:
         lines = [{"what": "tea", "cents": 350}] if invoice[2].startswith("tea") else []
         return say(json.dumps({"number": invoice[1], "lines": lines}))
+    if request.prompt == "Greet me loudly.":
+        return say("HELLO!" if request.turn == 0 else "Hello.")
     offered = [tool.name for tool in request.tools]
     called = {asked.name for turn in request.messages for asked in turn.tool_calls}
     left = [name for name in offered if name not in called]

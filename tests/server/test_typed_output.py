@@ -228,6 +228,18 @@ def test_a_validator_that_fails_is_tried_again_and_then_ends_the_run(runtime: Ag
 
 
 @pytest.mark.parametrize("place", ["worker", "server"])
+def test_no_validator_looks_where_the_turns_are_used_up(runtime: AgentRuntime, model: Stage, place: str) -> None:
+    agent = worker("typed_out", model, lambda _: call("price", what="tea"), tools=[price], max_turns=2)
+    agent = dataclasses.replace(agent, output_validators=[str])
+    if place == "server":
+        agent = dataclasses.replace(agent, name="typed_out_server", model_place=None, model_settings=PLAIN)
+
+    with pytest.raises(ExecutionFailed, match="used all of its 2 turns"):
+        runtime.run(agent, "Read it.", timeout=60)
+    assert len(model.requests(agent.model)) == 2
+
+
+@pytest.mark.parametrize("place", ["worker", "server"])
 def test_a_worker_of_another_version_hands_it_on(
     runtime: AgentRuntime, model: Stage, conductor_url: str, place: str
 ) -> None:

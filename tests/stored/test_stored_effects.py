@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agentspan.reading.effects import effects_in
 from agentspan.reading.history import History
 from agentspan.reading.ledger import Effect
 
@@ -12,7 +13,7 @@ from .server import RUNS, RecordedRun
 
 def effects_of(name: str) -> list[Effect]:
     run = RecordedRun(next(path for path in RUNS if path.stem == name))
-    return History(run, run.execution_id).effects()  # type: ignore[arg-type]
+    return effects_in(run, run.execution_id)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)

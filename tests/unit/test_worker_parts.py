@@ -17,6 +17,8 @@ from agentspan.worker.host import _worker_id
 from agentspan.worker.outbox import Memory
 from agentspan.worker.roster import KEPT, Roster, holds_nothing
 
+VERSIONS = {"counting": 1, "thin": 1, "other": 1}
+
 # ---- places -------------------------------------------------------------------------------------------
 
 
@@ -157,7 +159,7 @@ def wrapped(number: int) -> int:
 
 def test_what_holds_no_values() -> None:
     for plain in (by_itself, decorated, wrapped, counting_for_nobody()):
-        assert holds_nothing(plain if plain is decorated else tool(plain)), plain
+        assert holds_nothing((plain if plain is decorated else tool(plain)).function), plain
 
 
 def test_what_may_hold_values() -> None:
@@ -169,9 +171,9 @@ def test_what_may_hold_values() -> None:
         logged(counter.count),
         logged(counting_for("Ann")),
     ):
-        assert not holds_nothing(tool(function)), function
+        assert not holds_nothing(tool(function).function), function
     for function in (counter, functools.partial(by_itself)):
-        assert not holds_nothing(tool(function, name="count"))
+        assert not holds_nothing(tool(function, name="count").function)
 
 
 def agent(function: Any) -> Agent:
@@ -182,7 +184,7 @@ def test_a_run_is_served_by_the_tools_it_was_started_with() -> None:
     roster = Roster()
     started = [agent(counting_for(user)) for user in ("Ann", "Ben")]
     for each, run in zip(started, ("run-a", "run-b"), strict=True):
-        with roster.starting(each, 1) as begun:
+        with roster.starting(each, VERSIONS) as begun:
             begun(run)
 
     for each, run in zip(started, ("run-a", "run-b"), strict=True):
@@ -194,16 +196,16 @@ def test_a_run_is_served_by_the_tools_it_was_started_with() -> None:
 
 def test_a_run_of_another_process_is_served_by_name_or_by_what_holds_no_values() -> None:
     roster = Roster()
-    with roster.starting(agent(by_itself), 1) as begun:
+    with roster.starting(agent(by_itself), VERSIONS) as begun:
         begun("run-a")
     plain = roster.of("counting.count", "elsewhere")
     assert plain is not None
-    with roster.starting(agent(counting_for("Ann")), 1) as begun:
+    with roster.starting(agent(counting_for("Ann")), VERSIONS) as begun:
         begun("run-b")
     assert roster.of("counting.count", "elsewhere") is plain, "a closure never takes over"
 
     by_name = agent(counting_for("everybody"))
-    roster.serve(by_name, 2)
+    roster.serve(by_name, {by_name.name: 2})
     served = roster.of("counting.count", "elsewhere")
     assert served is not None
     assert served.tool is by_name.tools[0]
@@ -213,7 +215,7 @@ def test_a_second_start_of_the_same_run_changes_nothing() -> None:
     """As with an idempotency key: the first one's tools serve it."""
     roster = Roster()
     for user in ("Ann", "Ben"):
-        with roster.starting(agent(counting_for(user)), 1) as begun:
+        with roster.starting(agent(counting_for(user)), VERSIONS) as begun:
             begun("run-a")
     served = roster.of("counting.count", "run-a")
     assert served is not None
@@ -222,7 +224,7 @@ def test_a_second_start_of_the_same_run_changes_nothing() -> None:
 
 def test_a_call_waits_for_the_starts_whose_run_it_may_be_of() -> None:
     roster = Roster()
-    with roster.starting(agent(by_itself), 1) as begun:
+    with roster.starting(agent(by_itself), VERSIONS) as begun:
         (pending,) = roster.pending_starts("counting.count", "run-a")
         begun("run-a")
         assert roster.pending_starts("counting.count", "run-a") == []
@@ -236,7 +238,7 @@ def test_a_start_that_failed_is_waited_for_no_longer() -> None:
     found: list[threading.Event] = []
 
     def start() -> None:
-        with roster.starting(agent(by_itself), 1):
+        with roster.starting(agent(by_itself), VERSIONS):
             found.extend(roster.pending_starts("counting.count", "run-a"))
             raise ZeroDivisionError
 
@@ -248,7 +250,7 @@ def test_a_start_that_failed_is_waited_for_no_longer() -> None:
 def test_runs_that_are_over_are_let_go() -> None:
     roster = Roster()
     for number in range(KEPT + 10):
-        with roster.starting(agent(by_itself), 1) as begun:
+        with roster.starting(agent(by_itself), VERSIONS) as begun:
             begun(f"run-{number}")
     asked = roster.oldest()
     assert asked[:2] == ["run-0", "run-1"]
@@ -281,7 +283,7 @@ def quick() -> None:
 
 def test_calls_are_expected_where_workers_call_all_models() -> None:
     roster = Roster()
-    roster.serve(Agent("thin", model="openai/x", tools=[quick], model_place="worker"), 1)
+    roster.serve(Agent("thin", model="openai/x", tools=[quick], model_place="worker"), VERSIONS)
     assert roster.all_expected
-    roster.serve(Agent("other", model="openai/x", tools=[quick]), 1)
+    roster.serve(Agent("other", model="openai/x", tools=[quick]), VERSIONS)
     assert not roster.all_expected

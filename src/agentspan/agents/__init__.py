@@ -15,13 +15,26 @@ from agentspan.compat import AgentConfig, get_credential, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.agent_tool import agent_tool
+from agentspan.declare.approval import Approval, Request
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.commands import CliConfig, CodeExecutionConfig
 from agentspan.declare.content import File, Image
+from agentspan.declare.guardrail import (
+    Guardrail,
+    GuardrailResult,
+    LLMGuardrail,
+    OnFail,
+    Position,
+    RegexGuardrail,
+    guardrail,
+)
+from agentspan.declare.human_tool import human_tool
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
+from agentspan.declare.toolset import toolset
 from agentspan.errors import (
     AgentspanError,
     ConfigError,
@@ -31,6 +44,7 @@ from agentspan.errors import (
     ExecutionFailed,
     ExecutionTerminated,
     ExecutionTimedOut,
+    GuardrailError,
     InputError,
     LocalServerError,
     NotFound,
@@ -49,8 +63,11 @@ from agentspan.errors import (
 )
 from agentspan.reading.events import (
     AnyEvent,
+    Decided,
     Event,
     EventType,
+    GuardrailFailed,
+    GuardrailPassed,
     ModelRetried,
     ModelSaid,
     ModelThought,
@@ -69,11 +86,15 @@ from agentspan.reading.ledger import CutOff, Effect
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
 from agentspan.reading.result import AgentResult, AgentStatus
 from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
+from agentspan.stored.person import Decision
 from agentspan.stored.said import PassedOver
 from agentspan.stored.status import FinishReason, Status
 from agentspan.stored.usage import Usage
 
 if TYPE_CHECKING:
+    from agentspan.remote.http import http_tool
+    from agentspan.remote.mcp import mcp_tool
+    from agentspan.remote.openapi import api_tool
     from agentspan.runtime.handle import AgentHandle
     from agentspan.runtime.runtime import AgentRuntime
     from agentspan.runtime.shared import run, run_async, start, start_async, stream, stream_async
@@ -90,6 +111,7 @@ __all__ = [
     "AgentStatus",
     "AgentspanError",
     "AnyEvent",
+    "Approval",
     "Attempt",
     "BusyWorker",
     "CallbackHandler",
@@ -101,6 +123,8 @@ __all__ = [
     "ContextBudget",
     "ConversationMemory",
     "CutOff",
+    "Decided",
+    "Decision",
     "Definition",
     "DefinitionError",
     "Effect",
@@ -113,8 +137,14 @@ __all__ = [
     "ExecutionTimedOut",
     "File",
     "FinishReason",
+    "Guardrail",
+    "GuardrailError",
+    "GuardrailFailed",
+    "GuardrailPassed",
+    "GuardrailResult",
     "Image",
     "InputError",
+    "LLMGuardrail",
     "LocalServerError",
     "MissingWorker",
     "ModelCall",
@@ -123,12 +153,16 @@ __all__ = [
     "ModelSettings",
     "ModelThought",
     "NotFound",
+    "OnFail",
     "OutputInvalid",
     "PassedOver",
+    "Position",
     "Price",
     "ProcessLimits",
     "RateLimit",
     "Reason",
+    "RegexGuardrail",
+    "Request",
     "Resumed",
     "Retry",
     "RetryTool",
@@ -158,12 +192,18 @@ __all__ = [
     "Waiting",
     "WorkerError",
     "WouldBlock",
+    "agent_tool",
+    "api_tool",
     "cli_tool",
     "code_tool",
     "compile_agent",
     "configure",
     "current_tool_context",
     "get_credential",
+    "guardrail",
+    "http_tool",
+    "human_tool",
+    "mcp_tool",
     "plan",
     "run",
     "run_async",
@@ -172,6 +212,7 @@ __all__ = [
     "stream",
     "stream_async",
     "tool",
+    "toolset",
 ]
 
 _LATE = {
@@ -180,6 +221,9 @@ _LATE = {
     "cli_tool": "agentspan.sandbox.tools",
     "code_tool": "agentspan.sandbox.tools",
     "AgentHandle": "agentspan.runtime.handle",
+    "api_tool": "agentspan.remote.openapi",
+    "http_tool": "agentspan.remote.http",
+    "mcp_tool": "agentspan.remote.mcp",
     "EventStream": "agentspan.runtime.stream",
     "AgentRuntime": "agentspan.runtime.runtime",
     "run": "agentspan.runtime.shared",

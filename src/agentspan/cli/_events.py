@@ -38,7 +38,11 @@ class Spoken:
 
 
 def line_of(event: Event) -> str:
-    """One event on one line."""
+    """One event on one line; behind the path of the agent whose it is, where another one has called that."""
+    return f"{'  ' * len(event.path)}{'/'.join(event.path)}: {_line(event).strip()}" if event.path else _line(event)
+
+
+def _line(event: Event) -> str:
     match event.type:
         case "step":
             return f"step {event.step}"
@@ -70,7 +74,29 @@ def _within_step(event: Event) -> str:
         case "message":
             return f"“ {event.text}"
         case _:
+            return _of_people_and_guards(event)
+
+
+def _of_people_and_guards(event: Event) -> str:
+    match event.type:
+        case "waiting" if event.request_id is not None:
+            return f"? {event.tool_name}: {event.error} Request {event.request_id}"
+        case "decision":
+            who = f" by {event.by}" if event.by else ""
+            why = f": {event.text}" if event.text else ""
+            return f"! {event.tool_name}: {'approved' if event.approved else 'rejected'}{who}{why}"
+        case "guardrail_pass":
+            return f"✓ {event.guardrail_name} passes {_looked_at(event)}"
+        case "guardrail_fail":
+            return f"✗ {event.guardrail_name} refuses {_looked_at(event)} ({event.action}): {event.error}"
+        case _:
             return f"… {event.tool_name}: {event.error}"
+
+
+def _looked_at(event: Event) -> str:
+    if event.tool_name is None:
+        return "the prompt" if event.position == "input" else "the answer"
+    return f"the {'arguments' if event.position == 'input' else 'result'} of {event.tool_name}"
 
 
 def _text(value: Any) -> str:

@@ -106,7 +106,7 @@ def _delete(client: Conductor, run: RunSummary, *, dry_run: bool) -> int | None:
         return None
     if not dry_run:
         # The run last: as long as it is there, what an interruption has left can be found.
-        for execution_id in (*segments, run.workflow_id):
+        for execution_id in (*history.below(segments), *segments, run.workflow_id):
             client.remove(execution_id)
     return len(segments)
 

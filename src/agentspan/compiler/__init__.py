@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agentspan.compiler._agent import looping, single
+from agentspan.compiler._guard import input_definition
 from agentspan.compiler._output import output_definition
+from agentspan.compiler._part import as_it_is, as_part
+from agentspan.compiler._request import request_tasks, request_workflows
 from agentspan.compiler._tasks import Json
 from agentspan.compiler._thin import model_definition, thin
 from agentspan.compiler._tools import tool_definition
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Position
 from agentspan.declare.places import check_server_can
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.values import check_value
+from agentspan.stored.names import segment_name
 
-__all__ = ["Definition", "compile_agent"]
+__all__ = ["Definition", "compile_agent", "compile_part"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Definition:
 
     def at_version(self, version: int) -> tuple[Json, ...]:
         """The workflow definitions as version `version`, each naming the others by it."""
-        return tuple(_numbered(workflow, version, self.fingerprint) for workflow in self.workflows)
+        return tuple(_numbered(workflow, self.agent, version, self.fingerprint) for workflow in self.workflows)
 
     def to_json(self) -> str:
         """The whole as JSON text: sorted keys, two spaces, a newline at the end."""
@@ -52,8 +57,12 @@ class Definition:
         return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def compile_agent(agent: Agent[Any]) -> Definition:
+def compile_agent(agent: Agent[Any], versions: Mapping[str, int] | None = None) -> Definition:
     """Compile an agent. No clock, network, environment or randomness takes part.
+
+    Args:
+        agent: The agent.
+        versions: The versions of the agents that it calls, by their names; 1 unless given.
 
     Example:
         >>> compile_agent(Agent(name="greeter", model="openai/gpt-4o")).workflows[0]["name"]
@@ -63,10 +72,29 @@ def compile_agent(agent: Agent[Any]) -> Definition:
         DefinitionError: Conductor would not carry its texts intact, all of them together are too long, or the server
             cannot call its model as it is meant.
     """
+    return _compiled(agent, versions or {}, as_it_is)
+
+
+def compile_part(agent: Agent[Any], versions: Mapping[str, int]) -> Definition:
+    """Compile an agent as other agents call it.
+
+    Args:
+        agent: The agent that is called.
+        versions: The versions of the agents that it calls itself.
+
+    Raises:
+        DefinitionError: As `compile_agent`.
+    """
+    return _compiled(agent, versions, as_part)
+
+
+def _compiled(agent: Agent[Any], versions: Mapping[str, int], form: Callable[[Json], Json]) -> Definition:
     if agent.model_place == "worker":
-        return _definition(agent, thin(agent), model_definition(agent))
+        *below, own = thin(agent, versions)
+        return _definition(agent, (*below, *request_workflows(agent, versions), form(own)), model_definition(agent))
     check_server_can(agent)
-    return _definition(agent, looping(agent) if agent.tools else (single(agent),))
+    *below, own = looping(agent, versions) if agent.tools else (single(agent),)
+    return _definition(agent, (*below, *request_workflows(agent, versions), form(own)))
 
 
 def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: Json) -> Definition:
@@ -74,7 +102,10 @@ def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: 
         _check(agent, workflow)
     if agent.checks_answers:
         tasks_besides = (*tasks_besides, output_definition(agent))
-    tasks = (*tasks_besides, *(tool_definition(agent, tool) for tool in agent.tools))
+    if agent.guards(Position.INPUT):
+        tasks_besides = (*tasks_besides, input_definition(agent))
+    tools = (tool_definition(agent, tool) for tool in agent.tools if tool.question is None and tool.agent is None)
+    tasks = (*tasks_besides, *request_tasks(agent), *tools)
     return Definition(agent.name, workflows, tasks, _fingerprint(workflows, tasks))
 
 
@@ -90,12 +121,12 @@ def _fingerprint(*content: tuple[Json, ...]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _numbered(workflow: Json, version: int, fingerprint: str) -> Json:
+def _numbered(workflow: Json, agent: str, version: int, fingerprint: str) -> Json:
     numbered: Json = json.loads(json.dumps(workflow))
     numbered["version"] = version
     numbered["metadata"] = {**numbered["metadata"], "fingerprint": fingerprint}
     for task in _walk(numbered["tasks"]):
-        if task["type"] == "SUB_WORKFLOW":
+        if task["type"] == "SUB_WORKFLOW" and task["subWorkflowParam"]["name"] == segment_name(agent):
             task["subWorkflowParam"]["version"] = version
     return numbered
 

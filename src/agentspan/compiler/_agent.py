@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._guard import handed_on, has_guards, refused_end, single_entry
 from agentspan.compiler._model import model_call
 from agentspan.compiler._output import (
     ASKED_AGAIN,
@@ -14,14 +17,18 @@ from agentspan.compiler._output import (
     rejected_before,
     sent_back,
     server_checks,
+    server_refused,
     server_unfit,
 )
+from agentspan.compiler._part import parts
 from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
 from agentspan.compiler._segment import segment, transcript_path
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import limited, needs_mark, tool_spec, tool_tasks
 from agentspan.compiler._workflow import open_task, time_limit, workflow
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Position
+from agentspan.stored.guard import REFUSED
 from agentspan.stored.names import LOOP, SEGMENT, segment_name
 from agentspan.stored.output import INVALID
 
@@ -30,8 +37,9 @@ ASKED = 4
 
 
 def single(agent: Agent) -> Json:
-    tasks = [open_task(agent, "The conversation so far and the prompt.", literal(t.program("open")))]
-    most = ASKED if agent.answer_type is None else ASKED + agent.output_retries
+    opened = open_task(agent, "The conversation so far and the prompt.", literal(t.program("open")))
+    tasks = [*single_entry(agent), opened]
+    most = ASKED + agent.most_sent_back
     for turn in range(1, most + 1):
         tasks += _asked(agent, turn, most)
     definition = workflow(
@@ -47,7 +55,7 @@ def single(agent: Agent) -> Json:
 
 
 def _asked(agent: Agent, turn: int, most: int) -> list[Json]:
-    typed = agent.answer_type is not None
+    checked = agent.judges_answers
     messages = "open.output.result.messages" if turn == 1 else f"exchange_{turn - 1}.output.result"
     call = model_call(agent, f"llm_{turn}", instructions=literal(instructions(agent)), messages=ref(messages))
     last = turn == most
@@ -62,11 +70,12 @@ def _asked(agent: Agent, turn: int, most: int) -> list[Json]:
         max_turns=most,
     )
     mode = ref(f"plan_{turn}.output.result.mode")
-    done = [finish(turn)]
-    if typed:
+    done = [finish(agent, turn)]
+    if checked:
         invalid = invalid_end(agent, f"invalid_{turn}", server_unfit(answer_of(turn), turn))
+        refusal = refused_end(agent, f"guarded_{turn}", server_refused(answer_of(turn), turn))
         given = {"execution_id": ref("workflow.workflowId"), "rejected": rejected_before(turn), "last": last}
-        done = server_checks(agent, turn, answer_of(turn), invalid, **given)
+        done = server_checks(agent, turn, answer_of(turn), invalid, refusal, **given)
     ends = {"done": done, "failed": [failed(turn, last=last)]}
     route = t.switch("route", f"route_{turn}", "The answer, or one that did not arrive.", mode, ends)
     if last:
@@ -75,7 +84,7 @@ def _asked(agent: Agent, turn: int, most: int) -> list[Json]:
         "exchange",
         f"exchange_{turn}",
         "The conversation, and why the model is asked once more.",
-        ASKED_AGAIN if typed else AGAIN,
+        ASKED_AGAIN if checked else AGAIN,
         messages=ref(messages),
         note=ref(f"plan_{turn}.output.result.note"),
         **sent_back(agent, turn),
@@ -86,8 +95,8 @@ def _asked(agent: Agent, turn: int, most: int) -> list[Json]:
 AGAIN = '.messages + (if .note == null then [] else [{role: "user", message: .note}] end)'
 
 
-def looping(agent: Agent) -> tuple[Json, ...]:
-    return segment(agent), _agent_workflow(agent)
+def looping(agent: Agent, versions: Mapping[str, int]) -> tuple[Json, ...]:
+    return segment(agent), _agent_workflow(agent, versions)
 
 
 def loop(agent: Agent, inputs: Json) -> Json:
@@ -106,23 +115,26 @@ def out_of_turns(agent: Agent, output: Json) -> Json:
         f"The agent {agent.name} used all of its {agent.max_turns} turns and still asked for a tool.",
     )
     invalid = {} if agent.answer_type is None else {INVALID: [invalid_end(agent, "invalid", output)]}
+    refusal = {REFUSED: [refused_end(agent, "refused", output)]} if has_guards(agent) else {}
     return t.switch(
         "ended_by",
         "ended_by",
         "Whether the model answered, or ran out of turns.",
         ref(f"{SEGMENT}.output.finish_reason"),
-        {"max_turns": [failed], **invalid},
+        {"max_turns": [failed], **invalid, **refusal},
     )
 
 
 def answer(agent: Agent) -> Json:
     """What a run gives: what its last segment gave."""
-    more = () if agent.answer_type is None else ("problems",)
-    names = ("result", "finish_reason", "intact", "steps", "usage", *more)
-    return {key: ref(f"{SEGMENT}.output.{key}") for key in names}
+    names = ["result", "finish_reason", "intact", "steps", "usage"]
+    names += [] if agent.answer_type is None else ["problems"]
+    names += [REFUSED] if has_guards(agent) else []
+    found = {key: ref(f"{SEGMENT}.output.{key}") for key in names}
+    return {**found, "prompt": ref(f"{SEGMENT}.output.prompt")} if agent.guards(Position.INPUT) else found
 
 
-def _agent_workflow(agent: Agent) -> Json:
+def _agent_workflow(agent: Agent, versions: Mapping[str, int]) -> Json:
     inputs: Json = {
         "execution_id": ref("workflow.workflowId"),
         "prompt": ref("workflow.input.prompt"),
@@ -144,7 +156,10 @@ def _agent_workflow(agent: Agent) -> Json:
         },
         "transcript_path": transcript_path(),
     }
-    if agent.answer_type is not None:
+    if calls := parts(agent, versions):
+        inputs |= {"parts": calls, "used": ref(f"{SEGMENT}.output.used")}
+    inputs |= handed_on(agent, SEGMENT)
+    if agent.judges_answers:
         inputs["rejected"] = ref(f"{SEGMENT}.output.rejected")
     output = answer(agent)
     definition = workflow(

@@ -9,9 +9,12 @@ import json
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._guard import answered, refused
+from agentspan.compiler._part import exchange_with_parts, plan_with_parts, used_passed_on
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Position
 from agentspan.stored.names import output_task_name
 from agentspan.stored.output import INVALID, TYPED, OutputRequest
 
@@ -54,6 +57,7 @@ def output_definition(agent: Agent[Any]) -> Json:
             "answer_type",
             "execution_id",
             "finish_reason",
+            *_guards(agent),
             "last",
             "max_turns",
             "rejected",
@@ -73,7 +77,7 @@ def check(agent: Agent[Any], turn: int, ends: dict[str, list[Json]], **inputs: A
         ends: What follows an answer that fits (`done`), and one by which the run fails (`invalid`).
         **inputs: Where the answer is, and what else the check takes.
     """
-    inputs = {**inputs, "answer_type": agent.answer_type.fingerprint if agent.answer_type else None}
+    inputs = {**inputs, "answer_type": agent.answer_type.fingerprint if agent.answer_type else None, **_guards(agent)}
     task = t.task("SIMPLE", output_task_name(agent.name), f"output_{turn}", inputs)
     found = t.switch(
         "checked",
@@ -83,6 +87,22 @@ def check(agent: Agent[Any], turn: int, ends: dict[str, list[Json]], **inputs: A
         ends,
     )
     return [task, found]
+
+
+def _guards(agent: Agent[Any]) -> Json:
+    """The guardrails that look at an answer: a worker that has others hands it on."""
+    names = [guard.name for guard in agent.guards(Position.OUTPUT)]
+    return {"guardrails": names} if names else {}
+
+
+def checked_ends(agent: Agent[Any], done: Json, invalid: Json, refusal: Json) -> dict[str, list[Json]]:
+    """What may follow the check of an answer: only what the agent's checks may find."""
+    found = {"done": [done]}
+    if agent.answer_type is not None:
+        found["invalid"] = [invalid]
+    if agent.guards(Position.OUTPUT):
+        found["refused"] = [refusal]
+    return found
 
 
 def fitting(answer: Json, verdict: str) -> Json:
@@ -113,7 +133,9 @@ def invalid_end(agent: Agent[Any], reference: str, output: Json) -> Json:
 # ---- where the server calls the model ------------------------------------------------------------------
 
 
-def server_checks(agent: Agent[Any], turn: int, answer: Json, invalid: Json, **inputs: Any) -> list[Json]:
+def server_checks(
+    agent: Agent[Any], turn: int, answer: Json, invalid: Json, refusal: Json, **inputs: Any
+) -> list[Json]:
     """What follows the answer of a turn whose model the server calls.
 
     Args:
@@ -121,13 +143,14 @@ def server_checks(agent: Agent[Any], turn: int, answer: Json, invalid: Json, **i
         turn: Which one of its workflow.
         answer: What the run gives with it.
         invalid: The end by one that does not fit.
+        refusal: The end by one that a guardrail refuses.
         **inputs: What the check takes beside the answer.
     """
-    ends = {"done": [t.terminate("finish", f"finish_{turn}", "COMPLETED", _served(answer, turn))], "invalid": [invalid]}
+    done = t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, _served(agent, answer, turn)))
     return check(
         agent,
         turn,
-        ends,
+        checked_ends(agent, done, invalid, refusal),
         answer=ref(f"llm_{turn}.output.result"),
         finish_reason=ref(f"plan_{turn}.output.result.finish_reason"),
         step=ref(f"plan_{turn}.output.result.step"),
@@ -135,8 +158,14 @@ def server_checks(agent: Agent[Any], turn: int, answer: Json, invalid: Json, **i
     )
 
 
-def _served(answer: Json, turn: int) -> Json:
-    return {**fitting(answer, f"output_{turn}.output.result"), "intact": True}
+def _served(agent: Agent[Any], answer: Json, turn: int) -> Json:
+    intact = answer["intact"] if agent.answer_type is None else True
+    return {**fitting(answer, f"output_{turn}.output.result"), "intact": intact}
+
+
+def server_refused(answer: Json, turn: int) -> Json:
+    """What a run leaves whose answer a guardrail refuses, where the server calls the model."""
+    return refused(answer, f"output_{turn}.output.result.refused")
 
 
 def server_unfit(answer: Json, turn: int) -> Json:
@@ -146,7 +175,7 @@ def server_unfit(answer: Json, turn: int) -> Json:
 
 def sent_back(agent: Agent[Any], turn: int) -> Json:
     """What the exchange of a turn takes more: what came of its answer."""
-    return {} if agent.answer_type is None else {"checked": ref(f"output_{turn}.output.result")}
+    return {"checked": ref(f"output_{turn}.output.result")} if agent.judges_answers else {}
 
 
 def rejected_before(turn: int) -> str:
@@ -156,12 +185,13 @@ def rejected_before(turn: int) -> str:
 
 def passed_on(agent: Agent[Any], turn: int) -> Json:
     """What a segment that ends after `turn` leaves to the next one beside the transcript."""
-    return {} if agent.answer_type is None else {"rejected": ref(f"output_{turn}.output.result.again")}
+    judged = {"rejected": ref(f"output_{turn}.output.result.again")} if agent.judges_answers else {}
+    return judged | used_passed_on(agent, turn)
 
 
 def plan_program(agent: Agent[Any]) -> str:
     """The plan of a turn; an answer that has a type is passed on as it arrived, and checked after that."""
-    program = t.program("plan")
+    program = plan_with_parts(agent, t.program("plan"))
     if agent.answer_type is None:
         return program
     arrived = '.mode == "again" and .problem != "failed"'
@@ -170,8 +200,8 @@ def plan_program(agent: Agent[Any]) -> str:
 
 def exchange_program(agent: Agent[Any]) -> str:
     """What a turn adds to the transcript; of an answer that did not fit, that and what is wrong with it."""
-    program = t.program("exchange")
-    if agent.answer_type is None:
+    program = exchange_with_parts(agent, t.program("exchange"))
+    if not agent.judges_answers:
         return program
     back = '.mode = "again" | .note = .checked.note | .said = .checked.said'
     given = f'(if .checked.mode? == "again" then {back} else . end) as $in'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._guard import answered
 from agentspan.compiler._tasks import Json, ref
 from agentspan.declare.agent import Agent
 from agentspan.schema.values import MAX_BYTES
@@ -49,9 +50,9 @@ def counts_before(turn: int) -> str:
     return "workflow.input" if turn == 1 else f"plan_{turn - 1}.output.result"
 
 
-def finish(turn: int) -> Json:
+def finish(agent: Agent, turn: int) -> Json:
     """End with the model's answer."""
-    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answer_of(turn))
+    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, answer_of(turn)))
 
 
 def answer_of(turn: int) -> Json:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._guard import kept, segment_entry, stop
 from agentspan.compiler._model import model_call
-from agentspan.compiler._output import passed_on, rejected_before, sent_back, server_checks, server_unfit
+from agentspan.compiler._output import (
+    passed_on,
+    rejected_before,
+    sent_back,
+    server_checks,
+    server_refused,
+    server_unfit,
+)
+from agentspan.compiler._part import plan_inputs
 from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
@@ -21,7 +30,8 @@ _TRANSCRIPT = "$[{}].output.result.messages[*]"
 
 
 def segment(agent: Agent) -> Json:
-    tasks = [open_task(agent, "The transcript this segment begins with.", ref("workflow.input.programs.open"))]
+    opened = open_task(agent, "The transcript this segment begins with.", ref("workflow.input.programs.open"))
+    tasks = [*segment_entry(agent), opened]
     for turn in range(1, TURNS_PER_SEGMENT + 1):
         tasks += _turn(agent, turn)
     last = TURNS_PER_SEGMENT
@@ -30,7 +40,12 @@ def segment(agent: Agent) -> Json:
         segment_name(agent.name),
         f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
         tasks,
-        inputParameters=[*SEGMENT_INPUT, *passed_on(agent, last)],
+        inputParameters=[
+            *SEGMENT_INPUT,
+            *passed_on(agent, last),
+            *(["parts"] if plan_inputs(agent, 1) else []),
+            *kept(agent),
+        ],
         outputParameters=_passed_on(agent, last),
     )
 
@@ -52,6 +67,7 @@ def _passed_on(agent: Agent, turn: int) -> Json:
         "again": ref(f"plan_{turn}.output.result.again"),
         "steps": ref(f"plan_{turn}.output.result.step"),
         **passed_on(agent, turn),
+        **kept(agent),
     }
 
 
@@ -67,7 +83,8 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
         messages=_MESSAGES,
         tools=ref("workflow.input.tools"),
     )
-    tasks = [call, _plan(agent, turn), _route(agent, turn), _exchange(agent, turn)]
+    stops = stop(agent, turn, answer_of(turn))
+    tasks = [call, _plan(agent, turn), _route(agent, turn), *stops, _exchange(agent, turn)]
     return tasks if turn == TURNS_PER_SEGMENT else [*tasks, _room(agent, turn)]
 
 
@@ -82,6 +99,7 @@ def _plan(agent: Agent, turn: int) -> Json:
         tools=ref("workflow.input.tool_tasks"),
         limited=ref("workflow.input.limited"),
         marked=ref("workflow.input.marked"),
+        **plan_inputs(agent, turn),
     )
 
 
@@ -97,13 +115,14 @@ def _route(agent: Agent, turn: int) -> Json:
 
 
 def _done(agent: Agent, turn: int) -> list[Json]:
-    if agent.answer_type is None:
-        return [finish(turn)]
+    if not agent.judges_answers:
+        return [finish(agent, turn)]
     return server_checks(
         agent,
         turn,
         answer_of(turn),
         t.terminate("unfit", f"unfit_{turn}", "COMPLETED", server_unfit(answer_of(turn), turn)),
+        t.terminate("guarded", f"guarded_{turn}", "COMPLETED", server_refused(answer_of(turn), turn)),
         execution_id=ref("workflow.input.execution_id"),
         rejected=rejected_before(turn),
         max_turns=agent.max_turns,

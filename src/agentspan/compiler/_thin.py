@@ -6,12 +6,23 @@ turns before. It leaves the provider's message whole, and the plan of what comes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, loop, out_of_turns
-from agentspan.compiler._output import check, fitting, invalid_end, marked, output_request, unfit
+from agentspan.compiler._guard import (
+    answered,
+    handed_on,
+    kept,
+    refused,
+    refused_end,
+    segment_entry,
+    single_entry,
+    stop,
+)
+from agentspan.compiler._output import check, checked_ends, fitting, invalid_end, marked, output_request, unfit
+from agentspan.compiler._part import parts
 from agentspan.compiler._segment import tools_of
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
@@ -20,11 +31,16 @@ from agentspan.declare.agent import Agent
 from agentspan.declare.tool import Tool
 from agentspan.stored.format import IN_WORKER
 from agentspan.stored.names import SEGMENT, TURNS_PER_SEGMENT, model_task_name, segment_name
-from agentspan.stored.request import ModelRequest
+from agentspan.stored.request import ModelRequest, Part
+
+NO_VERSIONS: Mapping[str, int] = {}
+
+_End = Callable[[Json], Json]
+"""An end, from what the run leaves then."""
 
 
-def thin(agent: Agent) -> tuple[Json, ...]:
-    return (_segment(agent), _looping(agent)) if agent.tools else (_single(agent),)
+def thin(agent: Agent, versions: Mapping[str, int]) -> tuple[Json, ...]:
+    return (_segment(agent), _looping(agent, versions)) if agent.tools else (_single(agent),)
 
 
 def model_definition(agent: Agent) -> Json:
@@ -38,10 +54,11 @@ def model_definition(agent: Agent) -> Json:
 
 
 def _single(agent: Agent) -> Json:
-    tasks, output = [_model(agent, 1, ref("workflow.workflowId"))], _answer(1)
-    if agent.answer_type is not None:
-        turns = range(1, agent.output_retries + 2)
+    tasks, output = [_model(agent, 1, ref("workflow.workflowId"))], answered(agent, _answer(1))
+    if agent.judges_answers:
+        turns = range(1, agent.most_sent_back + 2)
         tasks, output = [task for turn in turns for task in _asked(agent, turn)], {}
+    tasks = [*single_entry(agent), *tasks]
     return _declared(
         agent,
         workflow(
@@ -57,35 +74,47 @@ def _single(agent: Agent) -> Json:
 
 
 def _asked(agent: Agent, turn: int) -> list[Json]:
-    """A turn of an agent without tools whose answer has a type."""
+    """A turn of an agent without tools whose answer is checked."""
     planned = f"llm_{turn}.output.result"
-    ends = _ends(agent, turn, lambda output: invalid_end(agent, f"invalid_{turn}", output))
+
+    def invalid(output: Json) -> Json:
+        return invalid_end(agent, f"invalid_{turn}", output)
+
+    def refusal(output: Json) -> Json:
+        return refused_end(agent, f"guarded_{turn}", output)
+
+    ends = _ends(agent, turn, invalid, refusal)
     route = t.switch("route", f"route_{turn}", "The answer, or one that does not fit.", ref(f"{planned}.mode"), ends)
     return [_model(agent, turn, ref("workflow.workflowId")), route]
 
 
-def _ends(agent: Agent, turn: int, invalid: Callable[[Json], Json]) -> dict[str, list[Json]]:
+def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, list[Json]]:
     """What follows an answer, by the plan's mode.
 
     Args:
         agent: Whose answer.
         turn: Which one of its workflow.
         invalid: The end by an answer that does not fit, from what the run leaves then.
+        refusal: The end by one that a guardrail refuses.
     """
     found, verdict = _answer(turn), f"llm_{turn}.output.result.verdict"
-    if agent.answer_type is None:
-        return {"done": [_finish(turn, found)]}
-    ends = {"done": [_finish(turn, fitting(found, verdict))], "invalid": [invalid(unfit(found, verdict))]}
+    if not agent.judges_answers:
+        return {"done": [_finish(agent, turn, found)]}
+    ends: dict[str, list[Json]] = {"done": [_finish(agent, turn, fitting(found, verdict))]}
+    if agent.answer_type is not None:
+        ends["invalid"] = [invalid(unfit(found, verdict))]
     if not agent.checks_answers:
         return ends
     after = f"output_{turn}.output.result"
     checks = check(
         agent,
         turn,
-        {
-            "done": [_finish(turn, fitting(found, after))],
-            "invalid": [{**invalid(unfit(found, after)), "taskReferenceName": f"refused_{turn}"}],
-        },
+        checked_ends(
+            agent,
+            _finish(agent, turn, fitting(found, after)),
+            {**invalid(unfit(found, after)), "taskReferenceName": f"refused_{turn}"},
+            refusal(refused(found, f"{after}.refused")),
+        ),
         execution_id=ref("workflow.workflowId" if not agent.tools else "workflow.input.execution_id"),
         step=ref(f"llm_{turn}.output.result.step"),
         verdict=ref(verdict),
@@ -95,11 +124,11 @@ def _ends(agent: Agent, turn: int, invalid: Callable[[Json], Json]) -> dict[str,
     return {**ends, "done": checks}
 
 
-def _finish(turn: int, output: Json) -> Json:
-    return t.terminate("finish", f"finish_{turn}", "COMPLETED", output)
+def _finish(agent: Agent, turn: int, output: Json) -> Json:
+    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, output))
 
 
-def _looping(agent: Agent) -> Json:
+def _looping(agent: Agent, versions: Mapping[str, int]) -> Json:
     one_segment: Json = {
         "execution_id": ref("workflow.workflowId"),
         "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
@@ -107,6 +136,7 @@ def _looping(agent: Agent) -> Json:
         "steps": ref(f"{SEGMENT}.output.steps"),
         "model_by": ref(f"{SEGMENT}.output.model_by"),
         "tool_by": ref(f"{SEGMENT}.output.tool_by"),
+        **_entering(agent),
     }
     output = answer(agent)
     return _declared(
@@ -120,7 +150,14 @@ def _looping(agent: Agent) -> Json:
             outputParameters=output,
             **time_limit(agent),
         ),
+        versions,
     )
+
+
+def _entering(agent: Agent) -> Json:
+    """What the loop gives a segment for the check of the prompt."""
+    found = handed_on(agent, SEGMENT)
+    return {"prompt": ref("workflow.input.prompt"), **found} if found else {}
 
 
 def _segment(agent: Agent) -> Json:
@@ -129,15 +166,24 @@ def _segment(agent: Agent) -> Json:
         agent,
         segment_name(agent.name),
         f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
-        [task for turn in range(1, TURNS_PER_SEGMENT + 1) for task in _turn(agent, turn)],
-        inputParameters=["execution_id", "usage", "steps", "previous", "model_by", "tool_by"],
-        outputParameters={"usage": ref(f"{last}.usage"), "steps": ref(f"{last}.step"), **_by(TURNS_PER_SEGMENT)},
+        [*segment_entry(agent), *(task for turn in range(1, TURNS_PER_SEGMENT + 1) for task in _turn(agent, turn))],
+        inputParameters=["execution_id", "usage", "steps", "previous", "model_by", "tool_by", *_entering(agent)],
+        outputParameters={
+            "usage": ref(f"{last}.usage"),
+            "steps": ref(f"{last}.step"),
+            **_by(TURNS_PER_SEGMENT),
+            **kept(agent),
+        },
     )
 
 
 def _turn(agent: Agent, turn: int) -> list[Json]:
     planned = f"llm_{turn}.output.result"
-    ends = _ends(agent, turn, lambda output: t.terminate("unfit", f"unfit_{turn}", "COMPLETED", output))
+
+    def end(name: str) -> _End:
+        return lambda output: t.terminate(name, f"{name}_{turn}", "COMPLETED", output)
+
+    ends = _ends(agent, turn, end("unfit"), end("guarded"))
     route = t.switch(
         "route",
         f"route_{turn}",
@@ -145,7 +191,7 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
         ref(f"{planned}.mode"),
         {**ends, **tools_of(turn, planned)},
     )
-    return [_model(agent, turn, ref("workflow.input.execution_id")), route]
+    return [_model(agent, turn, ref("workflow.input.execution_id")), route, *stop(agent, turn, _answer(turn))]
 
 
 def _model(agent: Agent, turn: int, execution_id: str) -> Json:
@@ -179,7 +225,7 @@ def _answer(turn: int) -> Json:
     }
 
 
-def _declared(agent: Agent, definition: Json) -> Json:
+def _declared(agent: Agent, definition: Json, versions: Mapping[str, int] = NO_VERSIONS) -> Json:
     """With what a worker needs to know of the agent, whatever version of it the worker has itself."""
     asked = ModelRequest(
         model=agent.model,
@@ -188,8 +234,9 @@ def _declared(agent: Agent, definition: Json) -> Json:
         tools=tuple(_tool(tool) for tool in agent.tools),
         tool_tasks=tool_tasks(agent),
         limited=tuple(limited(agent)),
+        parts={name: Part(**part) for name, part in parts(agent, versions).items()},
         settings=_settings(agent),
-        max_turns=agent.max_turns if agent.tools else 1 if agent.answer_type is None else agent.output_retries + 1,
+        max_turns=agent.max_turns if agent.tools else agent.most_sent_back + 1,
         max_chars=agent.context.max_chars,
         keep_chars=agent.context.kept,
         output=output_request(agent),

@@ -69,8 +69,13 @@ def tool_tasks(agent: Agent) -> dict[str, str]:
 
 
 def limited(agent: Agent) -> list[str]:
-    """Tools with a limit or a lease of their own: it stands in the tool's definition, which only a fork looks at."""
-    return [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit or tool.external]
+    """Tools that only a fork can call: with a limit or a lease in their definition, or with a workflow of their own."""
+    return [tool.name for tool in agent.tools if tool.concurrency or tool.rate_limit or tool.external or is_part(tool)]
+
+
+def is_part(tool: Tool[..., Any]) -> bool:
+    """Whether a call is a workflow of its own, which only a fork can begin: it needs a person, or is another agent."""
+    return tool.approval is not None or tool.question is not None or tool.agent is not None
 
 
 def needs_mark(tool: Tool[..., Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._guard import prompt_of
 from agentspan.compiler._tasks import Json, ref
 from agentspan.declare.agent import Agent
 from agentspan.stored.names import OWNER
@@ -44,7 +45,7 @@ def open_task(agent: Agent, description: str, program: str) -> Json:
         program,
         transcript=ref("workflow.input.transcript"),
         history=ref("workflow.input.messages"),
-        prompt=ref("workflow.input.prompt"),
+        prompt=prompt_of(agent),
         max_chars=agent.context.max_chars,
         keep_chars=agent.context.kept,
         most=MAX_TRANSCRIPT,

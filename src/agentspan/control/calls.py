@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.errors import Conflict, InputError, NotFound, ServerError
 from agentspan.reading.history import History
-from agentspan.reading.run import StoredCall, StoredSegment
+from agentspan.reading.run import StoredCall
 from agentspan.schema.values import MAX_BYTES, ResultError, check_text, to_jsonable
 from agentspan.stored.inputs import CallInput
 from agentspan.stored.intervention import Intervention, Verb, interventions_of, with_intervention
@@ -32,9 +33,9 @@ def answer(client: Conductor, history: History, call: str, value: Any, by: str) 
         by: Who says so.
 
     Raises:
-        Conflict: The run is over, or the call is.
+        Conflict: The run is over, or the call was over just before; or it is for other hands: a person's, an agent's.
         InputError: The value cannot be carried as JSON, or the name fits several calls.
-        NotFound: The run's present step has no such call.
+        NotFound: No such call of the run is open.
     """
     task = _open(history, call)
     try:
@@ -55,9 +56,9 @@ def skip(client: Conductor, history: History, call: str, reason: str, by: str) -
         by: Who says so.
 
     Raises:
-        Conflict: The run is over, or the call is.
+        Conflict: The run is over, or the call was over just before; or it is for other hands: a person's, an agent's.
         InputError: The reason is too long, or the name fits several calls.
-        NotFound: The run's present step has no such call.
+        NotFound: No such call of the run is open.
     """
     told = f"The call was skipped: {_short(reason, 'reason')}"
     report = {
@@ -78,9 +79,9 @@ def send_back(client: Conductor, history: History, call: str, by: str) -> None:
         by: Who says so.
 
     Raises:
-        Conflict: The run is over, or the call is.
+        Conflict: The run is over, or the call was over just before; or it is for other hands: a person's, an agent's.
         InputError: The name fits several calls.
-        NotFound: The run's present step has no such call.
+        NotFound: No such call of the run is open.
     """
     task = _open(history, call)
     report = {"status": "FAILED", "reasonForIncompletion": f"{by} sent it back.", "outputData": {}}
@@ -88,23 +89,38 @@ def send_back(client: Conductor, history: History, call: str, by: str) -> None:
 
 
 def _open(history: History, named: str) -> TaskRecord:
-    """The open call of a run that a name stands for."""
+    """The task of the open call that a name stands for."""
+    known = _calls(history)
+    calls = [call for call in known if call.attempts and call.told is None]
+    fitting = _fitting(calls, named)
+    listed = ", ".join(f"{call.planned.id} ({call.planned.tool})" for call in calls)
+    hint = f"Open are {listed}." if listed else "No call is open now; `agentspan agent why` says what it waits for."
+    if not fitting and any(call.planned.id == named for call in known):
+        raise Conflict(f"The call {named} of run {history.execution_id} is over.", hint=hint)
+    if not fitting:
+        raise NotFound(f"Run {history.execution_id} has no open call {named!r}.", hint=hint)
+    if len(fitting) > 1:
+        raise InputError(f"Several open calls of run {history.execution_id} are called {named!r}.", hint=hint)
+    (call,) = fitting
+    if call.called is not None:
+        raise Conflict(
+            f"The call {named} is an agent at work, run {call.called}.", hint="That run has calls of its own to settle."
+        )
+    if not call.made or call.made[-1].status not in PENDING:
+        raise Conflict(
+            f"The call {named} waits for a person to decide about it.",
+            hint="`agentspan request list` shows what waits.",
+        )
+    return call.made[-1]
+
+
+def _calls(history: History) -> Sequence[StoredCall]:
+    """The calls of the run's present step, in the order the model asked for them."""
     run, newest = history.latest()
     if run.ended:
         raise Conflict(f"Run {history.execution_id} is {run.status}: none of its calls is open.")
-    turns = [] if newest is None else StoredSegment.of(newest.record).turns
-    calls = turns[-1].calls if turns else ()
-    is_open = {call.planned.id: bool(call.attempts) and call.attempts[-1].status in PENDING for call in calls}
-    fitting = _fitting([call for call in calls if is_open[call.planned.id]], named)
-    listed = ", ".join(f"{call.planned.id} ({call.planned.tool})" for call in calls if is_open[call.planned.id])
-    hint = f"Open are {listed}." if listed else "No call is open now; `agentspan agent why` says what it waits for."
-    if len(fitting) > 1:
-        raise InputError(f"Several open calls of run {history.execution_id} are called {named!r}.", hint=hint)
-    if fitting:
-        return fitting[0].attempts[-1]
-    if named in is_open:
-        raise Conflict(f"The call {named} of run {history.execution_id} is over.", hint=hint)
-    raise NotFound(f"Run {history.execution_id} has no open call {named!r}.", hint=hint)
+    turns = [] if newest is None else history.stored(newest.record).turns
+    return turns[-1].calls if turns else ()
 
 
 def _fitting(calls: list[StoredCall], named: str) -> list[StoredCall]:

@@ -2,15 +2,78 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from typing import Any
 
-from agentspan.compiler import Definition
+from agentspan import forks
+from agentspan.compiler import Definition, compile_agent, compile_part
 from agentspan.compiler._tasks import Json
-from agentspan.declare.agent import Agent
+from agentspan.declare.agent import Agent, Place
 from agentspan.engine.client import Conductor
 from agentspan.errors import Conflict, NotFound
 from agentspan.stored.format import IN_WORKER, format_of
 from agentspan.stored.names import OWNER
+
+
+class Registering:
+    """Puts agents on the server, those that they call first, and remembers their versions.
+
+    Args:
+        client: The server.
+        place: Who calls the models of agents that do not say.
+    """
+
+    def __init__(self, client: Conductor, place: Place) -> None:
+        self._client = client
+        self._place: Place = place
+        self._known: dict[str, int] = {}
+        self._lock = threading.Lock()
+        forks.tell(self)
+
+    def after_fork(self) -> None:
+        """Another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
+
+    def placed(self, agent: Agent[Any]) -> Agent[Any]:
+        """The agent with who calls its model; its bytes are those of one that does not say where that is the server."""
+        if any(tool.agent is not None for tool in agent.tools):
+            tools = (
+                tool if tool.agent is None else replace(tool, agent=self.placed(tool.agent)) for tool in agent.tools
+            )
+            agent = replace(agent, tools=tuple(tools))
+        if agent.model_place is not None or self._place == "server":
+            return agent
+        return replace(agent, model_place=self._place)
+
+    def versions(self, agent: Agent[Any]) -> dict[str, int]:
+        """The versions of an agent and of those that it calls, by their names, once all are registered.
+
+        Raises:
+            Conflict: A name belongs to a definition that is not an agent's.
+            ServerError: The server cannot be reached, or refuses.
+        """
+        agent = self.placed(agent)
+        below = self._below(agent)
+        return {**below, agent.name: self._version(compile_agent(agent, below))}
+
+    def _below(self, agent: Agent[Any]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for tool in agent.tools:
+            if tool.agent is not None:
+                below = self._below(tool.agent)
+                found |= {**below, tool.agent.name: self._version(compile_part(tool.agent, below))}
+        return found
+
+    def _version(self, definition: Definition) -> int:
+        with self._lock:
+            known = self._known.get(definition.fingerprint)
+        if known is None:
+            known = register(self._client, definition)
+            with self._lock:
+                self._known[definition.fingerprint] = known
+        return known
+
 
 _MANY_RACES = 50
 _LOOKED_BACK = 20

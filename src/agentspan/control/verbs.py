@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import quote
 
 from agentspan.engine.client import Conductor
-from agentspan.engine.records import WorkflowRecord
+from agentspan.engine.records import PENDING, WorkflowRecord
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.history import History
-from agentspan.reading.output import START_ANEW
+from agentspan.reading.output import ANOTHER_PROMPT, START_ANEW, refused_by
 from agentspan.schema.values import check_text
 from agentspan.stored.output import INVALID
 
@@ -38,6 +39,9 @@ def pause(client: Conductor, history: History) -> None:
         if segment.sub_workflow_id:
             with suppress(Conflict):  # it has just ended
                 client.pause(segment.sub_workflow_id)
+            for below in _below(client, segment.sub_workflow_id):
+                with suppress(Conflict):
+                    client.pause(below)
             return
         time.sleep(LOOK)
 
@@ -51,9 +55,19 @@ def resume(client: Conductor, history: History) -> None:
     _expect(history, "resume", "PAUSED")
     segment = history.open_segment()
     # The run last: until then it is PAUSED, and whoever dies on the way can resume it again.
-    if segment is not None and segment.sub_workflow_id and client.status(segment.sub_workflow_id) == "PAUSED":
-        client.resume(segment.sub_workflow_id)
+    if segment is not None and segment.sub_workflow_id:
+        for execution_id in (*_below(client, segment.sub_workflow_id), segment.sub_workflow_id):
+            if client.status(execution_id) == "PAUSED":
+                client.resume(execution_id)
     client.resume(history.execution_id)
+
+
+def _below(client: Conductor, execution_id: str) -> Iterator[str]:
+    """What goes on in an execution in workflows of its own: calls that need a person, other agents, their segments."""
+    for task in client.workflow(execution_id).tasks:
+        if task.status in PENDING and task.sub_workflow_id:
+            yield task.sub_workflow_id
+            yield from _below(client, task.sub_workflow_id)
 
 
 def cancel(client: Conductor, history: History, reason: str) -> None:
@@ -80,6 +94,12 @@ def retry(client: Conductor, history: History) -> None:
         raise Conflict(
             f"Run {history.execution_id} failed by answers that did not fit; there is no failed call to go on from.",
             hint=START_ANEW,
+        )
+    guard = refused_by(run)
+    if guard is not None:
+        raise Conflict(
+            f"The guardrail {guard.name} ended run {history.execution_id}; there is no failed call to go on from.",
+            hint=ANOTHER_PROMPT,
         )
     if run.output.get("finish_reason") == "max_turns":
         raise Conflict(

@@ -34,10 +34,17 @@ log: logging.Logger = logging.getLogger("agentspan.watchdog")
 FIRST, LAST = 1.0, 10.0
 """Seconds between looks at a run: at first, and once it has stood still for long."""
 
+RESTING = 300.0
+"""Seconds between looks at what waits for people only: whoever decides moves it, and a deadline is the engine's."""
+
 UNTAKEN = 3.0
 """Seconds after which a call that no worker has taken is pushed again."""
 
+_STRUCTURE = frozenset({"DO_WHILE", "FORK", "FORK_JOIN_DYNAMIC", "JOIN", "SWITCH"})
+
 LEASE_MARGIN = 0.1
+
+NOT_BEGUN = "The call was not made: the server died as it was about to begin it. Call again if it is still wanted."
 
 
 @dataclass
@@ -100,15 +107,36 @@ class Watchdog:
             return
         pending = [task for task in workflow.tasks if task.status in PENDING]
         self._plan_next(watched, pending)
+        if watched.pause < RESTING:
+            self._wake(workflow.parent_workflow_id)
         self._act(workflow, pending)
 
     def _plan_next(self, watched: Watched, pending: list[TaskRecord]) -> None:
         seen = tuple((task.task_id, task.status, task.poll_count) for task in pending)
         watched.pause = FIRST if seen != watched.seen else min(LAST, watched.pause * 1.5)
+        if watched.pause == LAST and self._rests(pending):
+            watched.pause = RESTING
         watched.seen = seen
         leases = [self._lease_left(task) for task in pending if _on_lease(task)]
-        soonest = min((left + LEASE_MARGIN for left in leases if left > 0), default=LAST)
+        soonest = min((left + LEASE_MARGIN for left in leases if left > 0), default=RESTING)
         watched.due = time.monotonic() + min(watched.pause, soonest)
+
+    def _rests(self, pending: list[TaskRecord]) -> bool:
+        """Whether all that is open waits for a person, or for what does."""
+        open_ = [task for task in pending if task.task_type not in _STRUCTURE]
+        return bool(open_) and all(
+            task.task_type in ("HUMAN", "WAIT") or self._is_at_rest(task.sub_workflow_id) for task in open_
+        )
+
+    def _is_at_rest(self, workflow_id: str | None) -> bool:
+        watched = self._watched.get(workflow_id or "")
+        return watched is not None and watched.pause == RESTING
+
+    def _wake(self, workflow_id: str | None) -> None:
+        """Look soon at what has rested, as a part of it moves."""
+        watched = self._watched.get(workflow_id or "")
+        if watched is not None and watched.pause == RESTING:
+            watched.pause, watched.due = FIRST, time.monotonic() + FIRST
 
     def _act(self, workflow: WorkflowRecord, pending: list[TaskRecord]) -> None:
         for task in pending:
@@ -136,9 +164,13 @@ class Watchdog:
         try:
             self._client.status(segment_id)
         except NotFound:
+            if task.is_part:
+                self._give_up(task, NOT_BEGUN)
+                return
             values = task.input_data["workflowInput"]
             segment_id = values.get("previous")
             status, output = "COMPLETED", {name: values.get(name) for name in ("transcript", "usage", "steps", "again")}
+            output |= {name: values[name] for name in ("rejected", "guarded") if name in values}
         else:
             status, output = "IN_PROGRESS", {}
         # The next segment learns from the output which one was before it; Conductor puts the id there in a start only.

@@ -7,18 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Unpack, cast, overload
 
+from agentspan.declare.approval import OnRequest
 from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.called import check_called
 from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import models_of
+from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
-from agentspan.declare.places import check_server_can
+from agentspan.declare.places import check_place, check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.price import Price
 from agentspan.declare.providers import find_provider, suggest_provider
-from agentspan.declare.tool import Tool, tool
+from agentspan.declare.tool import Tool
+from agentspan.declare.toolset import Tools, each_tool
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import check_text
 from agentspan.schema.output import AnswerType
@@ -137,7 +141,7 @@ class AgentOptions(AgentNames, total=False):
     """The keyword arguments of `Agent` beside `model` and `output_type`; it tells what each means."""
 
     instructions: str
-    tools: Sequence[Tool[..., Any] | Callable[..., Any]]
+    tools: Tools
     description: str
     max_turns: int
     timeout: float | None
@@ -148,6 +152,8 @@ class AgentOptions(AgentNames, total=False):
     output_validators: Sequence[Validator]
     output_retries: int
     fallback_models: Sequence[str]
+    on_request: OnRequest | None
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]]
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -176,6 +182,8 @@ class Agent(Generic[OutputT]):
     output_retries: int
     answer_type: AnswerType | None = field(init=False, repr=False, compare=False)
     fallback_models: tuple[str, ...]
+    on_request: OnRequest | None = field(compare=False)
+    guardrails: tuple[Guardrail, ...]
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -207,7 +215,7 @@ class Agent(Generic[OutputT]):
         *,
         model: str | Sequence[str],
         instructions: str = "",
-        tools: Sequence[Tool[..., Any] | Callable[..., Any]] = (),
+        tools: Tools = (),
         description: str = "",
         max_turns: int = 100,
         timeout: float | None = None,
@@ -219,6 +227,8 @@ class Agent(Generic[OutputT]):
         output_validators: Sequence[Validator] = (),
         output_retries: int = 2,
         fallback_models: Sequence[str] = (),
+        on_request: OnRequest | None = None,
+        guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -228,7 +238,7 @@ class Agent(Generic[OutputT]):
             model: "provider/model", such as "openai/gpt-4o". Of several the first one is asked in each turn, and the
                 others, in their order, where it refuses or gives no answer.
             instructions: The system prompt.
-            tools: Tools, or plain functions, which become tools.
+            tools: Tools, plain functions, which become tools, and groups of both.
             description: For people, and for agents that may call this one.
             max_turns: The run fails when the model has not finished by then.
             timeout: Seconds the whole run may take.
@@ -246,6 +256,10 @@ class Agent(Generic[OutputT]):
             output_retries: How often in a row an answer is sent back, 0 to 10. After that the run fails, and
                 `result()` raises `OutputInvalid`.
             fallback_models: The models after the first one; where `model` names several, those.
+            on_request: Called in a worker, once for each request that waits for a person, to tell somebody: it is given
+                the `Request`. What it raises is tried again by `model_retry`; the request waits all the same.
+            guardrails: What looks at its prompt and at its answer, in this order; not at turns that call tools. A plain
+                function looks at the answer. Tools have guardrails of their own.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -257,7 +271,10 @@ class Agent(Generic[OutputT]):
         given["model"], given["fallback_models"] = models_of(model, fallback_models, model_settings, what)
         _check_types(given, what)
         given |= agent_values(what, given, others)
-        _check_place(given, what)
+        listed = _as_tools((*_as_tools(tools, what), *command_tools(name, others)), what)
+        given["tools"] = with_credentials(listed, others.get("credentials") or (), what)
+        check_called(name, given["tools"])
+        check_place(given, what)
         for each in (given["model"], *given["fallback_models"]):
             _check_model(each, what, anywhere=model_place == "worker")
         _check_text(instructions, f"{what}: instructions")
@@ -265,10 +282,11 @@ class Agent(Generic[OutputT]):
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
         if given["timeout"] is not None:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
-        listed = _as_tools((*_as_tools(tools, what), *command_tools(name, others)), what)
-        given["tools"] = with_credentials(listed, others.get("credentials") or (), what)
         given["output_validators"] = tuple(output_validators)
-        given["answer_type"] = checked_output(given, tuple(each.name for each in given["tools"]), what)
+        names = tuple(each.name for each in given["tools"])
+        given["answer_type"] = checked_output(given, names, what)
+        given["guardrails"] = as_guardrails(guardrails, what)
+        check_names(given["guardrails"], names, what)
         self.__dict__.update(given)  # the value is frozen from here on
         if model_place == "server":
             check_server_can(self)
@@ -286,13 +304,33 @@ class Agent(Generic[OutputT]):
     @property
     def needs_worker(self) -> bool:
         """Whether a worker serves calls of it: of its tools, of its model, or of the checks of its answers."""
-        own = any(not tool.external for tool in self.tools)
-        return own or self.model_place == "worker" or self.checks_answers
+        own = any(
+            tool.is_served or tool.approval is not None or (tool.agent is not None and tool.agent.needs_worker)
+            for tool in self.tools
+        )
+        beside = self.on_request is not None or bool(self.guardrails)
+        return own or self.model_place == "worker" or self.checks_answers or beside
 
     @property
     def checks_answers(self) -> bool:
         """Whether its answers are checked in tasks of their own, and not as a worker calls the model."""
-        return self.answer_type is not None and (self.model_place != "worker" or bool(self.output_validators))
+        typed = self.answer_type is not None and (self.model_place != "worker" or bool(self.output_validators))
+        return typed or bool(self.guards(Position.OUTPUT))
+
+    @property
+    def judges_answers(self) -> bool:
+        """Whether an answer of it may be sent back to the model: it has to be of a type, or a guardrail looks at it."""
+        return self.answer_type is not None or bool(self.guards(Position.OUTPUT))
+
+    @property
+    def most_sent_back(self) -> int:
+        """How often in a row an answer may be sent back."""
+        guards = [guard.max_retries for guard in self.guards(Position.OUTPUT) if guard.on_fail != OnFail.RAISE]
+        return max([*guards, *([] if self.answer_type is None else [self.output_retries])], default=0)
+
+    def guards(self, position: Position) -> tuple[Guardrail, ...]:
+        """Its guardrails that look there."""
+        return tuple(guard for guard in self.guardrails if guard.position == position)
 
     def __repr__(self) -> str:
         tools = "".join(f", {tool.name}" for tool in self.tools)
@@ -314,35 +352,6 @@ def _check_types(given: dict[str, Any], what: str) -> None:
             raise DefinitionError(f"{what}: {argument} must be a {kind.__name__}, not {given[argument]!r}")
 
 
-def _check_place(given: dict[str, Any], what: str) -> None:
-    place = given["model_place"]
-    if place not in (None, "server", "worker"):
-        raise DefinitionError(f"{what}: model_place must be 'server' or 'worker', not {place!r}")
-    settings = given["model_settings"]
-    if place == "worker":
-        if settings.web_search or settings.code_interpreter:
-            raise DefinitionError(
-                f"{what}: web_search and code_interpreter are for model calls of the server",
-                hint="Leave them out, or leave out model_place.",
-            )
-        if any(_name_of(item) == "model" for item in given["tools"]):
-            raise DefinitionError(f"{what}: no tool can be named 'model' where a worker calls the model")
-    elif settings.base_url is not None:
-        raise DefinitionError(
-            f"{what}: the Conductor server calls providers where they are; a base_url needs a worker",
-            hint="Add model_place='worker'.",
-        )
-    elif settings.stream:
-        raise DefinitionError(
-            f"{what}: the Conductor server asks for whole answers; ModelSettings(stream=True) needs a worker",
-            hint="Add model_place='worker'.",
-        )
-
-
-def _name_of(item: object) -> str | None:
-    return item.name if isinstance(item, Tool) else getattr(item, "__name__", None)
-
-
 def _check_model(model: str, what: str, *, anywhere: bool) -> None:
     provider, _, name = model.partition("/")
     if not provider or not name.strip():
@@ -362,10 +371,10 @@ def _check_text(text: str, what: str) -> None:
         raise DefinitionError(error.message) from error
 
 
-def _as_tools(given: Sequence[Tool[..., Any] | Callable[..., Any]], what: str) -> tuple[Tool[..., Any], ...]:
+def _as_tools(given: Tools, what: str) -> tuple[Tool[..., Any], ...]:
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise DefinitionError(f"{what}: tools must be a list, not {given!r}")
-    tools = tuple(item if isinstance(item, Tool) else tool(item) for item in given)
+    tools = tuple(each_tool(given))
     names = [item.name for item in tools]
     for name in names:
         if names.count(name) > 1:

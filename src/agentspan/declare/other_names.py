@@ -58,6 +58,7 @@ class ToolNames(TypedDict, total=False):
         retry_count: `Retry.attempts` without the first one.
         retry_delay_seconds: `Retry.delay`.
         retry_policy: `Retry.backoff`: `fixed`, `linear_backoff` or `exponential_backoff`.
+        approval_required: `approval=True`.
         isolated: Says nothing here: a tool runs in a thread of its worker, or on its event loop.
     """
 
@@ -65,6 +66,7 @@ class ToolNames(TypedDict, total=False):
     retry_count: int | None
     retry_delay_seconds: float | None
     retry_policy: str | None
+    approval_required: bool | None
     isolated: bool | None
 
 

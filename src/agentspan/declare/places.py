@@ -1,9 +1,11 @@
-"""What a model call of the Conductor server cannot do: said before a run finds out."""
+"""Who calls an agent's model, and what a call of the Conductor server cannot do: said before a run finds out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -39,3 +41,41 @@ def check_server_can(agent: Agent[Any]) -> None:
 
 def _worker_can(message: str) -> DefinitionError:
     return DefinitionError(message, hint="A worker can: add model_place='worker'.")
+
+
+def check_place(given: Mapping[str, Any], what: str) -> None:
+    """Refuse options that do not go with where the model is called.
+
+    Args:
+        given: The agent's options.
+        what: What messages call the agent.
+
+    Raises:
+        DefinitionError: There are some.
+    """
+    place = given["model_place"]
+    if place not in (None, "server", "worker"):
+        raise DefinitionError(f"{what}: model_place must be 'server' or 'worker', not {place!r}")
+    settings = given["model_settings"]
+    if place == "worker":
+        if settings.web_search or settings.code_interpreter:
+            raise DefinitionError(
+                f"{what}: web_search and code_interpreter are for model calls of the server",
+                hint="Leave them out, or leave out model_place.",
+            )
+        if any(_name_of(item) == "model" for item in given["tools"]):
+            raise DefinitionError(f"{what}: no tool can be named 'model' where a worker calls the model")
+    elif settings.base_url is not None:
+        raise DefinitionError(
+            f"{what}: the Conductor server calls providers where they are; a base_url needs a worker",
+            hint="Add model_place='worker'.",
+        )
+    elif settings.stream:
+        raise DefinitionError(
+            f"{what}: the Conductor server asks for whole answers; ModelSettings(stream=True) needs a worker",
+            hint="Add model_place='worker'.",
+        )
+
+
+def _name_of(item: object) -> str | None:
+    return item.name if isinstance(item, Tool) else getattr(item, "__name__", None)

@@ -12,17 +12,26 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
 
+from agentspan.declare.approval import Approval, Policy, Question, approval_of
 from agentspan.declare.credentials import Credentials, checked_credentials
+from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails
 from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import Arguments, check_text, describe, innermost, is_async
 from agentspan.schema.arguments import description as described
+from agentspan.schema.foreign import GivenArguments
 from agentspan.stored.mark import text_mark
 
 __all__ = ["RateLimit", "Retry", "Tool", "ToolContext", "current_tool_context", "tool"]
+
+if TYPE_CHECKING:
+    from agentspan.declare.agent import Agent
+
+PROMPT = "request"
+"""The argument of a tool that is an agent: what is asked of it."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -145,7 +154,11 @@ class Tool(Generic[P, R]):
         concurrency: How many calls may run at once, over all workers; None sets no limit.
         rate_limit: How many calls may start within a time.
         external: Whether a worker elsewhere serves it, in whatever language; `function` only describes it.
+        approval: Whether a person decides before a call is made.
+        question: That a person gives the result; see `human_tool`.
+        agent: The agent that is called; see `agent_tool`.
         credentials: Names of what each call is handed by its worker.
+        guardrails: What looks at the arguments and at the result of each call, in the worker that makes it.
     """
 
     function: Callable[P, R]
@@ -157,11 +170,21 @@ class Tool(Generic[P, R]):
     concurrency: int | None = None
     rate_limit: RateLimit | None = None
     external: bool = False
+    approval: Approval | None = None
+    question: Question | None = None
+    agent: Agent[Any] | None = None
     credentials: tuple[str, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name(self.name)
         what = f"tool {self.name!r}"
+        object.__setattr__(self, "guardrails", as_guardrails(self.guardrails, what))
+        if self.external and self.guardrails:
+            raise DefinitionError(
+                f"{what}: guardrails stand around the function, and an external tool has it elsewhere",
+                hint="Have the worker that serves it check the arguments and the result.",
+            )
         check_kind(self.retry, Retry, f"{what}: retry")
         if self.rate_limit is not None:
             check_kind(self.rate_limit, RateLimit, f"{what}: rate_limit")
@@ -190,9 +213,23 @@ class Tool(Generic[P, R]):
         return self.function(*args, **kwargs)
 
     @property
+    def is_served(self) -> bool:
+        """Whether a worker of its agent makes its calls: no worker elsewhere does, and no person gives the result."""
+        return not self.external and self.question is None and self.agent is None
+
+    @property
     def parameters(self) -> Mapping[str, Any]:
         """The JSON Schema of the arguments."""
         return self.arguments.schema
+
+    def guards(self, position: Position) -> tuple[Guardrail, ...]:
+        """Its guardrails that look there: at the arguments, or at the result."""
+        return tuple(guard for guard in self.guardrails if guard.position == position)
+
+    @property
+    def may_end_the_run(self) -> bool:
+        """Whether a guardrail of it may."""
+        return any(guard.on_fail == OnFail.RAISE for guard in self.guardrails)
 
     @property
     def is_async(self) -> bool:
@@ -219,11 +256,14 @@ class Tool(Generic[P, R]):
         return f"<Tool {self.name}({', '.join(self.parameters['properties'])})>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
+        if isinstance(self.arguments, GivenArguments):
+            return type(self), tuple(getattr(self, each) for each in self.__dataclass_fields__)
         # A decorated function cannot be pickled by its name: the tool stands there in its place.
         module, path = self.function.__module__, innermost(self.function).__qualname__
         if _find(module, path) is self:
             return path
-        options = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external, self.credentials)
+        policy = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external)
+        options = (*policy, self.approval, self.credentials, self.guardrails)
         return _rebuild, (self.function, self.name, self.description, *options)
 
 
@@ -263,11 +303,26 @@ def _rebuild(
     concurrency: int | None,
     rate_limit: RateLimit | None,
     external: bool = False,
+    approval: Approval | Policy | bool | None = None,
     credentials: Sequence[str] = (),
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
 ) -> Tool[P, R]:
     arguments = describe(function, tool=name, inject=ToolContext)
-    policy = (retry, timeout, concurrency, rate_limit, external)
-    return Tool(function, name, description, arguments, *policy, checked_credentials(credentials, f"tool {name!r}"))
+    what = f"tool {name!r}"
+    return Tool(
+        function,
+        name,
+        description,
+        arguments,
+        retry,
+        timeout,
+        concurrency,
+        rate_limit,
+        external,
+        approval=approval_of(approval, what, arguments.schema["properties"]),
+        credentials=checked_credentials(credentials, what),
+        guardrails=as_guardrails(guardrails, what),
+    )
 
 
 @overload
@@ -282,7 +337,9 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    approval: Approval | Policy | bool | None = None,
     credentials: Sequence[str] = (),
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
     **others: Unpack[ToolNames],
 ) -> Tool[P, R]: ...
 
@@ -297,7 +354,9 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    approval: Approval | Policy | bool | None = None,
     credentials: Sequence[str] = (),
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
     **others: Unpack[ToolNames],
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
@@ -313,7 +372,9 @@ def tool(
     concurrency: int | None = None,
     rate_limit: RateLimit | None = None,
     external: bool = False,
+    approval: Approval | Policy | bool | None = None,
     credentials: Sequence[str] = (),
+    guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
     **others: Unpack[ToolNames],
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """Make a function something that a model may call.
@@ -339,9 +400,13 @@ def tool(
         external: A worker elsewhere serves the calls, in whatever language; the function only describes them, and its
             body is never run. Such an attempt may take `timeout` seconds, 60 unless given, and is given to another
             worker after that; `retry` counts what workers report as FAILED, too.
+        approval: A person decides before a call is made: True for every call, a function of the call's arguments that
+            says whether a person is asked, or an `Approval` with a deadline.
         credentials: Names of what the worker hands to each call as `ToolContext.credentials`: from its environment, or
             from the function in the setting `credentials`. The server never has them, and where they stand in what is
             told of the call, `***` does.
+        guardrails: What looks at the arguments (`position="input"`) and at the result of each call, in the worker that
+            makes it, in this order.
         **others: Options under the names that other SDKs have for them; see `ToolNames`.
 
     Raises:
@@ -353,7 +418,10 @@ def tool(
         its_name = _name_of(function, known_as if name is None else name)
         text = described(function) if description is None else description
         policy = tool_policy(f"tool {its_name!r}", retry, timeout, others)
-        return _rebuild(function, its_name, text, *policy, concurrency, rate_limit, external, credentials)
+        asked = True if approval is None and others.get("approval_required") else approval
+        return _rebuild(
+            function, its_name, text, *policy, concurrency, rate_limit, external, asked, credentials, guardrails
+        )
 
     return make if func is None else make(func)
 

@@ -24,3 +24,14 @@ def duration(seconds: float) -> str:
 def moment(milliseconds: int) -> datetime:
     """A time as Conductor stores it."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def ago(now: float, milliseconds: int) -> str:
+    """How long since a moment, in milliseconds since 1970; `now` in seconds."""
+    return brief(max(0.0, now - milliseconds / 1000))
+
+
+def due_in(now: float, milliseconds: int) -> str:
+    """How long until a moment, in milliseconds since 1970; `now` in seconds."""
+    left = milliseconds / 1000 - now
+    return f"in {brief(left)}" if left > 0 else "now"

@@ -3,47 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 
+from agentspan.engine.client import Conductor
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import TaskRecord
+from agentspan.errors import NotFound
 from agentspan.reading.durations import moment
+from agentspan.reading.history import History
 from agentspan.reading.ledger import CutOff, Effect, EffectState
+from agentspan.reading.projection import Within
 from agentspan.reading.run import StoredCall, StoredSegment, death
 from agentspan.reading.turns import tool_attempts
 from agentspan.schema.arguments import UNFIT
+from agentspan.stored.inputs import CallInput
 from agentspan.stored.intervention import Intervention, Verb, interventions_of
-from agentspan.stored.names import call_key
 
 
-def effects_of(segment: StoredSegment) -> Iterator[Effect]:
-    """The calls of one segment that may have had an effect, in the order the model asked for them."""
+def effects_in(client: Conductor, execution_id: str) -> list[Effect]:
+    """The effect ledger of a run, and of the agents that it has called, in order.
+
+    Raises:
+        NotFound: The server has no such run.
+    """
+    found: list[Effect] = []
+    for segment in History(client, execution_id).segments():
+        found[:0] = chain.from_iterable(_within(client, each) for each in _effects_of(segment))
+    return found
+
+
+def _within(client: Conductor, found: Effect | Within) -> list[Effect]:
+    if isinstance(found, Effect):
+        return [found]
+    try:
+        effects = effects_in(client, found.execution_id)
+    except NotFound:  # somebody is deleting it
+        return []
+    return [replace(each, path=(found.agent, *each.path)) for each in effects]
+
+
+def _effects_of(segment: StoredSegment) -> Iterator[Effect | Within]:
+    """The calls of one segment that may have had an effect, in the order the model asked for them.
+
+    An agent that was called stands for the calls of its own run.
+    """
     for turn in segment.turns:
         for call in turn.calls:
-            tries = sum(_begun(task) for task in call.attempts)
-            if tries:
-                yield _effect(segment.execution_id, turn.step, call, tries)
+            begun = [task for task in call.made if _begun(task)]
+            if call.called is not None:
+                yield Within(call.called, call.planned.tool)
+            elif begun:
+                yield _effect(turn.step, call, begun)
 
 
-def _effect(execution_id: str, step: int, call: StoredCall, tries: int) -> Effect:
+def _effect(step: int, call: StoredCall, begun: list[TaskRecord]) -> Effect:
     told = call.told or {}
-    begun = [task for task in call.attempts if _begun(task)]
     return Effect(
-        key=call_key(execution_id, step, call.attempts[-1].reference_task_name),
+        key=begun[-1].key,
         step=step,
         call_id=call.planned.id,
         tool=call.planned.tool,
-        args=call.planned.args,
-        state=_state(call),
-        tries=tries,
+        args=CallInput.of(begun[-1].input_data).args,
+        state=_state(call.made[-1]),
+        tries=sum(map(_begun, begun)),
         attempts=tuple(each for each in tool_attempts(begun) if each.status != "waiting"),
-        cut_off=tuple(cut for task in call.attempts for cut in _cuts(task)),
-        interventions=tuple(each for task in call.attempts for each in interventions_of(task.output_data)),
+        cut_off=tuple(cut for task in call.made for cut in _cuts(task)),
+        interventions=tuple(each for task in call.made for each in interventions_of(task.output_data)),
         error=None if "result" in told else told.get("error"),
     )
 
 
-def _state(call: StoredCall) -> EffectState:
-    last = call.attempts[-1]
+def _state(last: TaskRecord) -> EffectState:
     match last.status:
         case "SCHEDULED":
             return "waiting"

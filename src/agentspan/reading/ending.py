@@ -7,8 +7,9 @@ from typing import Any
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import ExecutionError, ExecutionFailed, ExecutionTerminated, ExecutionTimedOut
-from agentspan.reading.output import answer_of, failure_text, invalid
+from agentspan.reading.output import answer_of, failure_text, invalid, refusal
 from agentspan.reading.result import AgentResult, AgentStatus, finish_reason
+from agentspan.stored.guard import REFUSED
 from agentspan.stored.output import INVALID, is_typed
 from agentspan.stored.usage import Usage
 
@@ -50,7 +51,9 @@ def so_far(result: AgentResult[Any], status: AgentStatus) -> AgentResult[Any]:
         result: What `result_of` gave.
         status: The run's status.
     """
-    reason = result.finish_reason if result.finish_reason in ("max_turns", INVALID) else _REASONS[result.status]
+    reason = (
+        result.finish_reason if result.finish_reason in ("max_turns", INVALID, REFUSED) else _REASONS[result.status]
+    )
     values = {**result.__dict__, "steps": status.step, "usage": status.usage, "finish_reason": reason}
     return AgentResult(**values)
 
@@ -62,8 +65,9 @@ def error_of(run: WorkflowRecord, result: AgentResult[Any]) -> ExecutionError:
         run: The run; its tasks are not needed.
         result: What it had done by then.
     """
-    if (error := invalid(run, result)) is not None:
-        return error
+    known = invalid(run, result) or refusal(run, result)
+    if known is not None:
+        return known
     reason = run.reason_for_incompletion or "no reason given"
     failure = model_failure(reason)
     return _ENDINGS[run.status](

@@ -18,9 +18,12 @@ EventName = Literal[
     "thinking",
     "message",
     "waiting",
+    "decision",
     "resumed",
     "error",
     "done",
+    "guardrail_pass",
+    "guardrail_fail",
     "text_delta",
     "text_void",
 ]
@@ -29,7 +32,7 @@ EventName = Literal[
 class EventType(StrEnum):
     """The types of events, for who prefers names to texts: each is equal to its text.
 
-    No run gives events of the last three yet; scripts that look for them find none.
+    No run gives events of the last one yet; scripts that look for them find none.
     """
 
     STEP = "step"
@@ -38,6 +41,7 @@ class EventType(StrEnum):
     TOOL_RETRY = "tool_retry"
     MODEL_RETRY = "model_retry"
     WAITING = "waiting"
+    DECISION = "decision"
     RESUMED = "resumed"
     ERROR = "error"
     DONE = "done"
@@ -45,9 +49,9 @@ class EventType(StrEnum):
     TEXT_VOID = "text_void"
     THINKING = "thinking"
     MESSAGE = "message"
-    HANDOFF = "handoff"
     GUARDRAIL_PASS = "guardrail_pass"
     GUARDRAIL_FAIL = "guardrail_fail"
+    HANDOFF = "handoff"
 
     def __eq__(self, other: object) -> bool:
         # Type checkers then take a comparison with the text that an event's `type` is.
@@ -68,6 +72,12 @@ class _Foreign:
         error: str | None
         attempt: int | None
         text: str | None
+        request_id: str | None
+        approved: bool | None
+        by: str | None
+        guardrail_name: str | None
+        position: str | None
+        action: str | None
     else:
 
         def __getattr__(self, name: str) -> None:
@@ -75,7 +85,24 @@ class _Foreign:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-_NAMES = frozenset({"call_id", "tool_name", "args", "result", "output", "error", "attempt", "text"})
+_NAMES = frozenset(
+    {
+        "call_id",
+        "tool_name",
+        "args",
+        "result",
+        "output",
+        "error",
+        "attempt",
+        "text",
+        "request_id",
+        "approved",
+        "by",
+        "guardrail_name",
+        "position",
+        "action",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -88,6 +115,8 @@ class Event(_Foreign):
         step: The step it belongs to, from 1.
         timestamp: When, by the server's clock.
         type: What happened.
+        path: Where it happened, of an agent that this one has called, or that called one: the tools' names, outermost
+            first. `step` is then that agent's own.
     """
 
     execution_id: str
@@ -95,6 +124,7 @@ class Event(_Foreign):
     step: int
     timestamp: datetime
     type: EventName
+    path: tuple[str, ...] = ()
 
     @property
     def content(self) -> str | None:
@@ -104,13 +134,16 @@ class Event(_Foreign):
 
     def __repr__(self) -> str:
         about = f" {self.tool_name}" if self.tool_name else ""
-        return f"<Event {self.seq} {self.type}{about} in step {self.step}>"
+        within = f" of {'/'.join(self.path)}" if self.path else ""
+        return f"<Event {self.seq} {self.type}{about} in step {self.step}{within}>"
 
     def to_json(self) -> dict[str, Any]:
         """The event as JSON-able values, without the fields that do not apply."""
         last = {name: value for name, value in self.__dict__.items() if name != "type"}
         shown = {name: value for name, value in last.items() if value is not None or name == "result"}
-        return {"type": self.type, **shown, "timestamp": self.timestamp.isoformat()}
+        path = list(shown.pop("path"))
+        within = {"path": path} if path else {}
+        return {"type": self.type, **shown, **within, "timestamp": self.timestamp.isoformat()}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -212,18 +245,44 @@ class ModelSaid(Event):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Waiting(Event):
-    """A call waits for a worker that can take it.
+    """A call waits for a worker that can take it, or for a person.
 
     Attributes:
         call_id: The model's id of the call; None of the model's own.
         tool_name: The tool; None of the model's own call.
         error: What it waits for.
+        request_id: The request, where that is a person: `runtime.approve(request_id)` decides it.
+        args: What the person is asked about.
     """
 
     call_id: str | None = None
     tool_name: str | None = None
     error: str
+    request_id: str | None = None
+    args: dict[str, Any] | None = None
     type: Literal["waiting"] = "waiting"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Decided(Event):
+    """A person has decided about a call, or answered; or nobody has in time.
+
+    Attributes:
+        call_id: The model's id of the call.
+        tool_name: The tool.
+        request_id: The request.
+        approved: Whether the call is made; of a question whether there is an answer.
+        by: Who; None where nobody said, or the deadline decided.
+        text: Why, in that person's words.
+    """
+
+    call_id: str
+    tool_name: str
+    request_id: str
+    approved: bool
+    by: str | None = None
+    text: str | None = None
+    type: Literal["decision"] = "decision"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -238,6 +297,46 @@ class Resumed(Event):
     call_id: str | None = None
     tool_name: str | None = None
     type: Literal["resumed"] = "resumed"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GuardrailPassed(Event):
+    """A guardrail let something through.
+
+    Attributes:
+        guardrail_name: The guardrail.
+        position: What it looked at: `input` for the prompt or a call's arguments, `output` for the answer or a result.
+        call_id: The model's id of the call; None of one that looked at the prompt or at the answer.
+        tool_name: The tool; None likewise.
+    """
+
+    guardrail_name: str
+    position: str
+    call_id: str | None = None
+    tool_name: str | None = None
+    type: Literal["guardrail_pass"] = "guardrail_pass"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GuardrailFailed(Event):
+    """A guardrail refused something.
+
+    Attributes:
+        guardrail_name: The guardrail.
+        position: What it looked at: `input` for the prompt or a call's arguments, `output` for the answer or a result.
+        error: Why.
+        action: What it wants: `retry`, `fix` or `raise`. A run fails, too, by an answer that was refused too often.
+        call_id: The model's id of the call; None of one that looked at the prompt or at the answer.
+        tool_name: The tool; None likewise.
+    """
+
+    guardrail_name: str
+    position: str
+    error: str
+    action: str
+    call_id: str | None = None
+    tool_name: str | None = None
+    type: Literal["guardrail_fail"] = "guardrail_fail"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -296,7 +395,10 @@ AnyEvent: TypeAlias = (
     | ModelThought
     | ModelSaid
     | Waiting
+    | Decided
     | Resumed
+    | GuardrailPassed
+    | GuardrailFailed
     | RunFailed
     | RunDone
     | TextDelta

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, islice
 
 from agentspan import forks
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, UnknownFormat
-from agentspan.reading.effects import effects_of
 from agentspan.reading.events import AnyEvent
-from agentspan.reading.ledger import Effect
 from agentspan.reading.output import answer_of, failure_text
-from agentspan.reading.projection import Draft, segment_drafts
+from agentspan.reading.parts import NO_PARTS, Parts
+from agentspan.reading.projection import Draft, Within, segment_drafts
 from agentspan.reading.result import AgentStatus, as_text
 from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
 from agentspan.reading.timeline import Step
@@ -73,6 +74,9 @@ class History:
     def __init__(self, client: Conductor, execution_id: str) -> None:
         self._client = client
         self.execution_id = execution_id
+        self._parts = Parts(client)
+        self._called: dict[str, History] = {}  # agents that this one has called, by their runs
+        self._all: list[Draft] | None = None  # once it has ended well
         self._past: dict[str, list[Draft]] = {}
         self._lock = threading.Lock()  # one handle may be read by several threads, and by an event loop's
         forks.tell(self)
@@ -165,8 +169,7 @@ class History:
             run: What the look gave.
             after: How many of the first ones to leave out.
         """
-        newest = [] if self._newest is None else self._drafts(self._newest.record)
-        drafts = [*chain.from_iterable(self._past.values()), *newest]
+        drafts = self._drafts_so_far()
         end = _end_draft(run, drafts)
         if end is not None:
             drafts.append(end)
@@ -174,30 +177,52 @@ class History:
         return [draft.numbered(self.execution_id, seq) for seq, draft in numbered]
 
     def _drafts(self, segment: WorkflowRecord) -> list[Draft]:
-        return list(segment_drafts(StoredSegment.of(segment), int(self._client.now() * 1000)))
+        return list(self._whole(segment_drafts(self.stored(segment), int(self._client.now() * 1000))))
+
+    def _whole(self, drafts: Iterable[Draft | Within]) -> Iterator[Draft]:
+        """With the events of the agents that were called, at their place."""
+        for draft in drafts:
+            if isinstance(draft, Draft):
+                yield draft
+                continue
+            called = self._called.setdefault(draft.execution_id, History(self._client, draft.execution_id))
+            with suppress(NotFound):  # somebody is deleting it
+                yield from (replace(each, path=(draft.agent, *each.path)) for each in called.drafts())
+
+    def drafts(self) -> list[Draft]:
+        """What happened in the run so far, without its end."""
+        if self._all is None:
+            with self._lock:
+                run = self.look()
+                found = self._drafts_so_far()
+            if run.status != "COMPLETED":
+                return found
+            self._all = found
+        return self._all
+
+    def _drafts_so_far(self) -> list[Draft]:
+        newest = [] if self._newest is None else self._drafts(self._newest.record)
+        return [*chain.from_iterable(self._past.values()), *newest]
+
+    def stored(self, segment: WorkflowRecord) -> StoredSegment:
+        """A segment's record as what it stands for."""
+        return StoredSegment.of(segment, self._parts.of(segment.tasks))
 
     def steps(self, last: int | None = None) -> list[Step]:
         """The run's steps, in order; no more segments are read than the `last` ones need."""
         found: list[Step] = []
-        for segment in self._segments():
+        for segment in self.segments():
             found[:0] = steps_of(segment)
             if last is not None and len(found) >= last:
                 break
         return found if last is None else found[max(0, len(found) - last) :]
 
-    def effects(self) -> list[Effect]:
-        """The run's calls that may have had an effect, in order."""
-        found: list[Effect] = []
-        for segment in self._segments():
-            found[:0] = effects_of(segment)
-        return found
-
-    def _segments(self) -> Iterator[StoredSegment]:
+    def segments(self) -> Iterator[StoredSegment]:
         """The run's segments, newest first, each read when it is asked for."""
         current = self._newest_id() if loops(self.run()) else self.execution_id
         while current is not None:
             segment = self._client.workflow(current)
-            yield StoredSegment.of(segment)
+            yield self.stored(segment)
             current = segment.input.get("previous")
 
     def all_events(self) -> list[AnyEvent]:
@@ -221,11 +246,26 @@ class History:
             current = segment.input.get("previous")
         return found[::-1]
 
+    def below(self, execution_ids: Iterable[str]) -> list[str]:
+        """Ids of all that was made in workflows of its own in these executions, deepest first."""
+        found: list[str] = []
+        for execution_id in execution_ids:
+            try:
+                tasks = self._client.workflow(execution_id).tasks
+            except NotFound:
+                continue
+            begun = [
+                task.sub_workflow_id for task in tasks if task.sub_workflow_id and task.sub_workflow_id not in found
+            ]
+            found += [*self.below(begun), *begun]
+        return found
+
     def status(self) -> AgentStatus:
         """What the run is doing now; reads the run and its newest segment, however long the run is."""
         run, newest = self.latest()
         record = None if newest is None else newest.record
-        segment = None if record is None else StoredSegment.of(record)
+        parts = NO_PARTS if record is None else self._parts.of(record.tasks)
+        segment = None if record is None else StoredSegment.of(record, parts)
         pending = [] if run.ended or newest is None else newest.pending
         metadata = run.workflow_definition["metadata"]
         return AgentStatus(
@@ -239,7 +279,7 @@ class History:
             output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
             error=_error(run),
             usage=_usage(run, segment),
-            waits=tuple(Waits(self._client, run).of(record)),
+            waits=tuple(Waits(self._client, run).of(record, parts)),
         )
 
     def latest(self) -> tuple[WorkflowRecord, Segment | None]:
@@ -264,7 +304,8 @@ class History:
 
 def conversation(run: WorkflowRecord) -> list[dict[str, str]]:
     """What came before a run, its prompt, and its answer where there is one."""
-    said = [*(run.input.get("messages") or []), {"role": "user", "message": str(run.input.get("prompt", ""))}]
+    prompt = run.output.get("prompt") or run.input.get("prompt", "")  # which a guardrail may have changed
+    said = [*(run.input.get("messages") or []), {"role": "user", "message": str(prompt)}]
     answer = as_text(answer_of(run)) if run.status == "COMPLETED" else ""
     return [*said, {"role": "assistant", "message": answer}] if answer.strip() else said
 
@@ -276,7 +317,7 @@ def _is_settled(task: TaskRecord) -> bool:
 def _current_task(pending: list[TaskRecord]) -> str | None:
     names = []
     for task in pending:
-        if task.kind in ("llm", "tool", "output"):
+        if task.kind in ("llm", "tool", "output", "input"):
             names.append("model" if task.kind == "llm" else tool_of_task(task.task_def_name))
     return ", ".join(dict.fromkeys(names)) or None
 

@@ -41,7 +41,7 @@ class Effect:
         step: The turn of the run.
         call_id: The model's id of it.
         tool: The tool.
-        args: Its arguments.
+        args: Its arguments, as a person may have edited them.
         state: `done`: it returned, or a person has answered for it. `failed`: it gave an error, and is not tried
             again. `running`. `waiting`: it is to be tried again. `unknown`: its last try was cut off, and none follows.
         tries: How often its function was begun.
@@ -49,6 +49,7 @@ class Effect:
         cut_off: The tries that ended without a report, oldest first.
         interventions: What persons, and workers that stopped, did with it.
         error: What the model was told instead of a result.
+        path: The agents, from the run's own to the one that called; empty for the run's own calls.
     """
 
     key: str
@@ -62,6 +63,7 @@ class Effect:
     cut_off: tuple[CutOff, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     error: str | None = None
+    path: tuple[str, ...] = ()
 
     @property
     def repeated(self) -> bool:
@@ -90,4 +92,5 @@ class Effect:
             ],
             "attempts": [attempt.to_json() for attempt in self.attempts],
             "error": self.error,
+            **({"path": list(self.path)} if self.path else {}),
         }

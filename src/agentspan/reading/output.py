@@ -7,13 +7,17 @@ from typing import Any
 
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import WorkflowRecord
-from agentspan.errors import OutputInvalid
+from agentspan.errors import GuardrailError, OutputInvalid
 from agentspan.reading.result import AgentResult, answer_text
 from agentspan.schema.output import AnswerError, AnswerType
+from agentspan.stored.guard import REFUSED, Guarded
 from agentspan.stored.output import INVALID, is_typed
 
 START_ANEW = "Start a new run, with more output_retries or clearer instructions."
 """What to do about a run that failed by its answers: no call of it failed."""
+
+ANOTHER_PROMPT = "Start a new run, with another prompt or other guardrails."
+"""What to do about a run that a guardrail has ended: no call of it failed."""
 
 
 def answer_of(run: WorkflowRecord) -> Any:
@@ -33,8 +37,17 @@ def problems_of(run: WorkflowRecord) -> tuple[str, ...] | None:
     return tuple(run.output.get("problems") or ())
 
 
+def refused_by(run: WorkflowRecord) -> Guarded | None:
+    """The guardrail by which a run ended; None of any other run."""
+    found = run.output.get(REFUSED) if run.output.get("finish_reason") == REFUSED else None
+    return Guarded.of(found) if found else None
+
+
 def failure_text(run: WorkflowRecord) -> str:
     """Why a run ended without an answer."""
+    guard = refused_by(run)
+    if guard is not None:
+        return f"The guardrail {guard.name} refuses: {guard.message}"
     text = reason_text(run.reason_for_incompletion or run.status)
     problems = problems_of(run)
     return text if problems is None else f"{text} The last one: {'; '.join(problems)}"
@@ -51,6 +64,22 @@ def invalid(run: WorkflowRecord, result: AgentResult[Any]) -> OutputInvalid | No
         raw=run.output.get("result"),
         reasons=problems,
         hint="`raw` of this error has the answer; look at the output_type, its descriptions and the instructions.",
+        result=result,
+    )
+
+
+def refusal(run: WorkflowRecord, result: AgentResult[Any]) -> GuardrailError | None:
+    """The error of a run that ended by a guardrail; None where it did not."""
+    guard = refused_by(run)
+    if guard is None:
+        return None
+    return GuardrailError(
+        f"Run {run.workflow_id} of agent {run.workflow_name}: {failure_text(run)}",
+        execution_id=run.workflow_id,
+        guardrail=guard.name,
+        position=guard.position,
+        reason=guard.message,
+        hint=f"`agentspan agent stream {run.workflow_id}` shows what its guardrails said.",
         result=result,
     )
 

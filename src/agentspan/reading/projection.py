@@ -7,7 +7,7 @@ one, and `seq` can serve as a cursor, before and after any restart.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,10 @@ from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.reading.durations import moment
 from agentspan.reading.events import AnyEvent, EventName, event_of
+from agentspan.reading.requests import asking, decided_at
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.waits import WAITING_AFTER
+from agentspan.stored.guard import Guarded
 from agentspan.stored.notes import Mismatch
 from agentspan.stored.output import Verdict
 from agentspan.stored.plan import CALLING, Plan
@@ -36,6 +38,7 @@ class Draft:
     step: int
     at: int
     details: dict[str, Any] = field(default_factory=dict)
+    path: tuple[str, ...] = ()
 
     def numbered(self, execution_id: str, seq: int) -> AnyEvent:
         """The event at its place."""
@@ -45,26 +48,39 @@ class Draft:
             seq=seq,
             step=self.step,
             timestamp=moment(self.at),
+            path=self.path,
             **self.details,
         )
 
 
-def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
+@dataclass(frozen=True)
+class Within:
+    """The place of the events of an agent that was called.
+
+    Attributes:
+        execution_id: Its run.
+        agent: What it is called in the caller's events: the tool's name.
+    """
+
+    execution_id: str
+    agent: str
+
+
+def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]:
     """The events of one segment (or of an agent without tools), as far as it got.
 
     Args:
         segment: The segment.
         now: Milliseconds since 1970: a call nobody has taken by now counts as waiting.
     """
+    yield from _entry_drafts(segment, now)
     for turn in segment.turns:
         yield from _model_drafts(turn, segment.model_retries, now)
         if turn.plan is None:
             return
         yield from _said_drafts(turn, turn.plan)
-        if turn.checks:
-            yield from _worker_model_drafts(turn.checks, turn.step, now)
-        if turn.verdict is not None and turn.verdict.mode == "again":
-            yield _sent_back_draft(turn, turn.verdict)
+        sent_back = yield from _check_drafts(turn, now)
+        if sent_back:
             continue
         if turn.plan.mode == "again":
             yield _again_draft(turn, turn.plan)
@@ -79,6 +95,28 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
         complete = yield from _call_drafts(turn, now)
         if not complete:
             return
+
+
+def _entry_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
+    """The check of the run's prompt, and what its guardrails said."""
+    if segment.entry:
+        yield from _worker_model_drafts(segment.entry, 1, now)
+    if segment.verdict is not None:
+        yield from _guard_drafts(segment.verdict.guards, 1, segment.entry[-1].end_time)
+
+
+def _check_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
+    """The check of the turn's answer, and what came of it; returns whether it was sent back."""
+    if turn.checks:
+        yield from _worker_model_drafts(turn.checks, turn.step, now)
+    verdict = turn.verdict
+    if verdict is None:
+        return False
+    if turn.checks:
+        yield from _guard_drafts(verdict.guards, turn.step, turn.checks[-1].end_time)
+    if verdict.mode == "again":
+        yield _sent_back_draft(turn, verdict)
+    return verdict.mode == "again"
 
 
 def _model_drafts(turn: StoredTurn, allowed: int, now: int) -> Iterator[Draft]:
@@ -148,6 +186,16 @@ def _sent_back_draft(turn: StoredTurn, verdict: Verdict) -> Draft:
     return Draft(type="model_retry", step=turn.step, at=at, details=details)
 
 
+def _guard_drafts(guards: Iterable[Guarded], step: int, at: int, **who: Any) -> Iterator[Draft]:
+    for guard in guards:
+        details = {**who, "guardrail_name": guard.name, "position": guard.position}
+        if guard.passed:
+            yield Draft(type="guardrail_pass", step=step, at=at, details=details)
+        else:
+            more = {"error": guard.message, "action": guard.action or "raise"}
+            yield Draft(type="guardrail_fail", step=step, at=at, details={**details, **more})
+
+
 def _failed_drafts(turn: StoredTurn) -> Generator[Draft, None, bool]:
     """The end of a model that gives no answer, as often as it was retried; returns whether the run went on."""
     attempts = turn.failed
@@ -170,27 +218,70 @@ def _end_drafts(attempts: Sequence[TaskRecord], place: int, step: int) -> Iterat
         yield Draft(type="resumed", step=step, at=attempts[place + 1].scheduled_time)
 
 
-def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
+def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within, None, bool]:
     """The turn's calls and, in their order, what became of them; returns whether all are done."""
     for call in turn.calls:
         details = {**_who(call), "args": call.planned.args}
         yield Draft(type="tool_call", step=turn.step, at=turn.planned_at, details=details)
+    for call in turn.calls:
+        known = yield from _asked_drafts(call, turn.step, now)
+        if not known:
+            return False
     ends = 0  # of the run, told so far: each cut off all calls that were at work
     for call in turn.calls:
-        cut_off = 0
-        for place, task in enumerate(call.attempts):
-            yield from _attempt_drafts(task, call, turn.step, now)
-            if task.status == "CANCELED":
-                cut_off += 1
-                if cut_off > ends:
-                    yield from _end_drafts(call.attempts, place, turn.step)
+        cut_off = yield from _attempts_drafts(call, turn.step, now, ends)
         ends = max(ends, cut_off)
         told = call.told
         if told is None or (call.attempts and call.attempts[-1].status == "CANCELED"):
             return False
         ended = call.attempts[-1].end_time if call.attempts else turn.planned_at
+        if call.attempts:
+            yield from _guard_drafts(call.attempts[-1].notes.guards, turn.step, ended, **_who(call))
         yield _result_draft(call, turn.step, ended, told)
     return True
+
+
+def _attempts_drafts(call: StoredCall, step: int, now: int, ends: int) -> Generator[Draft | Within, None, int]:
+    """What became of a call's attempts; returns how often the run's end cut one off, of which `ends` are told."""
+    cut_off = 0
+    attempts = (*call.asked, *call.made)
+    for place, task in enumerate(attempts):
+        if place == len(call.asked):
+            yield from _decision_drafts(call, step)
+        yield from _attempt_drafts(task, call, step, now)
+        if task.status == "CANCELED":
+            cut_off += 1
+            if cut_off > ends:
+                yield from _end_drafts(attempts, place, step)
+    if not call.made:
+        yield from _decision_drafts(call, step)
+    if call.called is not None:
+        yield Within(call.called, call.planned.tool)
+    return cut_off
+
+
+def _asked_drafts(call: StoredCall, step: int, now: int) -> Generator[Draft, None, bool]:
+    """That a person is asked about a call; returns whether it is known that one is, or is not."""
+    if not call.is_part or (call.called is not None and not call.asked):
+        return True
+    for task in call.checks:
+        yield from _waiting_drafts(task, _who(call), step, now)
+    request = call.request
+    if request is None:
+        return call.told is not None or bool(call.made)
+    details = {**_who(call), "error": asking(request), "request_id": request.id, "args": request.args}
+    yield Draft(type="waiting", step=step, at=call.asked[0].scheduled_time, details=details)
+    return True
+
+
+def _decision_drafts(call: StoredCall, step: int) -> Iterator[Draft]:
+    request = call.request
+    if call.part is None or request is None or request.decision is None:
+        return
+    decision = request.decision
+    details = {**_who(call), "request_id": request.id, "approved": decision.approved, "by": decision.by}
+    reason = "Nobody decided in time." if decision.overdue else decision.reason
+    yield Draft(type="decision", step=step, at=decided_at(call.part), details={**details, "text": reason})
 
 
 def _who(call: StoredCall) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from agentspan.declare.approval import Request
+
 ReasonKind = Literal[
     "answered",
     "failed",
@@ -13,6 +15,7 @@ ReasonKind = Literal[
     "cancelled",
     "timed_out",
     "paused",
+    "person",
     "model_queued",
     "model_running",
     "model_retry",
@@ -79,6 +82,7 @@ class Reason:
         task_id: The server's id of the call it is about.
         missing: The worker that is missing (`missing_worker`).
         busy: The worker that is busy (`worker_busy`).
+        request: What a person is asked (`person`).
     """
 
     kind: ReasonKind
@@ -90,9 +94,10 @@ class Reason:
     task_id: str | None = None
     missing: MissingWorker | None = None
     busy: BusyWorker | None = None
+    request: Request | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The reason as JSON-able values."""
+        """The reason as JSON-able values; the request only where it is about one."""
         return {
             "kind": self.kind,
             "text": self.text,
@@ -100,4 +105,5 @@ class Reason:
             "tool": self.tool,
             "worker": self.worker,
             "next": list(self.next),
+            **({} if self.request is None else {"request_id": self.request.id}),
         }

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TextIO
 
+from agentspan.declare.approval import Request
 from agentspan.declare.output import OutputT
 from agentspan.errors import ServerError
 from agentspan.reading._html import timeline_html
@@ -67,6 +68,18 @@ class AgentStatus:
         return tuple(found.values())
 
     @property
+    def requests(self) -> tuple[Request, ...]:
+        """What people are asked: the run, or a part of it, stands still until they decide."""
+        return tuple(reason.request for reason in self.waits if reason.request is not None)
+
+    @property
+    def pending_tool(self) -> dict[str, Any] | None:
+        """The first of these requests, as other SDKs' scripts read it: tool_name, parameters, request_id; or None."""
+        for request in self.requests:
+            return {"tool_name": request.tool, "parameters": request.args, "request_id": request.id}
+        return None
+
+    @property
     def is_complete(self) -> bool:
         """It is over, well or badly."""
         return self.status in ENDED
@@ -74,12 +87,13 @@ class AgentStatus:
     @property
     def is_waiting(self) -> bool:
         """It is alive and stands still until somebody does something."""
-        return self.status == "PAUSED" or (self.status == "RUNNING" and bool(self.missing_workers))
+        stands = bool(self.missing_workers or self.requests)
+        return self.status == "PAUSED" or (self.status == "RUNNING" and stands)
 
     @property
     def is_running(self) -> bool:
         """It is alive and goes on by itself."""
-        return self.status == "RUNNING" and not self.missing_workers
+        return self.status == "RUNNING" and not self.is_waiting
 
     def __repr__(self) -> str:
         doing = f" {self.current_task}" if self.current_task and not self.is_complete else ""
@@ -100,6 +114,7 @@ class AgentStatus:
             "missing_workers": missing,
             "busy_workers": busy,
             "waits": [reason.to_json() for reason in self.waits],
+            **({"requests": [request.to_json() for request in self.requests]} if self.requests else {}),
             **flags,
         }
 

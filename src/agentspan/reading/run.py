@@ -5,15 +5,20 @@ A record is read here once. Events, steps, status and waits are made from what c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agentspan.declare.approval import Request
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.reading.parts import NO_PARTS
+from agentspan.reading.requests import request_of
 from agentspan.stored.inputs import SegmentInput
 from agentspan.stored.lease import RESPONSE_TIMEOUT
+from agentspan.stored.mark import text_mark
 from agentspan.stored.names import SEGMENT
 from agentspan.stored.output import Verdict
+from agentspan.stored.person import PERSON, RequestSpec
 from agentspan.stored.plan import Plan, PlannedCall
 
 _Tasks = dict[tuple[str, int], tuple[TaskRecord, ...]]
@@ -22,10 +27,54 @@ _Tasks = dict[tuple[str, int], tuple[TaskRecord, ...]]
 
 @dataclass(frozen=True)
 class StoredCall:
-    """A call of a turn, and the tasks that were made for it, oldest first: one more for each worker that died."""
+    """A call of a turn, and the tasks that were made for it, oldest first: one more for each worker that died.
+
+    What is made in a workflow of its own has that as `part`, and its attempts stand there.
+    """
 
     planned: PlannedCall
     attempts: tuple[TaskRecord, ...] = ()
+    part: WorkflowRecord | None = None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is made in a workflow of its own, `part`, where that has begun."""
+        return bool(self.attempts) and self.attempts[-1].is_part
+
+    @property
+    def called(self) -> str | None:
+        """The run of the agent that was called, once it has begun."""
+        if self.part is None:
+            return None
+        if RequestSpec.of(self.part.workflow_definition.get("metadata", {})) is None:
+            return self.part.workflow_id
+        made = self.made
+        return made[-1].sub_workflow_id if made and made[-1].is_part else None
+
+    @property
+    def request(self) -> Request | None:
+        """What a person is, or was, asked about it."""
+        return None if self.part is None else request_of(self.part)
+
+    @property
+    def checks(self) -> tuple[TaskRecord, ...]:
+        """The attempts of the check before a person is asked."""
+        return self._tasks(("approval", 1, 1))
+
+    @property
+    def made(self) -> tuple[TaskRecord, ...]:
+        """The tasks that ran the tool, oldest first."""
+        return self._tasks(("tool", 1, 1)) if self.is_part else self.attempts
+
+    @property
+    def asked(self) -> tuple[TaskRecord, ...]:
+        """The tasks that waited for a person, oldest first."""
+        if self.part is None:
+            return ()
+        return tuple(task for task in self.part.tasks if task.reference_task_name == PERSON)
+
+    def _tasks(self, place: tuple[str, int, int]) -> tuple[TaskRecord, ...]:
+        return () if self.part is None else tuple(task for task in self.part.tasks if task.place == place)
 
     @property
     def told(self) -> dict[str, Any] | None:
@@ -35,8 +84,10 @@ class StoredCall:
         if not self.attempts or self.attempts[-1].status in PENDING:
             return None
         last = self.attempts[-1]
+        if last.is_part and last.status != "COMPLETED":  # the run ends by it, and goes on in it when it is retried
+            return None
         if "result" in last.output_data or "error" in last.output_data:
-            return last.output_data
+            return _unmarked(last.output_data, self.called) if last.is_part else last.output_data
         return {"error": last.reason_for_incompletion or f"The task ended as {last.status}."}
 
 
@@ -86,10 +137,21 @@ class StoredSegment:
     turns: tuple[StoredTurn, ...]
 
     @classmethod
-    def of(cls, record: WorkflowRecord) -> StoredSegment:
-        """Read a record."""
+    def of(cls, record: WorkflowRecord, parts: Mapping[str, WorkflowRecord] = NO_PARTS) -> StoredSegment:
+        """Read a record, and those of the calls that are made in workflows of their own, by their ids."""
         given = SegmentInput.of(record.input)
-        return cls(record, given, tuple(turns_of(record.tasks, given.steps)))
+        return cls(record, given, tuple(turns_of(record.tasks, given.steps, parts)))
+
+    @property
+    def entry(self) -> tuple[TaskRecord, ...]:
+        """The attempts of the check of the run's prompt, oldest first; it stands before the first turn."""
+        return tuple(task for task in self.record.tasks if task.kind == "input")
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What came of the prompt, where guardrails look at it; None until it is known, and after the first segment."""
+        done = [task for task in self.entry if task.status == "COMPLETED"]
+        return Verdict.of(done[-1].output_data["result"]) if done else None
 
     @property
     def execution_id(self) -> str:
@@ -143,12 +205,15 @@ def newest_segment_id(run: WorkflowRecord) -> str | None:
     return next((segment_id for segment_id in reversed(ids) if segment_id), None)
 
 
-def turns_of(tasks: Sequence[TaskRecord], before: int) -> Iterator[StoredTurn]:
+def turns_of(
+    tasks: Sequence[TaskRecord], before: int, parts: Mapping[str, WorkflowRecord] = NO_PARTS
+) -> Iterator[StoredTurn]:
     """The turns that tasks of one segment stand for.
 
     Args:
         tasks: The segment's tasks, or the last ones of them.
         before: Turns of the run before the segment.
+        parts: Records of the calls that are made in workflows of their own, by their ids.
     """
     turns: dict[int, _Tasks] = {}
     for task in tasks:
@@ -159,10 +224,10 @@ def turns_of(tasks: Sequence[TaskRecord], before: int) -> Iterator[StoredTurn]:
     for number, found in sorted(turns.items()):
         if ("llm", 1) not in found:
             return
-        yield _turn(before + number, found)
+        yield _turn(before + number, found, parts)
 
 
-def _turn(step: int, tasks: _Tasks) -> StoredTurn:
+def _turn(step: int, tasks: _Tasks, parts: Mapping[str, WorkflowRecord]) -> StoredTurn:
     planned = tasks.get(("plan", 1), ()) or tuple(task for task in tasks["llm", 1] if task.in_worker)
     plan = Plan.of(planned[-1].output_data["result"]) if planned and planned[-1].status == "COMPLETED" else None
     calls = plan.calls if plan is not None else ()
@@ -171,10 +236,21 @@ def _turn(step: int, tasks: _Tasks) -> StoredTurn:
         model=tasks["llm", 1],
         plan=plan,
         planned_at=planned[-1].end_time if planned else 0,
-        calls=tuple(StoredCall(call, tasks.get(("tool", number), ())) for number, call in enumerate(calls, 1)),
+        calls=tuple(_call(call, tasks.get(("tool", number), ()), parts) for number, call in enumerate(calls, 1)),
         failed=tasks.get(("failed", 1), ()),
         checks=tasks.get(("output", 1), ()),
     )
+
+
+def _call(planned: PlannedCall, attempts: tuple[TaskRecord, ...], parts: Mapping[str, WorkflowRecord]) -> StoredCall:
+    part = parts.get(attempts[-1].sub_workflow_id or "") if attempts and attempts[-1].is_part else None
+    return StoredCall(planned, attempts, part)
+
+
+def _unmarked(told: dict[str, Any], called: str | None) -> dict[str, Any]:
+    """What an agent answered without the mark that its text may begin with."""
+    run_id, result = called or str(told.get("subWorkflowId")), told.get("result")
+    return {**told, "result": result.removeprefix(text_mark(run_id))} if isinstance(result, str) else told
 
 
 def death(task: TaskRecord) -> str:

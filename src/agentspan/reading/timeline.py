@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from agentspan.declare.approval import Request
 from agentspan.stored.said import PassedOver
 from agentspan.stored.usage import Usage, added
 
@@ -110,6 +111,8 @@ class ToolCall:
         attempts: Its tries, oldest first; none of a tool that does not exist.
         result: What it returned.
         error: What the model was told instead of a result.
+        request: What a person is, or was, asked about it.
+        execution_id: The run of the agent that was called.
     """
 
     call_id: str
@@ -118,9 +121,11 @@ class ToolCall:
     attempts: tuple[Attempt, ...] = ()
     result: Any = None
     error: str | None = None
+    request: Request | None = None
+    execution_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The call as JSON-able values."""
+        """The call as JSON-able values; the request only where there is one."""
         return {
             "call_id": self.call_id,
             "tool": self.tool,
@@ -128,6 +133,8 @@ class ToolCall:
             "attempts": [attempt.to_json() for attempt in self.attempts],
             "result": self.result,
             "error": self.error,
+            **({} if self.request is None else {"request": self.request.to_json()}),
+            **({} if self.execution_id is None else {"execution_id": self.execution_id}),
         }
 
 

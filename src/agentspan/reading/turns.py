@@ -64,9 +64,11 @@ def _tool_call(call: StoredCall) -> ToolCall:
         call_id=call.planned.id,
         tool=call.planned.tool,
         args=call.planned.args,
-        attempts=tuple(tool_attempts(call.attempts)),
+        attempts=tuple(tool_attempts(call.made or (call.attempts if call.called else ()))),
         result=told.get("result"),
         error=None if "result" in told else told.get("error"),
+        request=call.request,
+        execution_id=call.called,
     )
 
 

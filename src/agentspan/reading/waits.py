@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import PENDING, PollRecord, TaskRecord, WorkflowRecord
-from agentspan.reading.durations import brief, moment
-from agentspan.reading.output import START_ANEW, failure_text
+from agentspan.reading.durations import ago, brief, due_in, moment
+from agentspan.reading.output import ANOTHER_PROMPT, START_ANEW, failure_text
+from agentspan.reading.parts import NO_PARTS, Parts
+from agentspan.reading.people import person_reason
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
+from agentspan.reading.requests import request_of
+from agentspan.reading.run import newest_segment_id
+from agentspan.stored.guard import REFUSED
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.notes import Failure
 from agentspan.stored.output import INVALID
+from agentspan.stored.person import RequestSpec
 
 POLLED_LATELY = 20.0
 """Seconds since the last poll after which a queue counts as served by nobody."""
@@ -35,8 +42,13 @@ class Waits:
         self._run = run
         self._now = client.now()
 
-    def of(self, segment: WorkflowRecord | None) -> Iterator[Reason]:
-        """What it waits for in its newest segment, most telling first; nothing when it is over."""
+    def of(self, segment: WorkflowRecord | None, parts: Mapping[str, WorkflowRecord] = NO_PARTS) -> Iterator[Reason]:
+        """What it waits for in its newest segment, most telling first; nothing when it is over.
+
+        Args:
+            segment: That segment.
+            parts: Records of its calls that are made in workflows of their own, by their ids.
+        """
         if self._run.ended:
             return
         paused = self._run.status == "PAUSED"
@@ -46,6 +58,8 @@ class Waits:
         pending = [task for task in tasks if task.status in PENDING]
         waits = [self._model(task, tasks) for task in pending if task.kind == "llm" and not task.in_worker]
         waits += [self._tool(task) for task in pending if task.in_worker]
+        begun = (parts.get(task.sub_workflow_id or "") for task in pending)
+        waits += [reason for part in begun if part is not None for reason in self._part(part)]
         yield from waits
         if not waits and not paused:
             yield self._engine(segment)
@@ -68,6 +82,30 @@ class Waits:
             since=moment(since),
             next=(f"{_command('watch', self._run)}    makes it look again, if that lasts",),
         )
+
+    # ---- people ---------------------------------------------------------------------------------------
+
+    def _part(self, part: WorkflowRecord) -> Iterator[Reason]:
+        """What a call waits for that is made in a workflow of its own."""
+        request = request_of(part)
+        if request is not None and request.status == "waiting":
+            yield person_reason(request, self._now)
+            return
+        begun = [task for task in part.tasks if task.status in PENDING]
+        yield from (self._tool(task) for task in begun if task.in_worker)
+        if RequestSpec.of(_metadata(part)) is None:
+            yield from self._called(part)
+            return
+        for task in begun:
+            if task.is_part and task.sub_workflow_id:
+                yield from self._part(self._client.workflow(task.sub_workflow_id))
+
+    def _called(self, part: WorkflowRecord) -> Iterator[Reason]:
+        """What an agent waits for that was called."""
+        newest = newest_segment_id(part)
+        segment = None if newest is None else self._client.workflow(newest)
+        parts = NO_PARTS if segment is None else Parts(self._client).of(segment.tasks)
+        yield from Waits(self._client, part).of(segment, parts)
 
     # ---- the model ------------------------------------------------------------------------------------
 
@@ -230,11 +268,15 @@ class Waits:
         return f"agentspan worker start MODULE:AGENT    with the agent {agent}"
 
     def _ago(self, milliseconds: int) -> str:
-        return brief(max(0.0, self._now - milliseconds / 1000))
+        return ago(self._now, milliseconds)
 
     def _in(self, milliseconds: int) -> str:
-        left = milliseconds / 1000 - self._now
-        return f"in {brief(left)}" if left > 0 else "now"
+        return due_in(self._now, milliseconds)
+
+
+def _metadata(record: WorkflowRecord) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = record.workflow_definition.get("metadata", {})
+    return found
 
 
 def ending(run: WorkflowRecord) -> Reason:
@@ -257,12 +299,13 @@ def ending(run: WorkflowRecord) -> Reason:
             since=since,
             next=("Start a new run with a larger max_turns.",),
         )
-    if run.output.get("finish_reason") == INVALID:
+    if run.output.get("finish_reason") in (INVALID, REFUSED):
+        invalid = run.output["finish_reason"] == INVALID
         return Reason(
             kind="failed",
             text=f"It failed: {failure_text(run)}",
             since=since,
-            next=(START_ANEW,),
+            next=(START_ANEW if invalid else ANOTHER_PROMPT,),
         )
     failure = model_failure(reason)
     hint = failure.hint if failure and failure.hint else "Remove the cause."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentspan.control import calls
+from agentspan.reading.effects import effects_in
 from agentspan.reading.history import History
 from agentspan.reading.ledger import Effect
 from agentspan.runtime import aio
@@ -26,7 +27,7 @@ class CallVerbs:
         Raises:
             NotFound: The server has no such run.
         """
-        return self._history.effects()
+        return effects_in(self.runtime.client, self.execution_id)
 
     def answer_call(self, call: str, value: Any, *, by: str = "a person") -> None:
         """Give an open call the result that its tool would have given; the run goes on with it.
@@ -39,9 +40,9 @@ class CallVerbs:
             by: Who says so; kept with the run.
 
         Raises:
-            Conflict: The run is over, or the call is.
+            Conflict: The run is over, or the call was over just before; or it waits for a decision, or is an agent.
             InputError: The value cannot be carried as JSON, or the name fits several calls.
-            NotFound: The run's present step has no such call.
+            NotFound: No such call of the run is open.
         """
         calls.answer(self.runtime.client, self._history, call, value, by)
 
@@ -54,9 +55,9 @@ class CallVerbs:
             by: Who says so; kept with the run.
 
         Raises:
-            Conflict: The run is over, or the call is.
+            Conflict: The run is over, or the call was over just before; or it waits for a decision, or is an agent.
             InputError: The reason is empty or too long, or the name fits several calls.
-            NotFound: The run's present step has no such call.
+            NotFound: No such call of the run is open.
         """
         calls.skip(self.runtime.client, self._history, call, reason, by)
 
@@ -71,9 +72,9 @@ class CallVerbs:
             by: Who says so; kept with the run.
 
         Raises:
-            Conflict: The run is over, or the call is.
+            Conflict: The run is over, or the call was over just before; or it waits for a decision, or is an agent.
             InputError: The name fits several calls.
-            NotFound: The run's present step has no such call.
+            NotFound: No such call of the run is open.
         """
         calls.send_back(self.runtime.client, self._history, call, by)
 

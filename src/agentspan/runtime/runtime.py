@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack, cast, overload
 
-from agentspan import blocking, forks
+from agentspan import blocking
 from agentspan._distribution import warn_of_mixed_files
 from agentspan.compat import AgentConfig, RuntimeSettings, as_settings, plan
-from agentspan.compiler import compile_agent
 from agentspan.config import Settings, load_settings
 from agentspan.control.claims import start_once
-from agentspan.control.registry import is_in_worker, register, registered_version
+from agentspan.control.registry import Registering, is_in_worker, registered_version
 from agentspan.declare.agent import Agent
 from agentspan.declare.content import Prompt
 from agentspan.declare.output import Typed
@@ -29,6 +26,7 @@ from agentspan.runtime import aio, sessions
 from agentspan.runtime.by_id import ById
 from agentspan.runtime.callbacks import Callbacks
 from agentspan.runtime.handle import AgentHandle
+from agentspan.runtime.inbox import Inbox
 from agentspan.runtime.inputs import check_key, files_refused, preceded, run_input
 from agentspan.runtime.local import start_local
 from agentspan.runtime.options import StartOptions
@@ -42,7 +40,7 @@ from agentspan.worker.tokens import Listeners
 log: logging.Logger = logging.getLogger("agentspan")
 
 
-class AgentRuntime(ById):
+class AgentRuntime(ById, Inbox):
     """A connection to a Conductor server, and the worker host of this process for it.
 
     Args:
@@ -69,9 +67,7 @@ class AgentRuntime(ById):
         self.client: Conductor = Conductor(self.settings, on_absent)
         self.listeners: Listeners = Listeners(self.client)
         self._serving = Serving(self.client, self.listeners, self.settings.concurrency)
-        self._versions: dict[str, int] = {}
-        self._lock = threading.Lock()
-        forks.tell(self)
+        self._registering = Registering(self.client, self.settings.model_place)
 
     def __repr__(self) -> str:
         return f"AgentRuntime(server_url={self.settings.server_url!r})"
@@ -97,20 +93,7 @@ class AgentRuntime(ById):
             Conflict: The name belongs to a definition that is not an agent's.
             ServerError: The server cannot be reached, or refuses.
         """
-        definition = compile_agent(self._placed(agent))
-        with self._lock:
-            known = self._versions.get(definition.fingerprint)
-        if known is None:
-            known = register(self.client, definition)
-            with self._lock:
-                self._versions[definition.fingerprint] = known
-        return known
-
-    def _placed(self, agent: Agent[Any]) -> Agent[Any]:
-        """The agent with who calls its model; its bytes are those of one that does not say where that is the server."""
-        if agent.model_place is not None or self.settings.model_place == "server":
-            return agent
-        return replace(agent, model_place=self.settings.model_place)
+        return self._registering.versions(agent)[agent.name]
 
     def plan(self, agent: Agent[Any]) -> dict[str, Any]:
         """What an agent is on a server; nothing is sent. See `agentspan.agents.plan`."""
@@ -149,7 +132,7 @@ class AgentRuntime(ById):
             NotFound: No agent of that name, or version, is registered.
             ServerError: The server cannot be reached, or refuses.
         """
-        agent = agent if isinstance(agent, str) else cast("Agent[Typed]", self._placed(agent))
+        agent = agent if isinstance(agent, str) else cast("Agent[Typed]", self._registering.placed(agent))
         name = agent if isinstance(agent, str) else agent.name
         inputs = run_input(prompt, messages, context)
         check_key(idempotency_key, session_id)
@@ -162,7 +145,8 @@ class AgentRuntime(ById):
                 raise files_refused(name)
             begin = partial(self._begin, name, exact, inputs, idempotency_key, session)
             if serve and isinstance(agent, Agent) and agent.needs_worker:
-                started.execution_id = self._serving.host().serve_run(agent, exact, begin)
+                versions = self._registering.versions(agent)
+                started.execution_id = self._serving.host().serve_run(agent, versions, begin)
             else:
                 started.execution_id = begin()
         return AgentHandle(started.execution_id, self, agent if isinstance(agent, Agent) else None)
@@ -249,10 +233,10 @@ class AgentRuntime(ById):
             drain: Seconds that running calls get after SIGTERM or Ctrl-C; the rest is handed back then.
         """
         stopped = self._serving.ends()
-        for agent in map(self._placed, agents):
-            version = self.register(agent)
+        for agent in map(self._registering.placed, agents):
+            versions = self._registering.versions(agent)
             if agent.needs_worker:
-                self._serving.host().serve(agent, version)
+                self._serving.host().serve(agent, versions)
         if blocking:
             wait_for(stopped)
             self.shutdown(drain)
@@ -284,7 +268,3 @@ class AgentRuntime(ById):
     def shutdown(self, timeout: float = DRAIN) -> None:
         """Stop serving: running calls get `timeout` seconds to finish, the rest is handed back."""
         self._serving.stop(timeout)
-
-    def after_fork(self) -> None:
-        """Be a runtime of this child's own."""
-        self._lock = threading.Lock()

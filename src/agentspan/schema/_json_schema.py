@@ -87,6 +87,18 @@ def object_schema(
     return schema | ({"$defs": inliner.kept} if inliner.kept else {})
 
 
+def inlined(node: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema with what it refers to written out where it is used.
+
+    Args:
+        node: The schema.
+        defs: What it refers to as `#/$defs/…`.
+    """
+    inliner = _Inliner(defs, [node])
+    tidied: dict[str, Any] = inliner.tidy(dict(node))
+    return tidied | ({"$defs": inliner.kept} if inliner.kept else {})
+
+
 class _Inliner:
     """Rewrites pydantic's schemas into the part of JSON Schema that all providers take."""
 

@@ -106,7 +106,7 @@ class Arguments:
             elif name in self.schema["required"]:
                 problems.append(f"{name}: missing")
         if problems:
-            raise ArgumentError(_listing(problems))
+            raise refused(problems)
         return values
 
 
@@ -324,9 +324,10 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
 
 
-def _listing(problems: list[str]) -> str:
+def refused(problems: list[str]) -> ArgumentError:
+    """What the model is told of arguments with these problems."""
     lines = [f"{UNFIT} Correct them and call the tool again."]
     lines += [f"- {problem}" for problem in problems[:_LISTED]]
     if len(problems) > _LISTED:
         lines.append(f"- and {len(problems) - _LISTED} more")
-    return "\n".join(lines)
+    return ArgumentError("\n".join(lines))

@@ -63,6 +63,7 @@ class CallInput:
         call_id: The model's id of the call.
         args: Its arguments, as the model gave them.
         max_bytes: What its result may take; 0 where nothing is said.
+        call: The call's name in its turn, where it is made in a workflow of its own; None elsewhere.
     """
 
     execution_id: str
@@ -70,6 +71,7 @@ class CallInput:
     call_id: str
     args: dict[str, Any]
     max_bytes: int
+    call: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> CallInput:
@@ -81,4 +83,5 @@ class CallInput:
             call_id=str(given.get("call_id")),
             args=given.get("args") or {},
             max_bytes=int(given.get("max_bytes") or 0),
+            call=given.get("call"),
         )

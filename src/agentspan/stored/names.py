@@ -16,7 +16,7 @@ SEGMENT = "segment"
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
-_TURN_REF = re.compile(r"^(llm|plan|tool|exchange|failed|output)_(\d+)(?:_(\d+))?$")
+_TURN_REF = re.compile(r"^(llm|plan|tool|exchange|failed|output|input|approval)_(\d+)(?:_(\d+))?$")
 
 
 def segment_name(agent: str) -> str:
@@ -34,6 +34,11 @@ def output_task_name(agent: str) -> str:
     return f"{agent}.output"
 
 
+def input_task_name(agent: str) -> str:
+    """Task definition of what an agent's guardrails say of its prompts."""
+    return f"{agent}.input"
+
+
 def tool_task_name(agent: str, tool: str) -> str:
     """Task definition, and so queue, of one tool of one agent.
 
@@ -42,9 +47,34 @@ def tool_task_name(agent: str, tool: str) -> str:
     return f"{agent}.{tool}"
 
 
+def request_name(agent: str, tool: str) -> str:
+    """Name of the workflow of a call that needs a person."""
+    return f"{agent}.request.{tool}"
+
+
+_AS_TOOL = ".as.tool"
+
+
+def part_name(agent: str) -> str:
+    """Name of an agent's workflow as other agents call it."""
+    return f"{agent}{_AS_TOOL}"
+
+
+def approval_task_name(agent: str) -> str:
+    """Task definition of what decides whether a person is asked; no tool's has two dots."""
+    return f"{agent}.request.check"
+
+
+def notice_task_name(agent: str) -> str:
+    """Task definition of what tells somebody that a person is asked."""
+    return f"{agent}.request.notice"
+
+
 def tool_of_task(task_name: str) -> str:
-    """The tool a task definition of ours stands for."""
-    return task_name.partition(".")[2]
+    """The tool a task definition of ours stands for, or the workflow of a call that needs a person, or is an agent."""
+    if task_name.endswith(_AS_TOOL):
+        return task_name.removesuffix(_AS_TOOL)
+    return task_name.partition(".")[2].removeprefix("request.")
 
 
 def turn_of(reference: str) -> tuple[str, int, int] | None:

@@ -1,10 +1,12 @@
-"""What a worker stores with a call beside its result: the tries that raised, and a version that did not fit."""
+"""What a worker stores with a call beside its result: the tries that raised, a version that did not fit, guardrails."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from agentspan.stored.guard import Guarded, guarded_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +49,14 @@ class Notes:
 
     failures: tuple[Failure, ...] = ()
     mismatch: Mismatch | None = None
+    guards: tuple[Guarded, ...] = ()
 
     @classmethod
     def of(cls, output: Mapping[str, Any]) -> Notes:
         """Read them from the output of the call's task."""
         failures = tuple(Failure(**noted) for noted in output.get("failures") or ())
         mismatch = output.get("mismatch")
-        return cls(failures, Mismatch(**mismatch) if mismatch else None)
+        return cls(failures, Mismatch(**mismatch) if mismatch else None, guarded_of(output))
 
     def to_json(self) -> dict[str, Any]:
         """The part of a task's output that holds them; nothing where there is nothing to note."""
@@ -63,4 +66,6 @@ class Notes:
         if self.mismatch is not None:
             mismatch = asdict(self.mismatch)
             found["mismatch"] = {name: value for name, value in mismatch.items() if value is not None}
+        if self.guards:
+            found["guards"] = [guard.to_json() for guard in self.guards]
         return found

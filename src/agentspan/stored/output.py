@@ -1,10 +1,12 @@
-"""What is stored of an answer that has to fit a type."""
+"""What is stored of an answer that has to fit a type, or that guardrails look at."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
+
+from agentspan.stored.guard import Guarded, guarded_of
 
 INVALID = "invalid_output"
 """Why a run ended whose answers did not fit."""
@@ -42,7 +44,9 @@ class CheckInput:
         rejected: How many answers before this one, in a row, did not fit.
         last: Whether no other turn can follow.
         verdict: What came of it as the model was called; None where that was on the server.
-        answer_type: The fingerprint of the type that the model was told.
+        answer_type: The fingerprint of the type that the model was told; None where any text will do.
+        guardrails: The names of the guardrails that the run's version has.
+        out_of_turns: Whether the model asked for tools and had no turn left: there is no answer.
     """
 
     answer: Any
@@ -50,7 +54,9 @@ class CheckInput:
     rejected: int
     last: bool
     verdict: Verdict | None
-    answer_type: str
+    answer_type: str | None
+    guardrails: tuple[str, ...] = ()
+    out_of_turns: bool = False
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> CheckInput:
@@ -61,7 +67,10 @@ class CheckInput:
             rejected=int(given.get("rejected") or 0),
             last=bool(given.get("last")) or int(given.get("step") or 0) >= int(given.get("max_turns") or 1_000_000),
             verdict=Verdict.of(given["verdict"]) if given.get("verdict") else None,
-            answer_type=str(given.get("answer_type")),
+            answer_type=given.get("answer_type"),
+            guardrails=tuple(given.get("guardrails") or ()),
+            out_of_turns=given.get("finish_reason") == "max_turns"
+            or not (given.get("verdict") or "answer" in given),  # a worker that calls the model has a verdict on any
         )
 
 
@@ -70,18 +79,22 @@ class Verdict:
     """What came of an answer.
 
     Attributes:
-        mode: It fits, the model is asked again, or the run fails by it.
+        mode: It fits, the model is asked again, the run fails as it does not fit, or as a guardrail refuses it.
         value: The answer, where it fits.
         said: The answer as it was given, where it does not.
         problems: What is wrong with it.
         again: How many answers in a row did not fit.
+        guards: What the guardrails said, in their order.
+        refused: The guardrail by which the run fails.
     """
 
-    mode: Literal["done", "again", "invalid"]
+    mode: Literal["done", "again", "invalid", "refused"]
     value: Any = None
     said: str = ""
     problems: tuple[str, ...] = ()
     again: int = 0
+    guards: tuple[Guarded, ...] = ()
+    refused: Guarded | None = None
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Verdict:
@@ -92,6 +105,8 @@ class Verdict:
             said=found.get("said") or "",
             problems=tuple(found.get("problems") or ()),
             again=int(found.get("again") or 0),
+            guards=guarded_of(found),
+            refused=Guarded.of(found["refused"]) if found.get("refused") else None,
         )
 
     @property
@@ -102,9 +117,13 @@ class Verdict:
 
     def to_json(self) -> Json:
         """The verdict as it is stored."""
+        guards: Json = {"guards": [guard.to_json() for guard in self.guards]} if self.guards else {}
         if self.mode == "done":
-            return {"mode": self.mode, "value": self.value}
-        return {**asdict(self), "problems": list(self.problems), "note": self.note}
+            return {"mode": self.mode, "value": self.value, **guards}
+        if self.refused is not None:
+            return {"mode": self.mode, "refused": self.refused.to_json(), **guards}
+        own = {name: value for name, value in self.__dict__.items() if name not in ("guards", "refused")}
+        return {**own, "problems": list(self.problems), "note": self.note, **guards}
 
 
 def is_typed(metadata: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from agentspan.stored.names import tool_of_task
 from agentspan.stored.output import Verdict
 from agentspan.stored.said import Said
 
-Mode = Literal["done", "one", "many", "none", "again", "failed", "invalid"]
+Mode = Literal["done", "one", "many", "none", "again", "failed", "invalid", "refused"]
 """The end, one call, several, none that can be made; or an answer that did not arrive, or does not fit its type: asked
 again, given up."""
 

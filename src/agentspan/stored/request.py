@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agentspan.stored.output import OutputRequest
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The workflow that makes the calls of a tool.
+
+    Attributes:
+        workflow: Its name.
+        version: Its version; None where it is the calling agent's own.
+        prompt: The argument that is the prompt of a called agent; None where no agent is called.
+    """
+
+    workflow: str
+    version: int | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +42,8 @@ class ModelRequest:
         max_chars: The transcript is trimmed when it is longer.
         keep_chars: What remains of it then.
         output: The type of its answer; None where that is a text.
+        parts: The workflow that makes the calls of a tool, by its name; those of other tools are tasks.
+        version: The version of the agent, and of these workflows where they are its own.
     """
 
     model: str
@@ -40,24 +57,35 @@ class ModelRequest:
     keep_chars: int
     output: OutputRequest | None = None
     fallback_models: tuple[str, ...] = ()
+    parts: dict[str, Part] = field(default_factory=dict)
+    version: int = 1
 
     @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> ModelRequest:
-        """Read it from the metadata of a definition."""
+    def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
+        """Read it from the metadata of a definition, and its version."""
         found = metadata["request"]
         lists = ("tools", "limited", "fallback_models")
         values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
         if "output" in found:
             values["output"] = OutputRequest(**found["output"])
-        return cls(**values)
+        values["parts"] = {name: Part(**part) for name, part in found.get("parts", {}).items()}
+        return cls(**values, version=version)
 
     def to_json(self) -> Json:
         """The request as a definition holds it."""
         found: Json = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
+        del found["version"]
         del found["fallback_models"]
+        found["parts"] = {name: _without_none(asdict(part)) for name, part in self.parts.items()}
+        if not self.parts:
+            del found["parts"]
         if self.output is None:
             del found["output"]
         return {**found, **({"fallback_models": list(self.fallback_models)} if self.fallback_models else {})}
+
+
+def _without_none(values: Json) -> Json:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

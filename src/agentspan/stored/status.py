@@ -33,6 +33,7 @@ class FinishReason(StrEnum):
     EMPTY = "empty"
     MAX_TURNS = "max_turns"
     INVALID_OUTPUT = "invalid_output"
+    GUARDRAIL = "guardrail"
     ERROR = "error"
     CANCELLED = "cancelled"
     TIMEOUT = "timeout"

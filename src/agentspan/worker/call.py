@@ -12,18 +12,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
+from agentspan.declare.agent import Agent
 from agentspan.declare.content import holds_files
 from agentspan.declare.credentials import Credentials
+from agentspan.declare.guardrail import Guardrail
 from agentspan.declare.tool import Tool, ToolContext
 from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import RetryTool, ToolFailed
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import MAX_BYTES, ResultError, shown, to_jsonable
+from agentspan.stored.guard import Guarded
 from agentspan.stored.inputs import CallInput
 from agentspan.stored.intervention import kept
 from agentspan.stored.mark import without_mark
-from agentspan.stored.names import call_key
 from agentspan.stored.notes import Failure, Mismatch, Notes
+from agentspan.worker.guards import GuardRefused
 from agentspan.worker.output import Output
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -55,8 +58,12 @@ class Served:
     output: Output | None = None
     """What its answers have to be, where the tool stands for the model or for the checks of its answers."""
     is_model: bool = False
+    guards: tuple[Guardrail, ...] = ()
+    """What looks at the prompt, where the tool stands for that."""
     shows_files: bool = False
     """Whether the model can be shown what its tools return beside text."""
+    of: Agent[Any] | None = None
+    """Whose requests to people these are, where the tool stands for the checks before them, or for the notices."""
 
 
 class Host(Protocol):
@@ -93,6 +100,8 @@ class Call:
     outcome: Json | None = None
     earlier_failures: int = 0
     credentials: Credentials = field(default_factory=Credentials)
+    guarded: list[Guarded] = field(default_factory=list)
+    """What the tool's guardrails have said so far."""
 
     @cached_property
     def given(self) -> CallInput:
@@ -102,7 +111,7 @@ class Call:
     @property
     def key(self) -> str:
         """The same for every attempt of this call, and for no other call."""
-        return call_key(self.given.execution_id, self.given.step, self.task.reference_task_name)
+        return self.task.key
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -132,6 +141,10 @@ class Call:
             taken = self.host.now() - (time.monotonic() - self.started)
             mismatch = replace(mismatch, until=mismatch.until or int(taken * 1000), open=False)
         return Notes((*noted.failures, *failures), mismatch).to_json() | kept(self.task.output_data)
+
+    def noted_guards(self) -> Json:
+        """What the last report keeps of what the tool's guardrails said."""
+        return Notes(guards=tuple(self.guarded)).to_json()
 
     def continue_as(self, task: TaskRecord) -> bool:
         """Whether the call is still at work; if so, it reports for `task`, which the server handed out meanwhile."""
@@ -186,7 +199,7 @@ def completed(call: Call, value: Any) -> Json:
             "declare the agent with model_place='worker'"
         )
     result = call.credentials.masked(to_jsonable(value, call.max_bytes))
-    return {"status": "COMPLETED", "outputData": {"result": result, **call.notes()}}
+    return {"status": "COMPLETED", "outputData": {"result": result, **call.notes(), **call.noted_guards()}}
 
 
 def timed_out(call: Call) -> TimeoutError:
@@ -196,6 +209,8 @@ def timed_out(call: Call) -> TimeoutError:
 
 def raised(call: Call, error: BaseException) -> Json:
     """The report of a call that raised: another try by the tool's policy, or its final failure."""
+    if isinstance(error, GuardRefused):
+        return refused(failed(call, text_of(error), final=True), error)
     if isinstance(error, FINAL):
         return failed(call, text_of(error), final=True)
     retry = call.served.tool.retry
@@ -225,13 +240,20 @@ def failed(call: Call, message: str, *, final: bool, delay: float = 0.0) -> Json
         return {
             "status": "FAILED_WITH_TERMINAL_ERROR",
             "reasonForIncompletion": message[:500],
-            "outputData": {"error": message, **call.notes(failure)},
+            "outputData": {"error": message, **call.notes(failure), **call.noted_guards()},
         }
     return {
         "status": "IN_PROGRESS",
         "callbackAfterSeconds": round(delay),
         "outputData": call.notes(failure),
     }
+
+
+def refused(report: Json, error: GuardRefused) -> Json:
+    """The report of a call that a guardrail refuses, with what ends the run where it is to end."""
+    if error.refused is None:
+        return report
+    return {**report, "outputData": {**report["outputData"], "refused": error.refused.to_json()}}
 
 
 def not_ours(task: TaskRecord, served: Served, worker_id: str, now: float) -> Json:

@@ -20,12 +20,14 @@ def handed_to(served: Served, source: Source | None) -> Credentials:
 
 
 def require(agent: Agent[Any], source: Source | None) -> None:
-    """Let no call begin that would miss a credential here.
+    """Let no call begin that would miss a credential here, of this agent or of those that it calls.
 
     Raises:
         ConfigError: A tool asks for one that is not there.
     """
     for tool in agent.tools:
+        if tool.agent is not None:
+            require(tool.agent, source)
         try:
             hand_out(tool.credentials, f"The tool {tool.name} of the agent {agent.name}", source)
         except ToolFailed as error:

@@ -25,11 +25,11 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import ServerError, WorkerError
 from agentspan.stored.inputs import CallInput
-from agentspan.stored.intervention import interventions_of
 from agentspan.stored.names import model_task_name
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.telemetry.logs import CallFields
 from agentspan.worker.call import HANDED_ON, Call, not_ours
+from agentspan.worker.callers import Callers
 from agentspan.worker.calls import Calls
 from agentspan.worker.credentials import require
 from agentspan.worker.health import HealthFile
@@ -73,6 +73,7 @@ class WorkerHost:
         self.worker_id: str = _worker_id()
         self._client = client
         self._roster = Roster()
+        self._callers = Callers(client)
         self._contexts: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._calls = Calls(concurrency)
         self._stopping = threading.Event()
@@ -97,12 +98,12 @@ class WorkerHost:
             self._watch.discover_soon,
         )
 
-    def serve(self, agent: Agent[Any], version: int) -> None:
+    def serve(self, agent: Agent[Any], versions: Mapping[str, int]) -> None:
         """Serve the calls of an agent's tools from now on, whoever started the run.
 
         Args:
             agent: Whose tools.
-            version: The version that the agent is registered as.
+            versions: The versions that it, and the agents it calls, are registered as, by their names.
 
         Raises:
             ConfigError: A tool asks for a credential that is not here.
@@ -110,15 +111,15 @@ class WorkerHost:
         """
         self._refuse_when_stopped()
         require(agent, self._client.settings.credentials)
-        self._roster.serve(agent, version)
+        self._roster.serve(agent, versions)
         self._poll()
 
-    def serve_run(self, agent: Agent[Any], version: int, start: Callable[[], str]) -> str:
+    def serve_run(self, agent: Agent[Any], versions: Mapping[str, int], start: Callable[[], str]) -> str:
         """Start a run, and serve its calls with these very tools.
 
         Args:
             agent: What is started.
-            version: The version that the agent is registered as.
+            versions: The versions that it, and the agents it calls, are registered as, by their names.
             start: Starts the run; its id.
 
         Raises:
@@ -127,7 +128,7 @@ class WorkerHost:
         """
         self._refuse_when_stopped()
         require(agent, self._client.settings.credentials)
-        with self._roster.starting(agent, version) as started:
+        with self._roster.starting(agent, versions) as started:
             execution_id = start()
             started(execution_id)
         self._poll()
@@ -216,7 +217,10 @@ class WorkerHost:
         self._take(queue, task)
 
     def _take(self, queue: str, task: TaskRecord) -> None:
-        served = self._roster.of(queue, CallInput.of(task.input_data).execution_id)
+        execution_id = CallInput.of(task.input_data).execution_id
+        served = self._roster.of(queue, execution_id)
+        if served is None and (caller := self._caller(execution_id)) is not None:
+            served = self._roster.of(queue, caller)
         if served is None:
             note = not_ours(task, self._roster.in_queue(queue), self.worker_id, self.now())
             self._outbox.hand_back(task, HANDED_ON, note)
@@ -228,15 +232,22 @@ class WorkerHost:
         self._calls.add(call)
         self._poller.active()
         known = self._outbox.remembered(call)
-        if known is not None and not self._was_sent_back(task):
+        if known is not None and not self._outbox.was_sent_back(task):
             self._runner.report_again(call, known)
         else:
             self._runner.run(call)
 
+    def _caller(self, execution_id: str) -> str | None:
+        """The run that somebody has started, whose agent has called that of another run; None of one that is that."""
+        found, caller = execution_id, self._callers.of(execution_id)
+        while caller is not None:
+            found, caller = caller, self._callers.of(caller)
+        return found if found != execution_id else None
+
     def _goes_on(self, running: Call, task: TaskRecord) -> bool:
         """Whether a call that the server hands out again is still at work here, and will report for this task too."""
         before = running.task.task_id
-        if before != task.task_id and self._was_sent_back(task):
+        if before != task.task_id and self._outbox.was_sent_back(task):
             log.info("%s was sent back by a person, and begins anew beside the try that is at work here.", running)
             self._calls.drop(before)
             self._outbox.forget(running)
@@ -250,17 +261,6 @@ class WorkerHost:
         self._calls.drop(before)
         self._calls.add(running)
         return True
-
-    def _was_sent_back(self, task: TaskRecord) -> bool:
-        """Whether a person wants another try than the one before; asked of calls that are at work here only."""
-        if task.retried_task_id is None:
-            return False
-        try:
-            found = interventions_of(self._client.task(task.retried_task_id).output_data)
-        except ServerError as error:
-            log.debug("The earlier attempt of %s cannot be read: %s", task.reference_task_name, error)
-            return False
-        return bool(found) and found[-1].verb == "sent_back"
 
     def _ended(self, call: Call) -> None:
         self._poller.active()
@@ -297,7 +297,9 @@ class WorkerHost:
         """The `context` that a run was started with."""
         found = self._contexts.get(execution_id)
         if found is None:
-            found = self._client.workflow(execution_id, tasks=False).input.get("context") or {}
+            given = self._client.workflow(execution_id, tasks=False).input
+            caller = (given.get("called_by") or {}).get("execution_id")
+            found = given.get("context") or (self.run_context(caller) if caller else {})
             self._contexts[execution_id] = found
             while len(self._contexts) > CONTEXTS:
                 self._contexts.popitem(last=False)

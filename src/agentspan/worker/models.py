@@ -6,12 +6,13 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, cast
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.content import is_file
 from agentspan.declare.tool import Tool, tool
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
@@ -19,8 +20,9 @@ from agentspan.errors import ConfigError, NotFound, ServerError
 from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
+from agentspan.stored.output import Verdict
 from agentspan.stored.plan import Plan
-from agentspan.stored.request import ModelInput, ModelRequest
+from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.usage import added
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
@@ -131,16 +133,18 @@ class Models:
     def answer(self, call: Call) -> Awaitable[Json]:
         """The plan of a turn; what has to be read for it is read now, the model is asked when it is awaited."""
         given = ModelInput.of(call.task.input_data)
-        provider = _provider()
+        asks = provider()
         transcript = self._known(given)
         output = call.served.output
         refuse_another(transcript.request.output, output)
+        # What the agents have used that were called in the turn before counts from here on.
+        given = replace(given, usage=added((given.usage, *transcript.used())))
         telling = self._telling(call, transcript.request)
 
         async def ask(request: ModelRequest) -> Answer:
             hear = None if telling is None else telling.again()
             first = transcript.left_out()
-            return await provider.ask(request, transcript.beginning, transcript.exchanges[first:], first, hear)
+            return await asks.ask(request, transcript.beginning, transcript.exchanges[first:], first, hear)
 
         async def ask_for_less(request: ModelRequest) -> Answer:
             try:
@@ -228,10 +232,11 @@ class Models:
     def _read(self, given: ModelInput) -> Transcript:
         """Read the whole run: no worker of this process has made its last call."""
         run = self._client.workflow(given.execution_id, tasks=False)
-        request = ModelRequest.of(run.workflow_definition["metadata"])
-        beginning = (*(run.input.get("messages") or ()), _prompt(run.input))
+        request = ModelRequest.of(run.workflow_definition["metadata"], run.workflow_version)
+        segments = self._segments(given.segment)
+        beginning = (*(run.input.get("messages") or ()), _prompt(run.input, segments[0].verdict))
         found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1)
-        for segment in self._segments(given.segment):
+        for segment in segments:
             for turn in segment.turns:
                 if turn.step < given.steps + given.turn:
                     found.add(_exchange(turn))
@@ -247,9 +252,14 @@ class Models:
         return found[::-1]
 
 
-def _prompt(given: Json) -> Json:
-    said = {"role": "user", "message": given["prompt"]}
-    return {**said, "content": given["content"]} if "content" in given else said
+def _prompt(given: Json, verdict: Verdict | None) -> Json:
+    """The prompt, as the agent's guardrails have left it."""
+    text = given["prompt"] if verdict is None else verdict.value
+    said = {"role": "user", "message": text}
+    if "content" not in given:
+        return said
+    files = [part for part in given["content"] if is_file(part)]
+    return {**said, "content": given["content"] if text == given["prompt"] else [text, *files]}
 
 
 def _exchange(turn: StoredTurn) -> Exchange:
@@ -307,7 +317,7 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "model": answer.model,
         "message": answer.message,
     }
-    return {**found, **_fork(given, calls, known, step, max_bytes)} if mode == "many" else found
+    return {**found, **_fork(request, given, calls, known, step, max_bytes)} if mode == "many" else found
 
 
 def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:
@@ -316,37 +326,64 @@ def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json |
     if task is None:
         error = f"There is no tool named {name}. The tools are: {', '.join(request.tool_tasks)}."
     else:
-        error = why_unmade(answer.finish_reason, args)
+        error = why_unmade(answer.finish_reason, args) or _unasked(request.parts.get(name), args)
     planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}
     return planned if error is None else {**planned, "error": error}
 
 
-def _fork(given: ModelInput, calls: list[Json], known: list[int], step: int, max_bytes: int) -> Json:
-    references = {place: f"{tool_reference(given.turn)}_{place + 1}" for place in known}
-    planned = f"llm_{given.turn}.output.result"
-    return {
-        "fork": [
-            {"name": calls[place]["task"], "taskReferenceName": reference, "type": "SIMPLE", "optional": True}
-            for place, reference in references.items()
-        ],
+def _unasked(part: Part | None, args: Json | None) -> str | None:
+    if part is None or part.prompt is None or isinstance((args or {}).get(part.prompt), str):
+        return None
+    return "Not called: it needs a text that says what is asked of it."
+
+
+def _fork(
+    request: ModelRequest, given: ModelInput, calls: list[Json], known: list[int], step: int, max_bytes: int
+) -> Json:
+    fork, inputs = [], {}
+    for place in known:
+        reference = f"{tool_reference(given.turn)}_{place + 1}"
+        planned = f"llm_{given.turn}.output.result.calls[{place}]"
         # By reference only: the fork expands templates in its inputs, and text from a model is data.
-        "fork_inputs": {
-            reference: {
-                "args": f"${{{planned}.calls[{place}].args}}",
-                "call_id": f"${{{planned}.calls[{place}].id}}",
-                "step": step,
-                "execution_id": given.execution_id,
-                "max_bytes": max_bytes,
-            }
-            for place, reference in references.items()
-        },
-    }
+        of_call = {
+            "args": f"${{{planned}.args}}",
+            "call_id": f"${{{planned}.id}}",
+            "step": step,
+            "execution_id": given.execution_id,
+            "max_bytes": max_bytes,
+        }
+        part = request.parts.get(calls[place]["name"])
+        kind = {"name": calls[place]["task"], "type": "SIMPLE", "optional": True}
+        if part is not None:
+            kind, of_call = begun(part, request.version, reference, of_call)
+        fork.append({**kind, "taskReferenceName": reference})
+        inputs[reference] = of_call
+    return {"fork": fork, "fork_inputs": inputs}
+
+
+def begun(part: Part, version: int, reference: str, of_call: Json) -> tuple[Json, Json]:
+    """The branch of a call that is a workflow, and what that is given.
+
+    Args:
+        part: The workflow.
+        version: The version of the agent that calls.
+        reference: The call's name in its turn.
+        of_call: What a task would be given.
+    """
+    if part.prompt is None:
+        given = {**of_call, "call": reference}
+    else:
+        called_by = {"call": reference, "step": of_call["step"], "execution_id": of_call["execution_id"]}
+        given = {"prompt": f"{of_call['args'][:-1]}.{part.prompt}}}", "called_by": called_by}
+    named = {"name": part.workflow, "version": part.version or version}
+    # Not optional: Conductor's retry does not go on from an optional sub-workflow to what has begun it (3.32.3, read).
+    return {"name": part.workflow, "type": "SUB_WORKFLOW", "subWorkflowParam": named, "optional": False}, given
 
 
 _late = threading.Lock()
 
 
-def _provider() -> Provider:
+def provider() -> Provider:
     """The module that asks models, loaded with the first call: its library takes seconds."""
     with _late:
         return cast(Provider, import_module("agentspan.worker.provider"))

@@ -13,7 +13,7 @@ from agentspan.control.watchdog import Watchdog
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import NotFound, ServerError, ServerRejected
-from agentspan.stored.intervention import Intervention, with_intervention
+from agentspan.stored.intervention import Intervention, interventions_of, with_intervention
 from agentspan.stored.names import TURNS_PER_SEGMENT, call_key, is_forked, model_task_name, tool_reference
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker.call import Call, Json, failed
@@ -145,6 +145,17 @@ class Outbox:
         self._telemetry.ends(call, None)
         return True
 
+    def was_sent_back(self, task: TaskRecord) -> bool:
+        """Whether a person wants another try than the one before; asked of calls that are at work here only."""
+        if task.retried_task_id is None:
+            return False
+        try:
+            found = interventions_of(self._client.task(task.retried_task_id).output_data)
+        except ServerError as error:
+            log.debug("The earlier attempt of %s cannot be read: %s", task.reference_task_name, error)
+            return False
+        return bool(found) and found[-1].verb == "sent_back"
+
     def _deliver_at_once(self, call: Call, outcome: Json) -> bool:
         """Deliver what is tried again now: first the note, then its place in the queue."""
         sent = time.monotonic()
@@ -196,7 +207,7 @@ class Outbox:
 
 def queues_after(call: Call) -> Iterable[str]:
     """Where the engine puts the calls that follow this one, as far as workers make them."""
-    if call.task.kind in ("tool", "output"):
+    if call.task.kind in ("tool", "output", "input"):
         return (model_task_name(call.served.agent),)
     result = (call.outcome or {}).get("outputData", {}).get("result") or {}
     return {planned["task"] for planned in result.get("calls", ()) if planned["task"]}

@@ -1,4 +1,4 @@
-"""Checking the answers of agents that have an `output_type`: as the model is called, and in tasks of their own."""
+"""Checking answers: of agents that have an `output_type` as the model is called, and of any in tasks of their own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Guardrail, Position
 from agentspan.declare.output import Validator
 from agentspan.declare.tool import Tool, tool
+from agentspan.reading.result import answer_text
 from agentspan.reading.run import StoredTurn
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.output import AnswerError, AnswerType
+from agentspan.schema.values import to_jsonable
 from agentspan.stored.mark import text_mark
 from agentspan.stored.names import OUTPUT_TOOL
 from agentspan.stored.output import INVALID, CheckInput, OutputRequest, Verdict
 from agentspan.stored.plan import PlannedCall
+from agentspan.worker.guards import OTHERS, Means, found_by
 
 Json = dict[str, Any]
 
@@ -43,20 +47,51 @@ class Output:
     """What an agent's answers have to be.
 
     Attributes:
-        type: Their type.
+        type: Their type; None where any text will do.
         validators: What else is checked.
         retries: How often in a row the model is asked once more.
+        guards: What looks at them after that.
     """
 
-    type: AnswerType
+    type: AnswerType | None
     validators: tuple[Validator, ...]
     retries: int
+    guards: tuple[Guardrail, ...] = ()
 
     @classmethod
     def of(cls, agent: Agent[Any]) -> Output | None:
-        """Those of an agent; None where any text will do."""
-        found = agent.answer_type
-        return None if found is None else cls(found, agent.output_validators, agent.output_retries)
+        """Those of an agent; None where any text will do, and nothing looks at it."""
+        if not agent.judges_answers:
+            return None
+        return cls(agent.answer_type, agent.output_validators, agent.output_retries, agent.guards(Position.OUTPUT))
+
+    def read(self, value: Any) -> Any:
+        """The typed value of a stored one."""
+        return value if self.type is None else self.type.read(value)
+
+    def plain(self, value: Any) -> Any:
+        """What is stored of an answer that a guardrail gives.
+
+        Raises:
+            ValueError: It is of another type.
+        """
+        found = to_jsonable(value)
+        if self.type is not None:
+            return self.type.checked(found)
+        if not isinstance(found, str):
+            raise ValueError(f"the answer is a text, not {type(value).__name__}")
+        return found
+
+    def refuse_another(self, given: CheckInput) -> None:
+        """See that the run's answers are checked as its version has it.
+
+        Raises:
+            ArgumentError: They are not: another version of the agent is served.
+        """
+        if given.answer_type != (None if self.type is None else self.type.fingerprint):
+            raise ArgumentError(_ANOTHER)
+        if given.guardrails != tuple(guard.name for guard in self.guards):
+            raise ArgumentError(OTHERS)
 
 
 def refuse_another(asked: OutputRequest | None, served: Output | None) -> None:
@@ -65,7 +100,7 @@ def refuse_another(asked: OutputRequest | None, served: Output | None) -> None:
     Raises:
         ArgumentError: It is not: another version of the agent is served.
     """
-    here = None if served is None else served.type.plain
+    here = None if served is None or served.type is None else served.type.plain
     if (None if asked is None else asked.schema) != here:
         raise ArgumentError(_ANOTHER)
 
@@ -80,6 +115,8 @@ def judged(output: Output, found: Any, *, finish_reason: str, rejected: int, las
         rejected: How many answers before it, in a row, did not fit.
         last: Whether no other turn can follow.
     """
+    if output.type is None:
+        return Verdict(mode="done", value=answer_text(found))
     try:
         value = output.type.parse(found) if isinstance(found, str) else output.type.checked(found)
     except AnswerError as error:
@@ -144,15 +181,17 @@ def sent_back(turn: StoredTurn) -> tuple[str, tuple[tuple[PlannedCall, Json], ..
 # ---- in a task of its own -----------------------------------------------------------------------------
 
 
-async def checked(output: Output, given: CheckInput, execution_id: str) -> Json:
-    """The verdict on a stored answer, by the type and by the agent's validators.
+def checked(output: Output, given: CheckInput, execution_id: str, means: Means) -> Json:
+    """The verdict on a stored answer, by the type, by the agent's validators and by its guardrails.
 
     Raises:
-        ArgumentError: The run's model was told another type: another version of the agent is served.
-        Exception: What a validator raised that is no ValueError.
+        ArgumentError: The run has another type or other guardrails: another version of the agent is served.
+        ToolFailed: A guardrail gives what is not to be taken.
+        Exception: What a validator raised that is no ValueError, or what a guardrail raised.
     """
-    if given.answer_type != output.type.fingerprint:
-        raise ArgumentError(_ANOTHER)
+    output.refuse_another(given)
+    if given.out_of_turns:
+        return Verdict(mode="done").to_json()
     verdict = given.verdict
     if verdict is None:
         answer = given.answer or ""
@@ -161,17 +200,34 @@ async def checked(output: Output, given: CheckInput, execution_id: str) -> Json:
         verdict = judged(output, answer, finish_reason=reason, rejected=given.rejected, last=given.last)
     if verdict.mode != "done":
         return verdict.to_json()
-    problems = [problem for each in output.validators if (problem := await _problem(each, output, verdict.value))]
+    problems = [found for each in output.validators if (found := _problem(each, output, verdict.value, means))]
     if problems:
         verdict = _rejected(output, verdict.value, problems, rejected=given.rejected, last=given.last)
+    elif output.guards:
+        verdict = _guarded(output, verdict.value, given, means)
     return verdict.to_json()
 
 
-async def _problem(validator: Validator, output: Output, value: Any) -> str | None:
+def _problem(validator: Validator, output: Output, value: Any, means: Means) -> str | None:
     try:
-        found = validator(output.type.read(value))
+        found = validator(output.read(value))
         if inspect.isawaitable(found):
-            await found
+            means.wait(found)
     except ValueError as error:
         return str(error) or type(error).__name__
     return None
+
+
+def _guarded(output: Output, value: Any, given: CheckInput, means: Means) -> Verdict:
+    found = found_by(output.guards, value, means, typed=output.read, plain=output.plain)
+    guards, refused = tuple(found.guards), found.refused
+    for guard, told in found.sent_back:
+        if refused is None and (given.last or given.rejected >= guard.max_retries):
+            refused = told
+    if refused is not None:
+        return Verdict(mode="refused", guards=guards, refused=refused)
+    if not found.sent_back:
+        return Verdict(mode="done", value=found.value, guards=guards)
+    problems = tuple(told.message for _, told in found.sent_back)
+    said = answer_text(value)[:LONGEST]
+    return Verdict(mode="again", said=said, problems=problems, again=given.rejected + 1, guards=guards)

@@ -13,11 +13,21 @@ from types import FunctionType
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.tool import Tool
+from agentspan.declare.guardrail import LLMGuardrail, Position, RegexGuardrail
 from agentspan.schema.arguments import innermost
-from agentspan.stored.names import model_task_name, output_task_name, tool_task_name
+from agentspan.stored.names import (
+    approval_task_name,
+    input_task_name,
+    model_task_name,
+    notice_task_name,
+    output_task_name,
+    tool_task_name,
+)
 from agentspan.stored.status import ENDED
+from agentspan.worker.approval import approval_tool, notice_tool
 from agentspan.worker.call import Served
+from agentspan.worker.guard_model import check_can_ask
+from agentspan.worker.guards import input_tool
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
 
@@ -34,7 +44,7 @@ Queues = Mapping[str, Served]
 class _Start:
     """A start that is on its way: its run may have calls before its id is known here."""
 
-    agent: str
+    agents: frozenset[str]
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -53,18 +63,18 @@ class Roster:
         self._starts: list[_Start] = []
         self._lock = threading.Lock()
 
-    def serve(self, agent: Agent[Any], version: int) -> None:
+    def serve(self, agent: Agent[Any], versions: Mapping[str, int]) -> None:
         """Let an agent's tools serve the calls of any run, from now on."""
         with self._lock:
-            self._by_name |= self._added(agent, version)
+            self._by_name |= self._added(agent, versions)
 
     @contextmanager
-    def starting(self, agent: Agent[Any], version: int) -> Iterator[Callable[[str], None]]:
+    def starting(self, agent: Agent[Any], versions: Mapping[str, int]) -> Iterator[Callable[[str], None]]:
         """A start of a run of the agent; what it gives is to be called with the run's id."""
-        start = _Start(agent.name)
+        start = _Start(frozenset(versions))
         with self._lock:
-            tools = self._added(agent, version)
-            self._anybody |= {name: served for name, served in tools.items() if holds_nothing(served.tool)}
+            tools = self._added(agent, versions)
+            self._anybody |= {name: served for name, served in tools.items() if is_anybodys(served)}
             self._starts.append(start)
 
         def started(execution_id: str) -> None:
@@ -78,12 +88,16 @@ class Roster:
                 self._starts.remove(start)
             start.over.set()
 
-    def _added(self, agent: Agent[Any], version: int) -> dict[str, Served]:
+    def _added(self, agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Served]:
+        version = versions[agent.name]
+        for guard in (*agent.guardrails, *(guard for tool in agent.tools for guard in tool.guardrails)):
+            if isinstance(guard, LLMGuardrail):
+                check_can_ask(guard, agent.name)
         files = agent.model_place == "worker"
         tools = {
             tool_task_name(agent.name, tool.name): Served(agent.name, version, tool, shows_files=files)
             for tool in agent.tools
-            if not tool.external
+            if tool.is_served
         }
         if agent.model_place == "worker":
             tools[model_task_name(agent.name)] = Served(
@@ -91,6 +105,16 @@ class Roster:
             )
         if agent.checks_answers:
             tools[output_task_name(agent.name)] = Served(agent.name, version, output_tool(agent), Output.of(agent))
+        if any(tool.approval is not None for tool in agent.tools):
+            tools[approval_task_name(agent.name)] = Served(agent.name, version, approval_tool(agent), of=agent)
+        if agent.on_request is not None:
+            tools[notice_task_name(agent.name)] = Served(agent.name, version, notice_tool(agent), of=agent)
+        for called in agent.tools:
+            if called.agent is not None:
+                tools |= self._added(called.agent, versions)
+        if agent.guards(Position.INPUT):
+            guards = agent.guards(Position.INPUT)
+            tools[input_task_name(agent.name)] = Served(agent.name, version, input_tool(agent), guards=guards)
         self._queues |= tools
         return tools
 
@@ -134,7 +158,7 @@ class Roster:
             if execution_id in self._runs:
                 return []
             agent = self._queues[name].agent
-            return [start.over for start in self._starts if start.agent == agent]
+            return [start.over for start in self._starts if agent in start.agents]
 
     def oldest(self) -> list[str]:
         """Runs that may be over and need not be kept; none while there are few."""
@@ -153,9 +177,16 @@ class Roster:
                 self._runs.move_to_end(execution_id)
 
 
-def holds_nothing(tool: Tool[..., Any]) -> bool:
-    """Whether a tool's function is the same whoever makes it: it stands in a module, or has no values around it."""
-    function = tool.function
+def is_anybodys(served: Served) -> bool:
+    """Whether a tool and its guardrails are the same whoever makes them, so that they may serve any run."""
+    answers = () if served.output is None or served.is_model else served.output.guards
+    guards = (*served.tool.guardrails, *served.guards, *answers)
+    own = [guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)]
+    return all(holds_nothing(function) for function in (served.tool.function, *own))
+
+
+def holds_nothing(function: Callable[..., Any]) -> bool:
+    """Whether a function is the same whoever makes it: it stands in a module, or has no values around it."""
     if not isinstance(function, FunctionType):  # a bound method, a partial, an object that can be called
         return False
     if _stands_in_its_module(function):
@@ -169,4 +200,5 @@ def _stands_in_its_module(function: FunctionType) -> bool:
         found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
     except (KeyError, AttributeError):
         return False
-    return found is function or getattr(found, "function", None) is function  # which `@tool` has replaced there
+    # `@tool` and `@guardrail` have replaced it there.
+    return any(each is function for each in (found, getattr(found, "function", None), getattr(found, "func", None)))

@@ -7,15 +7,19 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agentspan import forks
+from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Guardrail, Position
 from agentspan.engine.client import Conductor
 from agentspan.errors import NotFound, ServerError
 from agentspan.schema.arguments import ArgumentError
+from agentspan.schema.values import to_jsonable
 from agentspan.stored.output import CheckInput
 from agentspan.telemetry.calls import CallTelemetry
+from agentspan.worker import approval
 from agentspan.worker.call import (
     FINAL,
     Call,
@@ -30,6 +34,8 @@ from agentspan.worker.call import (
     timed_out,
 )
 from agentspan.worker.credentials import handed_to
+from agentspan.worker.guard_model import ruling
+from agentspan.worker.guards import Means, arguments, entered, found_by, let_through
 from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
@@ -124,32 +130,70 @@ class Runner:
 
     def _value(self, call: Call) -> Any:
         with self._telemetry.running(call):
-            value = self._invoked(call)
-            if not inspect.isawaitable(value):
-                return value
-            try:
-                loop = self._model_loop if call.task.kind == "llm" else self._loop
-                return loop.result(call, value)
-            except TimeoutError as error:
-                if call.served.tool.timeout is not None and time.monotonic() - call.started > call.served.tool.timeout:
-                    raise timed_out(call) from error
-                raise
+            guards = call.served.tool.guards
+            args = self._guarded(call, guards(Position.INPUT), call.given.args, "The call was", arguments)
+            value = self._waited(call, self._invoked(call, args))
+            return self._guarded(call, guards(Position.OUTPUT), value, "The call was made, and its result was")
 
-    def _invoked(self, call: Call) -> Any:
+    def _guarded(
+        self,
+        call: Call,
+        guards: tuple[Guardrail, ...],
+        value: Any,
+        what: str,
+        plain: Callable[[Any], Any] = to_jsonable,
+    ) -> Any:
+        """What a tool's guardrails let through of a call's arguments, or of its result."""
+        if not guards:
+            return value
+        found = found_by(guards, to_jsonable(value), self._means(call), plain=plain)
+        call.guarded += found.guards
+        return let_through(found, what)
+
+    def _means(self, call: Call) -> Means:
+        return Means(
+            wait=lambda awaitable: self._waited(call, awaitable),
+            ask=lambda guard, text: self._model_loop.result(call, ruling(guard, text)),
+        )
+
+    def _waited(self, call: Call, value: Any) -> Any:
+        if not inspect.isawaitable(value):
+            return value
+        try:
+            loop = self._model_loop if call.task.kind == "llm" else self._loop
+            return loop.result(call, value)
+        except TimeoutError as error:
+            if call.served.tool.timeout is not None and time.monotonic() - call.started > call.served.tool.timeout:
+                raise timed_out(call) from error
+            raise
+
+    def _invoked(self, call: Call, args: Json) -> Any:
         error: BaseException | None = None
         try:
             if call.task.kind == "llm":
                 return self._models.answer(call)
+            if call.task.kind == "input":
+                return entered(call.served.guards, call.task.input_data, self._means(call))
             if call.task.kind == "output" and call.served.output is not None:
-                return checked(call.served.output, CheckInput.of(call.task.input_data), call.given.execution_id)
+                given = CheckInput.of(call.task.input_data)
+                return checked(call.served.output, given, call.given.execution_id, self._means(call))
+            if call.served.of is not None:
+                return self._of_request(call, call.served.of)
             call.credentials = handed_to(call.served, self._client.settings.credentials)
-            return call.served.tool.invoke(call.given.args, call.tool_context())
+            return call.served.tool.invoke(args, call.tool_context())
         except BaseException as raised_:
             error = raised_
             raise
         finally:
             if os.getpid() != self._pid:  # the tool has forked, and this is the child
                 forks.end_child(error)
+
+    def _of_request(self, call: Call, agent: Agent[Any]) -> Awaitable[Any]:
+        """The check before a person is asked, or a notice of the request."""
+        given = call.task.input_data
+        if "request" in given and agent.on_request is not None:
+            return approval.told(self._client, agent.on_request, given["request"])
+        return approval.checked({tool.name: tool for tool in agent.tools}, given)
 
     def _raised(self, call: Call, error: BaseException) -> Json:
         outcome = raised(call, error)

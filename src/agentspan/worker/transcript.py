@@ -76,6 +76,11 @@ class Transcript:
         self.sizes.append(exchange.chars)
         self.chars += self.sizes[-1]
 
+    def used(self) -> tuple[Json, ...]:
+        """What the agents have used that the last turn called."""
+        last = self.exchanges[-1].told if self.exchanges else ()
+        return tuple(told["usage"] for _, told in last if "usage" in told)
+
     def move_to(self, given: ModelInput) -> None:
         """All before a turn is known."""
         if self.segment != given.segment:

@@ -9,7 +9,7 @@ import time
 from agentspan.control.watchdog import Watchdog
 from agentspan.engine.client import Conductor
 from agentspan.errors import NotFound, ServerError
-from agentspan.stored.names import segment_name
+from agentspan.stored.names import part_name, segment_name
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker.calls import Calls
 from agentspan.worker.leases import Leases
@@ -85,7 +85,7 @@ class Watch:
         agents = self._roster.agents()
         for first in range(0, len(agents), SEARCHED):
             some = agents[first : first + SEARCHED]
-            names = ",".join([*some, *(segment_name(agent) for agent in some)])
+            names = ",".join(name for agent in some for name in (agent, segment_name(agent), part_name(agent)))
             for run in self._client.search(f"workflowType IN ({names}) AND status IN (RUNNING)", size=100):
                 self._watchdog.watch(run.workflow_id)
         self._discovered = time.monotonic()

@@ -1,0 +1,161 @@
+"""`agentspan request`: what agents ask people, and the decisions."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agentspan.cli._agent import agent_name
+from agentspan.cli._app import Session
+from agentspan.cli._output import Output, emit, emit_all, example, output_option, say, shorten, table
+from agentspan.cli._text import plain
+from agentspan.errors import NotFound
+from agentspan.reading.durations import duration
+
+if TYPE_CHECKING:
+    from agentspan.declare.approval import Request
+    from agentspan.runtime.runtime import AgentRuntime
+
+_id = click.argument("request_id", metavar="ID")
+_by = click.option("--by", metavar="NAME", help="Who decides.  [default: your user's name]")
+
+
+@click.group("request")
+def request_group() -> None:
+    """Decide what agents ask people.
+
+    A call that needs an approval, or a question of an agent, waits until somebody decides, from any machine. Each
+    request has an id of its own.
+    """
+
+
+@request_group.command("list", epilog=example("agentspan request list --agent support"))
+@agent_name("requests")
+@click.option("--run", metavar="ID", help="Only requests of this run, and of agents that it has called.")
+@output_option
+@click.pass_obj
+def list_requests(session: Session, agent: str | None, run: str | None, output: Output) -> None:
+    """List the requests that wait, oldest first."""
+    runtime = session.runtime()
+    found = runtime.requests(agent=agent, run=run)
+    if output == "text":
+        now = runtime.client.moment()
+        if found:
+            headings = ("ID", "AGENT", "ASKS", "SINCE", "DEADLINE", "ABOUT")
+            click.echo("\n".join(table(headings, [_row(each, now) for each in found])))
+        say(f"{len(found)} requests wait.")
+    elif output == "jsonl":
+        emit_all((each.to_json() for each in found), output)
+    else:
+        emit({"requests": [each.to_json() for each in found]}, output)
+
+
+@request_group.command("show", epilog=example("agentspan request show 7744cf11-…"))
+@_id
+@output_option
+@click.pass_obj
+def show(session: Session, request_id: str, output: Output) -> None:
+    """Show a request: what is asked, what fits as an answer, and who has decided it."""
+    runtime = session.runtime()
+    found = _found(runtime, request_id)
+    if output == "text":
+        click.echo("\n".join(_lines(found, runtime.client.moment())))
+    else:
+        emit(found.to_json(), output)
+
+
+@request_group.command("approve", epilog=example("agentspan request approve 7744cf11-…"))
+@_id
+@click.option("--args", "args", metavar="JSON", help="Other arguments than the model's: an object, all of them.")
+@_by
+@click.pass_obj
+def approve(session: Session, request_id: str, args: str | None, by: str | None) -> None:
+    """Have a call made."""
+    edited = None if args is None else _json(args)
+    if edited is not None and not isinstance(edited, dict):
+        raise click.BadParameter("is no JSON object", param_hint="--args")
+    session.runtime().approve(request_id, args=edited, by=by or _user())
+    say(f"Request {request_id} is approved.")
+
+
+@request_group.command("reject", epilog=example("agentspan request reject 7744cf11-… --reason 'too much'"))
+@_id
+@click.option("--reason", metavar="TEXT", default="", help="Why; the model reads it.")
+@_by
+@click.pass_obj
+def reject(session: Session, request_id: str, reason: str, by: str | None) -> None:
+    """Have a call not made, or leave a question without an answer."""
+    session.runtime().reject(request_id, reason, by=by or _user())
+    say(f"Request {request_id} is rejected.")
+
+
+@request_group.command("answer", epilog=example("agentspan request answer 7744cf11-… 'The blue one.'"))
+@_id
+@click.argument("value", metavar="ANSWER")
+@_by
+@click.pass_obj
+def answer(session: Session, request_id: str, value: str, by: str | None) -> None:
+    """Answer a question: with a text, or with JSON where its answer has a type."""
+    runtime = session.runtime()
+    typed = _found(runtime, request_id).answer_schema is not None
+    runtime.answer(request_id, _json(value) if typed else value, by=by or _user())
+    say(f"Request {request_id} is answered.")
+
+
+def _found(runtime: AgentRuntime, request_id: str) -> Request:
+    found = runtime.request(request_id)
+    if found is None:
+        raise NotFound(f"Request {request_id} asks nobody.", hint="No person is asked yet, or there was no need to.")
+    return found
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # this user has no name
+        return None
+
+
+def _row(request: Request, now: datetime) -> tuple[str, ...]:
+    asks = f"{request.tool}?" if request.kind == "approval" else request.tool
+    about = shorten(plain(json.dumps(request.args, ensure_ascii=False)), 60)
+    return request.id, request.agent, asks, _ago(request.asked, now), _left(request.due, now), about
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    return f"{duration(max(0.0, (now - moment).total_seconds()))} ago" if moment else ""
+
+
+def _left(moment: datetime | None, now: datetime) -> str:
+    return f"in {duration(max(0.0, (moment - now).total_seconds()))}" if moment else "none"
+
+
+def _lines(request: Request, now: datetime) -> Iterator[str]:
+    yield f"{request.id}  {request.kind}  {request.status}"
+    yield f"  agent     {request.agent}, run {request.execution_id}, step {request.step}"
+    yield f"  tool      {plain(request.tool)}: {plain(request.description)}"
+    yield f"  about     {plain(json.dumps(request.args, ensure_ascii=False))}"
+    fits = request.schema if request.kind == "approval" else request.answer_schema or {"type": "string"}
+    yield f"  fits      {plain(json.dumps(fits, ensure_ascii=False))}"
+    yield f"  since     {_ago(request.asked, now)}"
+    if request.due is not None:
+        default = plain(json.dumps(request.default, ensure_ascii=False))
+        yield f"  deadline  {_left(request.due, now)}, then {default}"
+    decision = request.decision
+    if decision is not None:
+        who = "the deadline" if decision.overdue else decision.by or "somebody"
+        what = "approved" if decision.approved else "rejected"
+        edited = ", with other arguments" if decision.edited else ""
+        yield f"  decision  {what}{edited} by {plain(who)}" + (f": {plain(decision.reason)}" if decision.reason else "")

@@ -1,0 +1,133 @@
+"""Calls that are workflows: those that need a person, and other agents. And an agent as others call it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from agentspan.compiler._tasks import Json, ref
+from agentspan.compiler._tools import is_part
+from agentspan.declare.agent import Agent
+from agentspan.declare.tool import PROMPT, Tool
+from agentspan.stored.names import part_name, request_name
+from agentspan.stored.request import Part
+
+
+def parts(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Json]:
+    """What makes the calls of its tools that are workflows, by the tool's name.
+
+    Args:
+        agent: The agent that calls.
+        versions: The versions of the agents among its tools, by their names.
+    """
+    return {tool.name: part for tool in agent.tools if (part := _part(agent, tool, versions)) is not None}
+
+
+def _part(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) -> Json | None:
+    if tool.approval is not None or tool.question is not None:
+        part = Part(workflow=request_name(agent.name, tool.name))
+    elif tool.agent is not None:
+        part = Part(workflow=part_name(tool.agent.name), version=versions.get(tool.agent.name, 1), prompt=PROMPT)
+    else:
+        return None
+    return {name: value for name, value in asdict(part).items() if value is not None}
+
+
+def as_it_is(definition: Json) -> Json:
+    """The workflow of an agent that is started by itself."""
+    return definition
+
+
+def as_part(definition: Json) -> Json:
+    """The same as other agents call it: where it fails by its own answers, the caller is told so, and goes on."""
+    return {**definition, "name": part_name(definition["name"]), "tasks": [_told(task) for task in definition["tasks"]]}
+
+
+def _told(task: Json) -> Json:
+    cases = task.get("decisionCases")
+    if cases is not None:
+        return {**task, "decisionCases": {name: [_told(each) for each in case] for name, case in cases.items()}}
+    inputs = task["inputParameters"]
+    if task["type"] != "TERMINATE" or inputs["terminationStatus"] != "FAILED":
+        return task
+    left = {name: value for name, value in inputs["workflowOutput"].items() if name != "result"}
+    told = {**left, "error": inputs["terminationReason"]}
+    return {**task, "inputParameters": {"terminationStatus": "COMPLETED", "workflowOutput": told}}
+
+
+# ---- where the server calls the model ------------------------------------------------------------------
+
+
+def plan_with_parts(agent: Agent[Any], program: str) -> str:
+    """The program of the plan, for an agent that has calls which are workflows; else the same."""
+    if not any(is_part(tool) for tool in agent.tools):
+        return program
+    program = f"{program} | {_BEGUN}"
+    return _with(program, "elif $cut then", f"{_NO_PROMPT} elif $cut then") + f" | {_USED_BEFORE}"
+
+
+def plan_inputs(agent: Agent[Any], turn: int) -> Json:
+    """What that program takes more."""
+    if not any(is_part(tool) for tool in agent.tools):
+        return {}
+    used = "workflow.input.used" if turn == 1 else f"exchange_{turn - 1}.output.result.used"
+    return {"parts": ref("workflow.input.parts"), "version": ref("workflow.version"), "used": ref(used)}
+
+
+def exchange_with_parts(agent: Agent[Any], program: str) -> str:
+    """The program of what a turn adds to the transcript, for such an agent; else the same."""
+    if not any(is_part(tool) for tool in agent.tools):
+        return program
+    found = "else $in.many[$forked] end)"
+    return _with(program, found, f"else ($in.many[$forked] | {_UNMARKED}) end)") + f" | {_USED}"
+
+
+def used_passed_on(agent: Agent[Any], turn: int) -> Json:
+    """What a segment that ends after `turn` leaves to the next one of what its last calls have used."""
+    found = {"used": ref(f"exchange_{turn}.output.result.used")}
+    return found if any(is_part(tool) for tool in agent.tools) else {}
+
+
+def _with(program: str, found: str, instead: str) -> str:
+    if found not in program:
+        raise ValueError(f"the program has no {found!r}")
+    return program.replace(found, instead, 1)
+
+
+_BEGUN = (
+    '(.calls // []) as $calls | if .mode == "many" then reduce (.fork | to_entries[]) as $branch (.; '
+    "$branch.value.taskReferenceName as $call "
+    '| $in.parts[$calls[($call | split("_")[2] | tonumber) - 1].name] as $part | if $part == null then . else '
+    '.fork[$branch.key] += {name: $part.workflow, type: "SUB_WORKFLOW", optional: false, '
+    "subWorkflowParam: {name: $part.workflow, version: ($part.version // $in.version)}} "
+    "| .fork_inputs[$call] |= (if $part.prompt == null then . + {call: $call} else "
+    '{prompt: (.args[:-1] + "." + $part.prompt + "}"), '
+    "called_by: {call: $call, step: .step, execution_id: .execution_id}} end) end) else . end"
+)
+"""jq: calls that are workflows are begun as such, with the call's name beside its values.
+
+Not optional: Conductor's retry does not go on from an optional sub-workflow to what has begun it (3.32.3, read)."""
+
+_NO_PROMPT = (
+    "elif ($in.parts[.name].prompt? // null) as $name "
+    '| $name != null and (($given[$name]? // null) | type) != "string" '
+    'then .task = null | .error = "Not called: it needs a text that says what is asked of it."'
+)
+"""jq: an agent is asked something."""
+
+_USED_BEFORE = (
+    "reduce ($in.used // [])[] as $used (.; "
+    'reduce ($used | to_entries[] | select(.value | type == "number")) as $each '
+    "(.; .usage[$each.key] = ((.usage[$each.key] // 0) + $each.value)))"
+)
+"""jq: adds the tokens of the agents that were called in the turn before."""
+
+_USED = ". + {used: [($in.many // {})[] | .usage? // empty]}"
+"""jq: what the agents have used that were called in this turn."""
+
+_UNMARKED = (
+    'if type == "object" and (.result | type) == "string" and .subWorkflowId != null '
+    'then (("text-" + .subWorkflowId[:8] + ":") as $mark | .result |= ltrimstr($mark)) else . end'
+)
+"""jq: an agent's answer without the mark that it may begin with."""

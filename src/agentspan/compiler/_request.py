@@ -1,0 +1,174 @@
+"""A call that needs a person: a workflow of its own beside the other calls of its turn, whose id names the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentspan.compiler import _tasks as t
+from agentspan.compiler._tasks import Json, literal, ref
+from agentspan.compiler._tools import task_definition
+from agentspan.compiler._workflow import workflow
+from agentspan.declare.agent import Agent
+from agentspan.declare.tool import PROMPT, Tool
+from agentspan.stored.names import approval_task_name, notice_task_name, part_name, request_name, tool_task_name
+from agentspan.stored.person import DECIDED, PERSON, REQUEST, RequestSpec
+
+_INPUT = ("args", "call_id", "step", "execution_id", "max_bytes", "call")
+
+_LACKS = (
+    '. as $in | ("text-" + $in.execution_id[:8] + ":") as $mark '
+    "| [$in.required[] | select($in.args[.] == null)] as $lacks | if $lacks == [] then "
+    '{args: ($in.args | walk(if type == "string" then ltrimstr($mark) else . end))} else '
+    '{mode: "refuse", error: ("Not asked: " + ($lacks | join(", ")) + ": missing")} end'
+)
+"""jq: refuses a question that lacks what it must say; what is asked is without the marks of texts."""
+
+_TOLD = (
+    'if .decided.mode == "answered" then {result: .decided.result} '
+    'elif .decided.mode == "refuse" then {error: .decided.error} '
+    'elif (.said | type) == "object" and (.said | has("result")) then {result: .said.result} '
+    "else {error: ((.said.error? // .reason) "
+    '// "The tool gave no result: every worker that ran it died, or it timed out.")} end '
+    "+ (if .decided.decision then {decision: .decided.decision} else {} end) "
+    "+ (if .said.usage? then {usage: .said.usage} else {} end) "
+    "+ (if .said.refused? then {refused: .said.refused} else {} end)"
+)
+"""jq: what the model is told of the call, and who decided."""
+
+
+def request_workflows(agent: Agent[Any], versions: Mapping[str, int]) -> tuple[Json, ...]:
+    """The workflows of its tools that need a person."""
+    return tuple(_workflow(agent, tool, spec, versions) for tool in agent.tools if (spec := spec_of(tool)) is not None)
+
+
+def request_tasks(agent: Agent[Any]) -> tuple[Json, ...]:
+    """The task definitions of the checks before a person is asked, and of the notices."""
+    found: list[Json] = []
+    if any(tool.approval for tool in agent.tools):
+        found.append(
+            task_definition(
+                approval_task_name(agent.name),
+                f"Says whether a person is asked about a call of the agent {agent.name}.",
+                inputs=["args", "call", "call_id", "execution_id", "step", "tool"],
+                outputs=["result"],
+            )
+        )
+    if agent.on_request is not None and any(spec_of(tool) is not None for tool in agent.tools):
+        found.append(
+            task_definition(
+                notice_task_name(agent.name),
+                f"Tells somebody that the agent {agent.name} asks a person.",
+                inputs=["args", "call", "call_id", "execution_id", "request", "step", "tool"],
+                outputs=["result"],
+            )
+        )
+    return tuple(found)
+
+
+def spec_of(tool: Tool[..., Any]) -> RequestSpec | None:
+    """What a person is asked before a tool's call, or in its place; None where nobody is."""
+    asked: Json = {"tool": tool.name, "description": tool.description, "schema": dict(tool.parameters)}
+    if tool.question is not None:
+        question = tool.question
+        answer = None if question.answer is None else question.answer.plain
+        wrapped = question.answer is not None and question.answer.wrapped
+        more: Json = {"answer": answer, "wrapped": wrapped, "deadline": question.deadline, "default": question.default}
+        return RequestSpec(kind="question", **asked, **more)
+    if tool.approval is not None:
+        return RequestSpec(kind="approval", **asked, deadline=tool.approval.deadline, default=tool.approval.default)
+    return None
+
+
+def _workflow(agent: Agent[Any], tool: Tool[..., Any], spec: RequestSpec, versions: Mapping[str, int]) -> Json:
+    definition = workflow(
+        agent,
+        request_name(agent.name, tool.name),
+        f"A call of {tool.name} by the agent {agent.name}, which needs a person.",
+        [_check(agent, tool), _whether(agent, spec), _decided(spec), *_made(agent, tool, versions), *_end(tool)],
+        inputParameters=list(_INPUT),
+        outputParameters={},
+    )
+    return {**definition, "metadata": {**definition["metadata"], REQUEST: spec.to_json()}}
+
+
+def _check(agent: Agent[Any], tool: Tool[..., Any]) -> Json:
+    if tool.question is not None:
+        required = literal(list(tool.parameters["required"]))
+        description = "Whether it says what it must."
+        given = {name: ref(f"workflow.input.{name}") for name in ("args", "execution_id")}
+        return t.jq("check", "approval_1", description, _LACKS, required=required, **given)
+    return t.task("SIMPLE", approval_task_name(agent.name), "approval_1", _of_call(tool, "args", "max_bytes"))
+
+
+def _whether(agent: Agent[Any], spec: RequestSpec) -> Json:
+    asks = _person(spec)
+    tasks = [asks]
+    if agent.on_request is not None:
+        told = {**_asked(spec), "request": ref("workflow.workflowId"), **_of_call(None)}
+        notice = t.task("SIMPLE", notice_task_name(agent.name), "approval_2", told, optional=True)
+        tasks = [
+            t.task("FORK_JOIN", "ask", "ask", forkTasks=[[asks], [notice]]),
+            t.task("JOIN", "asked", "asked", joinOn=[PERSON], joinMode="SYNC"),
+        ]
+    mode = ref("approval_1.output.result.mode")
+    run_or_refuse: dict[str, list[Json]] = {"run": [], "refuse": []}
+    switch = t.switch("whether", "whether", "Whether a person is asked.", mode, run_or_refuse)
+    return {**switch, "defaultCase": tasks}
+
+
+def _person(spec: RequestSpec) -> Json:
+    """The task that a person completes, or, where there is a deadline, time."""
+    if spec.deadline is None:
+        return t.task("HUMAN", spec.kind, PERSON, _asked(spec))
+    return t.task("WAIT", spec.kind, PERSON, {**_asked(spec), "duration": f"{spec.deadline} seconds"})
+
+
+def _asked(spec: RequestSpec) -> Json:
+    args = ref("approval_1.output.result.args")
+    return {"tool": spec.tool, "args": args, "execution_id": ref("workflow.input.execution_id")}
+
+
+def _decided(spec: RequestSpec) -> Json:
+    return t.jq(
+        DECIDED,
+        DECIDED,
+        "Whether the call is made, and why not.",
+        t.program("decided"),
+        kind=spec.kind,
+        check=ref("approval_1.output.result"),
+        person=ref(f"{PERSON}.output"),
+        args=ref("workflow.input.args"),
+        deadline=spec.deadline,
+        default=literal(spec.default),
+    )
+
+
+def _made(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) -> list[Json]:
+    if tool.question is not None:
+        return []
+    args = f"{DECIDED}.output.result.args"
+    if tool.agent is not None:
+        called_by = {name: ref(f"workflow.input.{name}") for name in ("call", "step", "execution_id")}
+        given = {"prompt": ref(f"{args}.{PROMPT}"), "called_by": called_by}
+        made = t.sub_workflow(tool.name, "tool_1", part_name(tool.agent.name), versions.get(tool.agent.name, 1), given)
+    else:
+        inputs = {**_of_call(None, "max_bytes"), "args": ref(args)}
+        made = t.task("SIMPLE", tool_task_name(agent.name, tool.name), "tool_1", inputs, optional=True)
+    mode = ref(f"{DECIDED}.output.result.mode")
+    return [t.switch("made", "made", "Whether the call is made.", mode, {"run": [made]})]
+
+
+def _of_call(tool: Tool[..., Any] | None, *more: str) -> Json:
+    named: Json = {} if tool is None else {"tool": tool.name}
+    return named | {name: ref(f"workflow.input.{name}") for name in ("call", "call_id", "step", "execution_id", *more)}
+
+
+def _end(tool: Tool[..., Any]) -> list[Json]:
+    inputs: Json = {"decided": ref(f"{DECIDED}.output.result")}
+    if tool.question is None:
+        inputs |= {"said": ref("tool_1.output"), "reason": ref("tool_1.reasonForIncompletion")}
+    told = t.jq("told", "told", "What the model is told of the call.", _TOLD, **inputs)
+    end = t.task("TERMINATE", "finish", "finish", {"terminationStatus": "COMPLETED"})
+    end["inputParameters"]["workflowOutput"] = ref("told.output.result")
+    return [told, end]

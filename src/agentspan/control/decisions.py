@@ -1,0 +1,166 @@
+"""Deciding requests: approve, reject, answer, from any process, once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import jsonschema_rs
+
+from agentspan.declare.approval import Request
+from agentspan.engine.client import Conductor
+from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.errors import Conflict, InputError
+from agentspan.reading.requests import decision_of, find_request, person_task, request_of
+from agentspan.schema.output import WRAPPED
+from agentspan.schema.values import check_value
+from agentspan.stored.person import Decision, RequestSpec
+
+COMING = 10.0
+"""Seconds that a request gets to be asked, and a decision to be taken."""
+
+LOOK = 0.02
+"""Seconds between two looks at it."""
+
+
+def approve(
+    client: Conductor, request_id: str, *, args: Mapping[str, Any] | None = None, by: str | None = None
+) -> None:
+    """Have a call made.
+
+    Args:
+        client: The server.
+        request_id: The request.
+        args: Other arguments than the model's, all of them.
+        by: Who decides.
+
+    Raises:
+        Conflict: It is decided already, or its run is over.
+        InputError: The arguments do not fit the tool, or it is a question.
+        NotFound: There is no such request.
+    """
+    request, task = _waiting(client, request_id, "approval")
+    edited: dict[str, Any] = {}
+    if args is not None:
+        _check(dict(args), request.schema, f"the arguments of {request.tool}")
+        edited = {"args": dict(args)}
+    _decide(client, request, task, {"approved": True, **edited}, by)
+
+
+def reject(client: Conductor, request_id: str, reason: str = "", *, by: str | None = None) -> None:
+    """Have a call not made, or leave a question without an answer; the model is told why.
+
+    Args:
+        client: The server.
+        request_id: The request.
+        reason: Why; the model reads it.
+        by: Who decides.
+
+    Raises:
+        Conflict: It is decided already, or its run is over.
+        NotFound: There is no such request.
+    """
+    request, task = _waiting(client, request_id, None)
+    _decide(client, request, task, {"approved": False, **({"reason": reason} if reason else {})}, by)
+
+
+def answer(client: Conductor, request_id: str, value: Any, *, by: str | None = None) -> None:
+    """Answer a question.
+
+    Args:
+        client: The server.
+        request_id: The request.
+        value: The answer, as JSON; it has to fit the type that the question has.
+        by: Who answers.
+
+    Raises:
+        Conflict: It is answered already, or its run is over.
+        InputError: It does not fit, or nothing was asked but an approval.
+        NotFound: There is no such request.
+    """
+    request, task = _waiting(client, request_id, "question")
+    _check(_in_object(request, value), request.answer_schema or {"type": "string"}, "the answer")
+    _decide(client, request, task, {"approved": True, "answer": value}, by)
+
+
+def _in_object(request: Request, value: Any) -> Any:
+    """The answer as its schema describes it: in an object's only field where it is none itself."""
+    properties = (request.answer_schema or {}).get("properties", {})
+    return {WRAPPED: value} if list(properties) == [WRAPPED] else value
+
+
+def _check(value: Any, schema: Mapping[str, Any], what: str) -> None:
+    check_value(value, what)
+    validator = jsonschema_rs.validator_for({**schema})
+    problems = [
+        f"{'.'.join(str(each) for each in error.instance_path) or what}: {error.message}"
+        for error in validator.iter_errors(value)
+    ]
+    if problems:
+        raise InputError(f"Not taken: {'; '.join(problems)}", hint="`agentspan request show ID` prints what fits.")
+
+
+def _waiting(client: Conductor, request_id: str, kind: str | None) -> tuple[Request, TaskRecord]:
+    """The request, once it is asked, and the task that waits for its decision."""
+    record = find_request(client, request_id)
+    spec = RequestSpec.of(record.workflow_definition["metadata"])
+    if spec is not None and kind is not None and spec.kind != kind:
+        verb = "approved or rejected" if spec.kind == "approval" else "answered or rejected"
+        raise InputError(f"Request {request_id} of {spec.tool} is a kind of {spec.kind}: it can be {verb}.")
+    deadline = time.monotonic() + COMING
+    while True:
+        request, task = request_of(record), person_task(record)
+        if request is not None and task is not None and request.status == "waiting" and task.status in PENDING:
+            return request, task
+        if record.ended or time.monotonic() > deadline:
+            raise Conflict(_too_late(record, request))
+        time.sleep(LOOK)
+        record = client.workflow(request_id)
+
+
+def _decide(client: Conductor, request: Request, task: TaskRecord, said: dict[str, Any], by: str | None) -> None:
+    mine = uuid4().hex
+    output = {**said, "id": mine, **({"by": by} if by else {})}
+    check_value(output, "the decision")
+    client.update_task(
+        {
+            "taskId": task.task_id,
+            "workflowInstanceId": request.id,
+            "status": "COMPLETED",
+            "outputData": output,
+        }
+    )
+    # Conductor takes a second report without a word, and of two at once either; what was decided by is what counts.
+    deadline = time.monotonic() + COMING
+    while True:
+        record = client.workflow(request.id)
+        decision = decision_of(record)
+        if decision is None and record.status == "PAUSED":  # it is decided by when the run goes on
+            kept = person_task(record)
+            decision = Decision.of(kept.output_data) if kept is not None and kept.status == "COMPLETED" else None
+        if decision is not None and decision.id == mine:
+            return
+        if decision is not None or record.ended:
+            raise Conflict(_too_late(record, request_of(record)))
+        if time.monotonic() > deadline:
+            client.decide(request.id)
+            deadline = time.monotonic() + COMING
+        time.sleep(LOOK)
+
+
+def _too_late(record: WorkflowRecord, request: Request | None) -> str:
+    named = f"Request {record.workflow_id}"
+    decision = None if request is None else request.decision
+    if request is None:
+        return f"{named} asks nobody: " + (
+            "its call is over." if record.ended else "no worker has checked its call yet."
+        )
+    if decision is None:
+        return f"{named} of {request.tool} is void: it ended as {record.status} without a decision."
+    what = "approved" if decision.approved else "rejected"
+    if request.kind == "question" and decision.approved:
+        what = "answered"
+    who = "by its deadline" if decision.overdue else f"by {decision.by}" if decision.by else "by somebody"
+    return f"{named} of {request.tool} is {what} already, {who}."

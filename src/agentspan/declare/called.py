@@ -1,0 +1,35 @@
+"""Agents among the tools of an agent: each name is that of one agent, at any depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from agentspan.declare.tool import Tool
+from agentspan.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from agentspan.declare.agent import Agent
+
+
+def check_called(name: str, tools: Sequence[Tool[..., Any]]) -> None:
+    """Refuse two agents of one name: a name is a definition on the server.
+
+    Raises:
+        DefinitionError: There are two.
+    """
+    known: dict[str, Agent[Any] | None] = {name: None}
+    for agent in called(tools):
+        if known.setdefault(agent.name, agent) != agent:
+            raise DefinitionError(
+                f"agent {name!r}: two agents are named {agent.name!r} among those that it calls, or is one of them",
+                hint="Give each a name of its own.",
+            )
+
+
+def called(tools: Sequence[Tool[..., Any]]) -> Iterator[Agent[Any]]:
+    """The agents among these tools, and those that they call."""
+    for tool in tools:
+        if tool.agent is not None:
+            yield tool.agent
+            yield from called(tool.agent.tools)

@@ -1,0 +1,338 @@
+"""Guardrails: what looks at prompts, answers, arguments and results, and may refuse them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, cast, overload
+
+from agentspan.declare.policy import check_count
+from agentspan.errors import DefinitionError
+from agentspan.stored.guard import Action
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,100}")
+_MAX_RETRIES = 10
+
+
+class Position(StrEnum):
+    """What a guardrail looks at: an agent's prompt or answer, a tool's arguments or result."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+class OnFail(StrEnum):
+    """What follows where a guardrail refuses."""
+
+    RETRY = "retry"
+    FIX = "fix"
+    RAISE = "raise"
+    HUMAN = "human"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardrailResult:
+    """What a guardrail's function gives.
+
+    Attributes:
+        passed: Whether it lets it through.
+        message: Why not: for the model with `retry`, for who reads the error with `raise`.
+        fixed_output: With `fix`, what is to be taken instead.
+    """
+
+    passed: bool
+    message: str = ""
+    fixed_output: Any = None
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Guardrail:
+    """A function that looks at a prompt, an answer, a call's arguments or its result, in a worker.
+
+    It gets one argument. Where that is annotated `str`, or not at all, it is a text: what is none itself as its JSON.
+    With any other annotation it is the value: the typed answer, the arguments as a dict, what the tool returned. It
+    gives a `GuardrailResult`, or True or False, and may be `async`. What it raises is a failure of its own: it is tried
+    again as the policy of the model's calls says, or that of the tool, and fails the run or the call in the end.
+
+    Attributes:
+        func: The function.
+        position: `input` or `output`.
+        on_fail: What follows where it refuses. `retry`: the model is told why and tries again. `fix`: its
+            `fixed_output` is taken, and where it gives none it is as with `retry`. `raise`: the run ends with a
+            `GuardrailError`; so does one whose answers were refused too often, and one whose prompt was.
+        name: What events and errors call it.
+        max_retries: How often in a row an answer is sent back.
+    """
+
+    func: Callable[[Any], Any]
+    position: Position
+    on_fail: OnFail
+    name: str
+    max_retries: int
+
+    def __init__(
+        self,
+        func: Callable[[Any], Any],
+        position: Position | Literal["input", "output"] = "output",
+        on_fail: OnFail | Literal["retry", "fix", "raise"] = "retry",
+        name: str | None = None,
+        max_retries: int = 3,
+    ) -> None:
+        """Make one of a function, or of another guardrail's.
+
+        Raises:
+            DefinitionError: A value makes no sense; the message names it.
+        """
+        if isinstance(func, Guardrail):
+            name, func = name or func.name, func.func
+        found = name or str(getattr(func, "__name__", "guardrail")).replace("<lambda>", "guardrail")
+        self._set(found, position, on_fail, max_retries)
+        _check_function(func, f"guardrail {found!r}")
+        self.__dict__["func"] = func
+
+    def _set(self, name: object, position: object, on_fail: object, max_retries: object) -> None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise DefinitionError(f"guardrail {name!r}: a name is 1 to 100 ASCII letters, digits, '_' or '-'")
+        what = f"guardrail {name!r}"
+        if position not in ("input", "output"):
+            raise DefinitionError(f"{what}: position is 'input' or 'output', not {position!r}")
+        if on_fail == "human":
+            raise DefinitionError(
+                f"{what}: on_fail='human' is not there yet: no person can be asked",
+                hint="Use 'retry' to tell the model, 'fix' to change it, or 'raise' to end the run.",
+            )
+        if on_fail not in ("retry", "fix", "raise"):
+            raise DefinitionError(f"{what}: on_fail is 'retry', 'fix' or 'raise', not {on_fail!r}")
+        check_count(cast("int", max_retries), f"{what}: max_retries", 0, _MAX_RETRIES)
+        values = {"position": Position(position), "on_fail": OnFail(on_fail), "max_retries": max_retries}
+        self.__dict__.update({"name": name, **values})
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether the function wants what it looks at as a text."""
+        (first, *_) = inspect.signature(self.func).parameters.values()
+        return first.annotation in (inspect.Parameter.empty, str, "str")
+
+    @property
+    def action(self) -> Action:
+        """What follows where it refuses, as it is stored."""
+        return cast("Action", self.on_fail.value)
+
+    def __call__(self, found: Any) -> Any:
+        """Call the function itself."""
+        return self.func(found)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self.position} {self.on_fail}>"
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class RegexGuardrail(Guardrail):
+    """Refuses texts that patterns are found in, or in which none is found.
+
+    Attributes:
+        patterns: Python's regular expressions; searched anywhere in the text.
+        mode: `block` refuses a text in which one is found, `allow` one in which none is.
+        message: What is said of what is refused.
+        replacement: With `fix`, what stands in the place of what was found.
+    """
+
+    patterns: tuple[str, ...]
+    mode: Literal["block", "allow"]
+    message: str
+    replacement: str
+
+    def __init__(
+        self,
+        patterns: str | Sequence[str],
+        mode: Literal["block", "allow"] = "block",
+        position: Position | Literal["input", "output"] = "output",
+        on_fail: OnFail | Literal["retry", "fix", "raise"] = "retry",
+        name: str = "regex",
+        message: str = "",
+        max_retries: int = 3,
+        replacement: str = "[removed]",
+    ) -> None:
+        """Make one.
+
+        Raises:
+            DefinitionError: A value makes no sense; the message names it.
+        """
+        self._set(name, position, on_fail, max_retries)
+        what = f"guardrail {name!r}"
+        found = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+        if not found:
+            raise DefinitionError(f"{what}: patterns is empty")
+        for pattern in found:
+            _check_pattern(pattern, what)
+        if mode not in ("block", "allow"):
+            raise DefinitionError(f"{what}: mode is 'block' or 'allow', not {mode!r}")
+        if mode == "allow" and on_fail == "fix":
+            raise DefinitionError(f"{what}: with mode='allow' there is nothing to fix", hint="Use 'retry' or 'raise'.")
+        told = "there is something in it that must not be" if mode == "block" else "there is not in it what must be"
+        values = {"patterns": found, "mode": mode, "message": message or told, "replacement": replacement}
+        self.__dict__.update({"func": self._search, **values})
+
+    def _search(self, text: str) -> GuardrailResult:
+        matched = any(re.search(pattern, text) for pattern in self.patterns)
+        if matched == (self.mode == "allow"):
+            return GuardrailResult(passed=True)
+        fixed = text
+        for pattern in self.patterns:
+            fixed = re.sub(pattern, lambda _: self.replacement, fixed)
+        return GuardrailResult(passed=False, message=self.message, fixed_output=fixed)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is RegexGuardrail and _told(self) == _told(other)
+
+    def __hash__(self) -> int:
+        return hash(_told(self))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class LLMGuardrail(Guardrail):
+    """Asks a model whether a text keeps to a policy, in a worker that has the extra `models` and the provider's key.
+
+    Attributes:
+        model: `provider/model`.
+        policy: What the text has to keep to.
+        max_tokens: Length of the model's answer.
+        base_url: Where the provider's API is; see `ModelSettings.base_url`.
+    """
+
+    model: str
+    policy: str
+    max_tokens: int | None
+    base_url: str | None
+    func: Callable[[Any], Any] = field(init=False, compare=False)
+
+    def __init__(
+        self,
+        model: str,
+        policy: str,
+        position: Position | Literal["input", "output"] = "output",
+        on_fail: OnFail | Literal["retry", "fix", "raise"] = "retry",
+        name: str = "llm",
+        max_retries: int = 3,
+        max_tokens: int | None = None,
+        base_url: str | None = None,
+    ) -> None:
+        """Make one. With `fix` the model is asked for the text as the policy wants it.
+
+        Raises:
+            DefinitionError: A value makes no sense; the message names it.
+        """
+        self._set(name, position, on_fail, max_retries)
+        what = f"guardrail {name!r}"
+        if not isinstance(model, str) or not all(part.strip() for part in (model + "/").split("/")[:2]):
+            raise DefinitionError(f"{what}: model is of the form 'provider/model', not {model!r}")
+        if not isinstance(policy, str) or not policy.strip():
+            raise DefinitionError(f"{what}: policy is a text, not {policy!r}")
+        if max_tokens is not None:
+            check_count(max_tokens, f"{what}: max_tokens", 1, 2**31 - 1)
+        values = {"model": model, "policy": policy, "max_tokens": max_tokens, "base_url": base_url}
+        self.__dict__.update({"func": _asked_of_a_model, **values})
+
+    @property
+    def takes_text(self) -> bool:
+        """Always: models are asked about texts."""
+        return True
+
+
+def _asked_of_a_model(text: str) -> GuardrailResult:
+    raise DefinitionError("A guardrail that asks a model is run by a worker.")
+
+
+def _told(guard: RegexGuardrail) -> tuple[Any, ...]:
+    return tuple(value for name, value in guard.__dict__.items() if name != "func")
+
+
+def _check_function(func: object, what: str) -> None:
+    if not callable(func):
+        raise DefinitionError(f"{what}: it is made of a function, not {func!r}")
+    try:
+        inspect.signature(func).bind(None)
+    except TypeError as error:
+        raise DefinitionError(f"{what}: its function takes one argument: what it looks at") from error
+
+
+def _check_pattern(pattern: object, what: str) -> None:
+    try:
+        re.compile(cast("str", pattern))
+    except (re.error, TypeError) as error:
+        raise DefinitionError(f"{what}: {pattern!r} is no regular expression: {error}") from error
+
+
+@overload
+def guardrail(func: Callable[[Any], Any], /) -> Guardrail: ...
+@overload
+def guardrail(
+    *,
+    name: str | None = None,
+    position: Position | Literal["input", "output"] = "output",
+    on_fail: OnFail | Literal["retry", "fix", "raise"] = "retry",
+    max_retries: int = 3,
+) -> Callable[[Callable[[Any], Any]], Guardrail]: ...
+def guardrail(
+    func: Callable[[Any], Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    position: Position | Literal["input", "output"] = "output",
+    on_fail: OnFail | Literal["retry", "fix", "raise"] = "retry",
+    max_retries: int = 3,
+) -> Guardrail | Callable[[Callable[[Any], Any]], Guardrail]:
+    """Make a function a guardrail.
+
+        @guardrail(on_fail="raise")
+        def no_insults(answer: str) -> GuardrailResult: ...
+
+    `Guardrail(no_insults, position="input")` is another one of the same function.
+
+    Args:
+        func: The function.
+        name: What events and errors call it; the function's name unless given.
+        position: What it looks at; see `Guardrail`.
+        on_fail: What follows where it refuses.
+        max_retries: How often in a row an answer is sent back.
+
+    Raises:
+        DefinitionError: A value makes no sense; the message names it.
+    """
+
+    def make(given: Callable[[Any], Any]) -> Guardrail:
+        return Guardrail(given, position, on_fail, name, max_retries)
+
+    return make if func is None else make(func)
+
+
+def as_guardrails(given: object, what: str) -> tuple[Guardrail, ...]:
+    """Guardrails, of which plain functions become some.
+
+    Args:
+        given: What was given for them.
+        what: What messages call who has them.
+
+    Raises:
+        DefinitionError: They are none.
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise DefinitionError(f"{what}: guardrails must be a list, not {given!r}")
+    return tuple(each if isinstance(each, Guardrail) else Guardrail(each) for each in given)
+
+
+def check_names(guards: Sequence[Guardrail], tools: Sequence[str], what: str) -> None:
+    """Refuse tools whose names stand for the checks of an agent with guardrails.
+
+    Raises:
+        DefinitionError: There is one.
+    """
+    for position in {guard.position.value for guard in guards}:
+        if position in tools:
+            raise DefinitionError(
+                f"{what}: no tool can be named {position!r} where a guardrail looks at the {position}",
+                hint="Rename it: tool(function, name='...').",
+            )

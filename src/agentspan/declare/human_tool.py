@@ -1,0 +1,66 @@
+"""`human_tool`: a tool by which the model asks a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from agentspan.declare.approval import Question
+from agentspan.declare.policy import whole_seconds
+from agentspan.declare.tool import Tool, tool
+from agentspan.errors import DefinitionError
+from agentspan.schema.arguments import Arguments
+from agentspan.schema.output import AnswerError, answer_type
+
+
+def _asks(question: str) -> None:
+    """Ask."""
+
+
+def human_tool(
+    name: str,
+    description: str,
+    *,
+    input_schema: Mapping[str, Any] | None = None,
+    answer: Any = str,
+    deadline: float | None = None,
+    default: Any = None,
+) -> Tool[..., Any]:
+    """A tool by which the model asks a person, whose answer is its result.
+
+        ask = human_tool("ask_customer", "Ask the customer what is unclear.", deadline=86_400)
+
+    The question waits in the inbox (`runtime.requests()`, `agentspan request list`) until somebody answers it; no
+    worker is needed for it.
+
+    Args:
+        name: What models call it.
+        description: What models are told it is for.
+        input_schema: The JSON Schema of what the model says, an object; one text, `question`, unless given.
+        answer: The type of the answer: what pydantic takes for a type. An answer that does not fit is refused.
+        deadline: Seconds a person has; None waits for ever.
+        default: The answer when nobody has given one by then; None tells the model that nobody did.
+
+    Raises:
+        DefinitionError: A value makes no sense.
+    """
+    what = f"tool {name!r}"
+    kind = None if answer is str else answer_type(answer, f"{what}: answer")
+    if deadline is not None:
+        deadline = whole_seconds(deadline, f"{what}: deadline", least=1)
+    elif default is not None:
+        raise DefinitionError(f"{what}: default is the answer after a deadline, and there is none")
+    if kind is not None and default is not None:
+        try:
+            default = kind.checked(default)
+        except AnswerError as error:
+            raise DefinitionError(f"{what}: default does not fit the type of the answer: {error}") from error
+    made = replace(tool(_asks, name=name, description=description), question=Question(kind, deadline, default))
+    return made if input_schema is None else replace(made, arguments=_arguments(input_schema, what))
+
+
+def _arguments(schema: Mapping[str, Any], what: str) -> Arguments:
+    if schema.get("type") != "object" or not isinstance(schema.get("properties"), Mapping):
+        raise DefinitionError(f"{what}: input_schema is the JSON Schema of an object with properties")
+    return Arguments(schema={"required": [], **schema}, injected=(), adapters={})

@@ -1,0 +1,36 @@
+"""The workflows of their own that calls of a run are made in: those that need a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from agentspan.engine.client import Conductor
+from agentspan.engine.records import TaskRecord, WorkflowRecord
+from agentspan.errors import NotFound
+
+NO_PARTS: Mapping[str, WorkflowRecord] = {}
+
+
+class Parts:
+    """Reads them; one that has ended is read once."""
+
+    def __init__(self, client: Conductor) -> None:
+        self._client = client
+        self._ended: dict[str, WorkflowRecord] = {}
+
+    def of(self, tasks: Iterable[TaskRecord]) -> Mapping[str, WorkflowRecord]:
+        """Those of a segment's calls, by their ids.
+
+        Args:
+            tasks: The segment's tasks.
+        """
+        wanted = {task.sub_workflow_id for task in tasks if task.is_part and task.sub_workflow_id}
+        found = {part_id: record for part_id in wanted if (record := self._read(part_id)) is not None}
+        self._ended = {part_id: record for part_id, record in found.items() if record.status == "COMPLETED"}
+        return found
+
+    def _read(self, part_id: str) -> WorkflowRecord | None:
+        try:
+            return self._ended.get(part_id) or self._client.workflow(part_id)
+        except NotFound:  # somebody has deleted it
+            return None

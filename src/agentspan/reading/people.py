@@ -1,0 +1,34 @@
+"""That a run waits for a person, as a reason."""
+
+from __future__ import annotations
+
+import json
+
+from agentspan.declare.approval import Request
+from agentspan.reading.durations import ago, due_in
+from agentspan.reading.reasons import Reason
+from agentspan.reading.requests import asking
+from agentspan.schema.values import shown
+
+
+def person_reason(request: Request, now: float) -> Reason:
+    """That it waits for a person's decision, how long, and until when.
+
+    Args:
+        request: What the person is asked.
+        now: Seconds since 1970, by the server's clock.
+    """
+    since = int(request.asked.timestamp() * 1000) if request.asked else int(now * 1000)
+    about = shown(json.dumps(request.args, ensure_ascii=False), 200)
+    text = f"{asking(request)[:-1]} with {about}, since {ago(now, since)}."
+    if request.due is not None:
+        text += f" By its deadline, {due_in(now, int(request.due.timestamp() * 1000))}, the default is taken."
+    verbs = ("answer", "reject") if request.kind == "question" else ("approve", "reject")
+    return Reason(
+        kind="person",
+        text=text,
+        since=request.asked,
+        tool=request.tool,
+        next=tuple(f"agentspan request {verb} {request.id}" for verb in verbs),
+        request=request,
+    )

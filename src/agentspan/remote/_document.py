@@ -1,0 +1,133 @@
+"""Reading OpenAPI documents: from an address, a file, or a value."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urljoin, urlsplit
+
+from agentspan.errors import ConfigError, DefinitionError, ToolError
+from agentspan.remote.environment import filled, names_in
+from agentspan.remote.http import Client, Request
+
+Json = dict[str, Any]
+
+Source = str | Path | Mapping[str, Any]
+"""The address of a document, its file, or what is in it."""
+
+_LARGEST = 20_000_000
+"""Bytes of a document."""
+
+
+def server_of(document: Json, source: Source, *, secret: bool, what: str) -> str:
+    """Where the API is, as its document says.
+
+    Raises:
+        DefinitionError: It does not say so, or would send secrets elsewhere than where it came from.
+    """
+    servers = document.get("servers") or [{"url": "/"}]
+    variables = servers[0].get("variables", {})
+    url = re.sub(r"\{(\w+)\}", lambda found: str(variables.get(found[1], {}).get("default", "")), servers[0]["url"])
+    came_from = source if isinstance(source, str) and _is_address(source) else None
+    url = urljoin(came_from, url) if came_from else url
+    if not _is_address(url):
+        raise DefinitionError(f"{what}: the document does not say where the API is", hint="Give base_url='https://…'.")
+    if came_from and secret and urlsplit(url).netloc != urlsplit(came_from).netloc:
+        raise DefinitionError(
+            f"{what}: the document sends secrets to {urlsplit(url).netloc}, which is not where it came from",
+            hint=f"Give base_url={url!r} if that is right.",
+        )
+    return url
+
+
+def _is_address(text: str) -> bool:
+    return text.startswith(("http://", "https://", "${"))
+
+
+def shown(source: Source) -> str:
+    """What messages call a document."""
+    return title_of(source) or "document" if isinstance(source, Mapping) else str(source).partition("?")[0]
+
+
+def title_of(document: Mapping[str, Any]) -> str:
+    """The title that a document gives itself."""
+    return str(document.get("info", {}).get("title", ""))
+
+
+def read_document(source: Source, headers: Mapping[str, str], what: str) -> Json:
+    """A document, from wherever it is.
+
+    Raises:
+        DefinitionError: It cannot be read, or is of another version.
+        ConfigError: A variable that its address needs is not set, or it is YAML and PyYAML is not installed.
+    """
+    found = dict(source) if isinstance(source, Mapping) else _read(str(source), headers, what)
+    if not str(found.get("openapi", "")).startswith("3."):
+        version = found.get("openapi") or found.get("swagger") or "no OpenAPI"
+        raise DefinitionError(
+            f"{what}: the document is {version}, and not OpenAPI 3", hint="Converters from Swagger 2 make one of it."
+        )
+    return found
+
+
+def _read(source: str, headers: Mapping[str, str], what: str) -> Json:
+    try:
+        text = _fetched(source, headers, what) if _is_address(source) else Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(f"{what}: the document cannot be read: {error}") from error
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = _yaml(text, what)
+    if not isinstance(found, dict):
+        raise DefinitionError(f"{what}: the document is no OpenAPI")
+    return found
+
+
+def _fetched(url: str, headers: Mapping[str, str], what: str) -> str:
+    request = Request(
+        method="GET",
+        url=filled(url, what),
+        headers={name: filled(value, what) for name, value in headers.items()},
+        content=None,
+        shown=f"GET {url.partition('?')[0]}",
+        variables=names_in(url, *headers.values()),
+        timeout=30,
+        max_bytes=_LARGEST,
+    )
+    try:
+        return json.dumps(found) if isinstance(found := _client().answer(request), (dict, list)) else str(found)
+    except ToolError as error:
+        raise DefinitionError(f"{what}: the document cannot be read: {error.message}") from None
+
+
+def _yaml(text: str, what: str) -> object:
+    if find_spec("yaml") is None:
+        raise ConfigError(f"{what}: the document is no JSON; YAML needs PyYAML", hint="pip install pyyaml")
+    yaml = import_module("yaml")
+    try:
+        return yaml.load(text, Loader=_plain_loader(yaml))
+    except yaml.YAMLError as error:
+        raise DefinitionError(f"{what}: the document is neither JSON nor YAML: {error}") from None
+
+
+def _plain_loader(yaml: Any) -> Any:
+    """A loader that leaves dates as texts, as JSON has them."""
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        pass
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if not tag.endswith(":timestamp")]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return Loader
+
+
+def _client() -> Client:
+    return cast(Client, import_module("agentspan.remote._http_client"))

@@ -1,0 +1,338 @@
+"""Sessions with MCP servers: one for each server in a process, on an event loop of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import httpx2
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.sse import sse_client
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import (
+    CONNECTION_CLOSED,
+    BlobResourceContents,
+    CallToolResult,
+    EmbeddedResource,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+)
+
+from agentspan import forks
+from agentspan.declare.content import File, Image
+from agentspan.errors import ConfigError, DefinitionError, ToolFailed
+from agentspan.remote.environment import filled, hidden, keep_discreet
+from agentspan.remote.mcp import Listed, McpServer
+
+log: logging.Logger = logging.getLogger("agentspan.mcp")
+
+CONNECT = 30.0
+"""Seconds that a server may take to begin a session and say which tools it has."""
+
+CLOSE = 3.0
+"""Seconds that the sessions get to end when the process does."""
+
+PAGES = 100
+"""Pages of a server's list of tools that are read, so that one without an end holds nobody up."""
+
+FRESH = 60.0
+"""Seconds after which a server is asked again for its tools before a call: it may have others, or be gone."""
+
+KEY = "agentspan/idempotency-key"
+"""Where a call's `_meta` has the key that is the same for every attempt of it."""
+
+
+async def listed(server: McpServer) -> list[Listed]:
+    """The tools that a server has now, asked in a session of its own.
+
+    Raises:
+        DefinitionError: It cannot be asked.
+    """
+    try:
+        async with asyncio.timeout(CONNECT), _client(server) as client:
+            return await _tools_of(client)
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever transports raise, it cannot be asked
+        raise DefinitionError(
+            f"The MCP server {server.name} cannot be asked for its tools: {_said(error, server)}",
+            hint="An agent is declared with the tools that the server has: start it, or look at its address.",
+        ) from None
+
+
+async def call(server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None) -> object:
+    """What a tool of a server gives, asked in this process's session with it."""
+    return await asyncio.wrap_future(_sessions.call(server, tool, arguments, key))
+
+
+@asynccontextmanager
+async def _client(server: McpServer, on_lost: Callable[[], None] = lambda: None) -> AsyncIterator[Client]:
+    """Open a session.
+
+    Args:
+        server: With which server.
+        on_lost: Called when the server says that it does not know the session any more.
+    """
+
+    async def look(response: httpx2.Response) -> None:
+        if response.status_code == 404 and "mcp-session-id" in response.request.headers:
+            on_lost()
+
+    what = f"The MCP server {server.name}"
+    headers = {name: filled(value, what) for name, value in server.headers}
+    url = filled(server.url, what)
+    if server.transport == "stdio":
+        command, *args = [filled(word, what) for word in server.command]
+        env = {name: filled(value, what) for name, value in server.env}
+        program = StdioServerParameters(command=command, args=args, env=env, cwd=server.cwd)
+        with _stderr() as errors:
+            async with Client(stdio_client(program, errlog=errors)) as client:
+                yield client
+    elif server.transport == "sse":
+        async with Client(sse_client(url, headers=headers), mode="legacy") as client:
+            yield client
+    else:
+        timeout = httpx2.Timeout(CONNECT, read=None)
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks={"response": [look]}) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            yield client
+
+
+@contextmanager
+def _stderr() -> Iterator[TextIO]:
+    """Where a server's own log goes: to that of this process, also where `sys.stderr` is no file, as in notebooks."""
+    try:
+        file = os.fdopen(os.dup(2), "w")
+    except OSError:  # closed, as daemons have it
+        file = open(os.devnull, "w")  # noqa: SIM115 - closed below
+    with file:
+        yield file
+
+
+async def _tools_of(client: Client) -> list[Listed]:
+    found: list[Listed] = []
+    cursor: str | None = None
+    for _ in range(PAGES):
+        page = await client.list_tools(cursor=cursor, cache_mode="refresh")
+        found += [Listed(each.name, each.description or each.title or "", each.input_schema) for each in page.tools]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return found
+
+
+class _Session:
+    """A session with a server, held by a task that opens and closes it."""
+
+    def __init__(self, server: McpServer) -> None:
+        self._server = server
+        self._over = asyncio.Event()
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._hold())
+        self._looked = 0.0
+        self.tools: dict[str, Listed] = {}
+        self.told: list[Listed] = []
+        self.lost = False
+
+    async def usable(self) -> bool:
+        """Whether it is open; one that was not looked at for a while is tried."""
+        if self._opened.done() and not self._over.is_set() and time.monotonic() - self._looked > FRESH:
+            try:
+                async with asyncio.timeout(CONNECT):
+                    await self._look()
+            except Exception as error:  # noqa: BLE001 - whatever transports raise, it is of no use
+                log.debug("The session with the MCP server %s is gone: %s", self._server.name, error)
+                self.end()
+        return not self._over.is_set()
+
+    async def _look(self) -> None:
+        self._looked = time.monotonic()
+        self.tools = {each.name: each for each in await _tools_of(self._client)}
+
+    def _lose(self) -> None:
+        self.lost = True
+
+    async def opened(self) -> _Session:
+        """The session, once it is open.
+
+        Raises:
+            ConnectionError: It cannot be opened.
+        """
+        await asyncio.shield(self._opened)
+        return self
+
+    def end(self) -> asyncio.Task[None]:
+        """Close it; calls in it break off."""
+        self._over.set()
+        return self._task
+
+    async def call(self, tool: Listed, arguments: dict[str, Any], key: str | None) -> CallToolResult:
+        meta: Any = None if key is None else {KEY: key}
+        return await self._client.call_tool(tool.name, arguments, meta=meta)
+
+    async def _hold(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT) as opening, _client(self._server, self._lose) as self._client:
+                await self._look()
+                opening.reschedule(None)
+                self._opened.set_result(None)
+                await self._over.wait()
+        except Exception as error:  # noqa: BLE001 - whatever transports raise, the session is over
+            said = _said(error, self._server)
+            if self._opened.done():
+                log.debug("The session with the MCP server %s ended: %s", self._server.name, said)
+            elif isinstance(error, ConfigError):
+                self._opened.set_exception(error)
+            else:
+                self._opened.set_exception(
+                    ConnectionError(f"The MCP server {self._server.name} cannot be reached: {said}")
+                )
+        finally:
+            self._over.set()
+            self._opened.cancel()
+
+
+@dataclass
+class _Sessions:
+    """The sessions of this process. Calls come from any thread and loop."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+    _open: dict[McpServer, _Session] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    __hash__ = object.__hash__
+
+    def call(self, server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None) -> Future[object]:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="agentspan-mcp", daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(self._call(server, tool, arguments, key), self._loop)
+
+    def close(self) -> None:
+        """End all sessions, and the processes that were started for them."""
+        if self._loop is not None and self._open:
+            try:
+                asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(CLOSE)
+            except TimeoutError:
+                log.debug("Not all MCP servers let go in time.")
+
+    def after_fork(self) -> None:
+        """Begin anew: the sessions and their loop are the parent's."""
+        self._loop, self._open, self._lock = None, {}, threading.Lock()
+
+    async def _close(self) -> None:
+        await asyncio.wait([session.end() for session in self._open.values()])
+
+    async def _call(
+        self, server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None, *, again: bool = True
+    ) -> object:
+        session = await self._session(server)
+        _check_there(server, tool, session)
+        try:
+            result = await session.call(tool, arguments, key)
+        except MCPError as error:
+            if session.lost and again:  # so the server has not taken the call
+                session.end()
+                return await self._call(server, tool, arguments, key, again=False)
+            if session.lost or error.code == CONNECTION_CLOSED:
+                raise self._broken(session, server, error) from None
+            raise ToolFailed(f"The MCP server {server.name} refused the call: {_said(error, server)}") from None
+        except RuntimeError as error:  # what it answers is not what its tool promises
+            raise ToolFailed(f"The MCP server {server.name} answered wrongly: {_said(error, server)}") from None
+        except (OSError, httpx2.HTTPError) as error:
+            raise self._broken(session, server, error) from None
+        if result.is_error:
+            raise ToolFailed(_text(result) or f"The MCP server {server.name} says that the call failed.")
+        return _value(result)
+
+    async def _session(self, server: McpServer) -> _Session:
+        found = self._open.get(server)
+        usable = found is not None and await found.usable()
+        if not usable and self._open.get(server) is found:  # else another call has opened one meanwhile
+            self._open[server] = _Session(server)
+        return await self._open[server].opened()
+
+    def _broken(self, session: _Session, server: McpServer, error: Exception) -> ConnectionError:
+        session.end()
+        return ConnectionError(f"The session with the MCP server {server.name} broke: {_said(error, server)}")
+
+
+def _check_there(server: McpServer, tool: Listed, session: _Session) -> None:
+    """Refuse a call of a tool that is gone, and tell the operator of one that has changed."""
+    now = session.tools.get(tool.name)
+    if now is None:
+        there = ", ".join(session.tools) or "none"
+        raise ToolFailed(f"The MCP server {server.name} no longer has the tool {tool.name}. It has: {there}.")
+    if now.fingerprint != tool.fingerprint and tool not in session.told:
+        session.told.append(tool)
+        log.warning(
+            "The MCP server %s describes its tool %s otherwise than when the agent was declared: declare it again.",
+            server.name,
+            tool.name,
+        )
+
+
+def _value(result: CallToolResult) -> object:
+    parts = list(_parts(result))
+    if result.structured_content is not None and not any(isinstance(part, File) for part in parts):
+        content = result.structured_content
+        return content["result"] if isinstance(content, dict) and list(content) == ["result"] else content
+    if all(isinstance(part, str) for part in parts):
+        return _text(result)
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _text(result: CallToolResult) -> str:
+    return "\n".join(part for part in _parts(result) if isinstance(part, str))
+
+
+def _parts(result: CallToolResult) -> Iterator[str | File]:
+    for block in result.content:
+        if isinstance(block, TextContent):
+            yield block.text
+        elif isinstance(block, ResourceLink):
+            yield f"{block.title or block.name}: {block.uri}"
+        elif isinstance(block, EmbeddedResource):
+            yield _resource(block.resource)
+        else:
+            yield _file(block.mime_type, block.data)
+
+
+def _resource(found: TextResourceContents | BlobResourceContents) -> str | File:
+    if isinstance(found, TextResourceContents):
+        return found.text
+    return _file(found.mime_type or "application/octet-stream", found.blob)
+
+
+def _file(media_type: str, base64: str) -> File:
+    return (Image if media_type.startswith("image/") else File)(media_type=media_type, base64=base64)
+
+
+def _said(error: BaseException, server: McpServer) -> str:
+    """What went wrong, without the values of secrets: the innermost of errors in groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"it did not answer within {CONNECT:g} s"
+    text = str(error)
+    return hidden(f"{type(error).__name__}: {text}" if text else type(error).__name__, server.variables)
+
+
+keep_discreet("httpx2", "mcp.client.sse", "mcp.client.stdio", "mcp.client.streamable_http")
+_sessions = _Sessions()
+forks.tell(_sessions)
+atexit.register(_sessions.close)

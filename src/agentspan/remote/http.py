@@ -1,0 +1,346 @@
+"""Tools behind an address: a worker makes an HTTP request of the model's arguments, and tells what came back."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal, Protocol, cast
+from urllib.parse import quote, urlencode
+
+from agentspan.declare.policy import Retry, check_count, whole_seconds
+from agentspan.declare.tool import Tool, current_tool_context
+from agentspan.errors import ConfigError, DefinitionError, ToolFailed
+from agentspan.remote.environment import check_set, filled, names_in
+from agentspan.schema.foreign import given_arguments
+
+Where = Literal["path", "query", "header", "cookie", "body", "whole body"]
+"""The part of a request that an argument goes to; `whole body` is one that is all of it."""
+
+Pairs = tuple[tuple[str, str], ...]
+
+JSON_TYPE = "application/json"
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_WITHOUT_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
+
+_BLANKS = re.compile(r"(\$\{[A-Za-z_][A-Za-z0-9_]*\})|\{([^{}]+)\}")
+"""What a URL leaves open: `${NAME}` to the environment, `{name}` to the model."""
+
+_ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
+
+SLACK = 5
+"""Seconds above a request's own time limit after which its worker gives it up."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where an argument goes.
+
+    Attributes:
+        where: The part of the request.
+        name: What it is called there.
+        explode: Whether each item of a list goes there by itself.
+        deep: Whether the fields of an object are written `name[field]`.
+    """
+
+    where: Where
+    name: str
+    explode: bool = True
+    deep: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request to be made. It holds secrets.
+
+    Attributes:
+        method: Such as `GET`.
+        url: All of the address.
+        headers: Its headers.
+        content: Its body.
+        shown: How messages name it: without the secrets.
+        variables: The environment variables whose values are in it.
+        timeout: Seconds it may take.
+        max_bytes: How much of the answer is read.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes | None = field(repr=False)
+    shown: str
+    variables: tuple[str, ...]
+    timeout: float
+    max_bytes: int
+
+
+class Client(Protocol):
+    """The module that makes requests; loaded with the first one."""
+
+    def answer(self, request: Request) -> object:
+        """What came back."""
+
+
+@dataclass(frozen=True)
+class HttpCall:
+    """Makes the request of one tool; it stands where a tool's function stands.
+
+    Attributes:
+        tool: The tool's name.
+        method: The HTTP method.
+        url: With `${NAME}` for the environment's, and `{name}` for the model's values.
+        headers: Sent with each request.
+        basic: `user:password` of basic authentication.
+        places: Where arguments go, by their names; others go to the query, or to the body where there is one.
+        content_type: How the body is written.
+        credentials: Variables that must be set, beside those that are named in texts.
+        timeout: Seconds a request may take.
+        max_bytes: How much of an answer is read.
+    """
+
+    tool: str
+    method: str
+    url: str
+    headers: Pairs = field(default=(), repr=False)
+    basic: str = field(default="", repr=False)
+    places: tuple[tuple[str, Placed], ...] = ()
+    content_type: str = JSON_TYPE
+    credentials: tuple[str, ...] = ()
+    timeout: float = 30
+    max_bytes: int = 100_000
+
+    def __call__(self, /, **arguments: Any) -> object:
+        """What the address answered: JSON as its value, other text as text.
+
+        Raises:
+            ToolFailed: It answered with an error that another try does not help; a variable is not set.
+            ConnectionError: It cannot be reached, or broke off what may be asked again.
+            RetryTool: It is busy.
+        """
+        context = current_tool_context()
+        try:
+            check_set(self.credentials, f"The tool {self.tool}")
+            request = self.request(arguments, None if context is None else context.idempotency_key)
+        except ConfigError as error:
+            raise ToolFailed(error.message) from None
+        return cast(Client, import_module("agentspan.remote._http_client")).answer(request)
+
+    def request(self, arguments: Mapping[str, Any], key: str | None) -> Request:
+        """The request for these arguments.
+
+        Args:
+            arguments: By the names that they have there.
+            key: Tells the call from all others, so that it is not done twice.
+
+        Raises:
+            ConfigError: A variable is not set here.
+            ToolFailed: An argument cannot stand where it belongs.
+        """
+        what = f"The tool {self.tool}"
+        by_place = dict(self.places)
+        parts: dict[Where, list[tuple[Placed, Any]]] = {}
+        for name, value in arguments.items():
+            default: Where = "query" if self.method in _WITHOUT_BODY else "body"
+            placed = by_place.get(name, Placed(default, name))
+            parts.setdefault(placed.where, []).append((placed, value))
+        url = self._address({placed.name: _in_path(placed, value) for placed, value in parts.get("path", ())}, what)
+        if query := urlencode(_pairs(parts.get("query", ()))):
+            url += f"{'&' if '?' in url else '?'}{query}"
+        headers = {"Accept": _ACCEPT, **({"Idempotency-Key": key} if key and self.method in ("POST", "PATCH") else {})}
+        headers |= {name: filled(value, what) for name, value in self.headers}
+        if self.basic:
+            headers["Authorization"] = f"Basic {b64encode(filled(self.basic, what).encode()).decode()}"
+        headers |= {placed.name: _in_header(placed, value) for placed, value in parts.get("header", ())}
+        if cookies := "; ".join(f"{name}={quote(value)}" for name, value in _pairs(parts.get("cookie", ()))):
+            headers["Cookie"] = f"{headers['Cookie']}; {cookies}" if "Cookie" in headers else cookies
+        content = self._body(parts)
+        if content is not None:
+            headers.setdefault("Content-Type", self.content_type)
+        return Request(
+            method=self.method,
+            url=url,
+            headers=headers,
+            content=content,
+            shown=f"{self.method} {self.url.partition('?')[0]}",
+            variables=(*self.credentials, *names_in(self.url, self.basic, *(value for _, value in self.headers))),
+            timeout=self.timeout,
+            max_bytes=self.max_bytes,
+        )
+
+    def _address(self, values: Mapping[str, str], what: str) -> str:
+        def put(found: re.Match[str]) -> str:
+            if not found[1]:
+                return values[found[2]]
+            value = filled(found[1], what)
+            return quote(value, safe="") if "?" in self.url[: found.start()] else value
+
+        return _BLANKS.sub(put, self.url)
+
+    def _body(self, parts: Mapping[Where, Sequence[tuple[Placed, Any]]]) -> bytes | None:
+        whole = parts.get("whole body")
+        fields = parts.get("body", ())
+        if not whole and not fields:
+            return None
+        if self.content_type == FORM_TYPE:
+            fields = [
+                (Placed("body", name), value) for _, values in whole or () for name, value in values.items()
+            ] or fields
+            return urlencode(_pairs(fields)).encode()
+        value = whole[0][1] if whole else {placed.name: value for placed, value in fields}
+        if self.content_type.startswith("text/") and isinstance(value, str):
+            return value.encode()
+        return _json(value).encode()
+
+
+def http_tool(
+    name: str,
+    description: str,
+    url: str,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    input_schema: Mapping[str, Any] | None = None,
+    accept: str | None = None,
+    content_type: str = JSON_TYPE,
+    credentials: Sequence[str] | None = None,
+    *,
+    retry: Retry = Retry(),  # noqa: B008 - a frozen value
+    timeout: float = 30,
+    max_bytes: int = 100_000,
+) -> Tool[..., Any]:
+    """A tool that is an HTTP request, made by a worker.
+
+        weather = http_tool(
+            "weather",
+            "The weather in a city.",
+            "https://api.example.com/v1/{city}/weather",
+            headers={"X-Key": "${WEATHER_KEY}"},
+        )
+
+    The model gets JSON as its value, and other text as text. A status of 400 or more is the call's error, with what
+    the answer says. Redirects are followed for GET, within the same host.
+
+    Args:
+        name: What models call it.
+        description: What models are told it does.
+        url: The address. `{name}` stands for an argument of the model, behind the host only; `${NAME}` for a variable
+            of the worker's environment, here as in `headers`: its value is in no definition, error or result.
+        method: The HTTP method.
+        headers: Sent with each request.
+        input_schema: JSON Schema of the arguments; without one they are those that `url` names, as texts. What `url`
+            does not name goes to the query of GET, HEAD, DELETE and OPTIONS, and to the body of the others.
+        accept: What to ask for; JSON, then any text, unless given.
+        content_type: How a body is written: `application/json` or `application/x-www-form-urlencoded`.
+        credentials: Variables that must be set, beside those that are named in texts.
+        retry: How often a call is tried when the address cannot be reached, is busy (429, 503), or breaks off or fails
+            (500, 502, 504) a request that may be made twice. POST and PATCH have an `Idempotency-Key`, the same for
+            every attempt, and are made again only where the first request was not taken.
+        timeout: Whole seconds a request may take.
+        max_bytes: How much of an answer is read; the model is told where it was cut.
+
+    Raises:
+        DefinitionError: A value makes no sense.
+    """
+    what = f"tool {name!r}"
+    method = method.upper()
+    if method not in _METHODS:
+        raise DefinitionError(f"{what}: method is one of {', '.join(_METHODS)}, not {method!r}")
+    if content_type not in (JSON_TYPE, FORM_TYPE):
+        raise DefinitionError(f"{what}: content_type is {JSON_TYPE!r} or {FORM_TYPE!r}, not {content_type!r}")
+    check_address(url, what)
+    sent = dict(headers or {}) | ({"Accept": accept} if accept else {})
+    call = HttpCall(
+        tool=name,
+        method=method,
+        url=url,
+        headers=tuple(sent.items()),
+        places=tuple((each, Placed("path", each)) for each in blanks_of(url)),
+        content_type=content_type,
+        credentials=tuple(credentials or ()),
+        timeout=whole_seconds(timeout, f"{what}: timeout", least=1),
+        max_bytes=max_bytes,
+    )
+    return tool_of(call, description, _withblanks_of(input_schema or {}, url), retry)
+
+
+def tool_of(
+    call: HttpCall, description: str, parameters: object, retry: Retry, *, document: object = None
+) -> Tool[..., Any]:
+    """The tool that makes a request.
+
+    Args:
+        call: Makes it.
+        description: What models are told it does.
+        parameters: JSON Schema of its arguments.
+        retry: How often it is tried.
+        document: Where references of the schema point into.
+    """
+    what = f"tool {call.tool!r}"
+    check_count(call.max_bytes, f"{what}: max_bytes", 100, 2_000_000)
+    arguments = given_arguments(parameters, what, document)
+    return Tool(call, call.tool, description, arguments, retry=retry, timeout=call.timeout + SLACK)
+
+
+def check_address(url: str, what: str) -> None:
+    """Refuse what is no address, and one whose host the model would choose."""
+    if not isinstance(url, str) or not url.startswith(("http://", "https://", "${")):
+        raise DefinitionError(f"{what}: url is such as 'https://…', not {url!r}")
+    host = re.sub(r"\$\{\w+\}", "", url).removeprefix("http://").removeprefix("https://").partition("/")[0]
+    if "{" in host:
+        raise DefinitionError(f"{what}: the model would choose the host of {url!r}", hint="Put {…} behind the host.")
+
+
+def blanks_of(url: str) -> list[str]:
+    """The arguments that an address leaves open."""
+    return list(dict.fromkeys(name for _, name in _BLANKS.findall(url) if name))
+
+
+def _withblanks_of(schema: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """The schema with what the URL names: no request can be made without it."""
+    blanks = blanks_of(url)
+    properties = dict(schema.get("properties", {}))
+    for name in blanks:
+        properties.setdefault(name, {"type": "string"})
+    required = list(dict.fromkeys((*blanks, *schema.get("required", ()))))
+    closed = {"additionalProperties": False} if not properties else {}
+    return {"type": "object", **closed, **schema, "properties": properties, "required": required}
+
+
+def _in_path(placed: Placed, value: Any) -> str:
+    text = ",".join(_text(item) for item in value) if isinstance(value, list) else _text(value)
+    if text.strip(".") == "" and len(text) < 3:  # it would be taken for this folder, or the one above
+        raise ToolFailed(f"{placed.name}: {text!r} cannot stand in an address")
+    return quote(text, safe=",")
+
+
+def _in_header(placed: Placed, value: Any) -> str:
+    text = ",".join(_text(item) for item in value) if isinstance(value, list) else _text(value)
+    if not text.isascii() or not text.isprintable():
+        raise ToolFailed(f"{placed.name}: {text!r} cannot stand in a header; send printable ASCII")
+    return text
+
+
+def _pairs(parts: Sequence[tuple[Placed, Any]]) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for placed, value in parts:
+        if isinstance(value, list) and placed.explode:
+            pairs += [(placed.name, _text(item)) for item in value]
+        elif isinstance(value, list):
+            pairs.append((placed.name, ",".join(_text(item) for item in value)))
+        elif isinstance(value, dict) and placed.deep:
+            pairs += [(f"{placed.name}[{key}]", _text(item)) for key, item in value.items()]
+        else:
+            pairs.append((placed.name, _text(value)))
+    return pairs
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,260 @@
+"""The tools of MCP servers: which there are is read when they are declared, calls are made by workers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import threading
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+from urllib.parse import urlsplit
+
+from agentspan.declare.policy import Retry, check_count
+from agentspan.declare.tool import Tool, current_tool_context
+from agentspan.declare.toolset import Toolset, toolset
+from agentspan.errors import ConfigError, DefinitionError, ToolFailed
+from agentspan.remote.environment import check_set, names_in
+from agentspan.schema.foreign import fingerprint, given_arguments, name_for_models
+
+Transport = Literal["http", "sse", "stdio"]
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class McpServer:
+    """Where an MCP server is. Texts may say `${NAME}` for what the environment of the worker has.
+
+    Attributes:
+        name: What messages call it.
+        transport: How it is spoken to.
+        url: Where it listens; empty of one that is started.
+        command: What starts it, speaking on its standard streams; empty of one that listens.
+        headers: Sent with every request.
+        env: Variables for the process.
+        cwd: Its folder.
+    """
+
+    name: str
+    transport: Transport
+    url: str = ""
+    command: tuple[str, ...] = ()
+    headers: Pairs = field(default=(), repr=False)
+    env: Pairs = field(default=(), repr=False)
+    cwd: str | None = None
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that it needs."""
+        values = [value for _, value in (*self.headers, *self.env)]
+        return names_in(self.url, *self.command, *values)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A tool as its MCP server describes it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any] = field(hash=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with what models are told of it."""
+        return fingerprint(self.name, self.description, self.parameters)
+
+
+class Client(Protocol):
+    """The module that speaks to MCP servers; loaded with the first one."""
+
+    async def listed(self, server: McpServer) -> list[Listed]:
+        """The tools that a server has now, asked in a session of its own."""
+
+    async def call(self, server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None) -> object:
+        """What a tool of a server gives, asked in this process's session with it."""
+
+
+@dataclass(frozen=True)
+class McpCall:
+    """Calls one tool of an MCP server; it stands where a tool's function stands."""
+
+    server: McpServer
+    tool: Listed
+
+    async def __call__(self, /, **arguments: Any) -> object:
+        """What the tool gives: its structured content, or its text, with images and files among it.
+
+        Raises:
+            ToolFailed: The server says that the call failed, or refuses it; a variable is not set.
+            ConnectionError: The server cannot be reached, or the connection broke.
+        """
+        context = current_tool_context()
+        key = None if context is None else context.idempotency_key
+        try:
+            return await _client().call(self.server, self.tool, arguments, key)
+        except ConfigError as error:
+            raise ToolFailed(error.message) from None
+
+
+def mcp_tool(
+    server_url: str | None = None,
+    name: str | None = None,
+    description: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    tool_names: Collection[str] | None = None,
+    max_tools: int = 64,
+    credentials: Sequence[str] | None = None,
+    *,
+    command: str | Sequence[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    transport: Transport | None = None,
+    prefix: str = "",
+    retry: Retry = Retry(),  # noqa: B008 - a frozen value
+    timeout: float | None = 60,
+    pin: str | Path | None = None,
+) -> Toolset:
+    """The tools of an MCP server. Needs the extra `mcp`.
+
+        agent = Agent("coder", model="openai/gpt-4o", tools=[
+            mcp_tool("https://mcp.example.com/mcp", headers={"Authorization": "Bearer ${MCP_TOKEN}"}),
+            mcp_tool(command="npx -y @modelcontextprotocol/server-filesystem /srv/files", prefix="files_"),
+        ])
+
+    The server is asked now which tools it has; that is what models are told until the agent is declared again. Calls
+    are made by the workers, each process in one session with the server, opened again when it breaks.
+
+    Args:
+        server_url: Where it listens. `${NAME}` stands for a variable of the worker's environment, here as in
+            `headers`, `command` and `env`; the value is in no definition.
+        name: What messages call it; by its address or command unless given.
+        description: For people who read the script; models are told what the server says of each tool.
+        headers: Sent with every request.
+        tool_names: The tools to take, by the names that they have there; all unless given.
+        max_tools: With more tools than this the declaration is refused: a model is lost among too many.
+        credentials: Variables that must be set, beside those that are named in texts.
+        command: In place of an address: the program to start, which speaks MCP on its standard streams.
+        env: Variables for that program, beside the few that any gets, such as PATH and HOME.
+        cwd: Its folder.
+        transport: `"http"` is streamable HTTP, the default for an address; `"sse"` is what older servers speak.
+        prefix: Put before the tools' names, for two servers that name tools alike.
+        retry: How often a call is tried when the server cannot be reached. What the server answers is final.
+        timeout: Whole seconds one attempt may take; None sets no limit.
+        pin: A file that keeps what the server says of its tools. It is written where there is none; from then on the
+            tools are what it says, and the server is not asked: an agent is the same wherever and whenever it is
+            declared, also while the server is down. Delete it to ask again.
+
+    Raises:
+        DefinitionError: The server cannot be asked, or has no such tool, or too many.
+        ConfigError: The extra `mcp` is not installed, or a variable is not set.
+    """
+    server = _server(server_url, name, headers or {}, command, env or {}, cwd, transport)
+    what = f"mcp_tool {server.name!r}"
+    check_count(max_tools, f"{what}: max_tools", 1, 10_000)
+    if find_spec("mcp") is None:
+        raise ConfigError(f"{what} needs the extra `mcp`.", hint="pip install 'agents-on-conductor[mcp]'")
+    found = _pinned(server, None if pin is None else Path(pin), tuple(credentials or ()), what)
+    if tool_names is not None:
+        _check_there(tool_names, found, what)
+        found = [each for each in found if each.name in tool_names]
+    if len(found) > max_tools:
+        raise DefinitionError(
+            f"{what} has {len(found)} tools, more than max_tools={max_tools}: {', '.join(each.name for each in found)}",
+            hint="Choose some of them: tool_names=[…].",
+        )
+    return toolset(_tools(server, found, retry, timeout), prefix=prefix)
+
+
+def _pinned(server: McpServer, pin: Path | None, credentials: tuple[str, ...], what: str) -> list[Listed]:
+    """The server's tools: as its file has them, or else as it says itself, which its file keeps."""
+    if pin is not None and pin.exists():
+        try:
+            return [Listed(**each) for each in json.loads(pin.read_text(encoding="utf-8"))["tools"]]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DefinitionError(
+                f"{what}: {pin} cannot be read: {error}", hint="Delete it, to have it written anew."
+            ) from error
+    check_set((*server.variables, *credentials), what)
+    found = _asked(_client().listed(server))
+    if pin is not None:
+        content = {"server": server.name, "tools": [asdict(each) for each in found]}
+        pin.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return found
+
+
+def _tools(server: McpServer, found: list[Listed], retry: Retry, timeout: float | None) -> list[Tool[..., Any]]:
+    names: list[str] = []
+    tools: list[Tool[..., Any]] = []
+    for each in found:
+        names.append(name_for_models(each.name, names))
+        arguments = given_arguments(each.parameters, f"tool {each.name!r} of the MCP server {server.name!r}")
+        call = McpCall(server, each)
+        tools.append(Tool(call, names[-1], cleandoc(each.description), arguments, retry=retry, timeout=timeout))
+    return tools
+
+
+def _check_there(names: Collection[str], found: list[Listed], what: str) -> None:
+    for name in names:
+        if name not in [each.name for each in found]:
+            there = ", ".join(each.name for each in found) or "none"
+            raise DefinitionError(f"{what} has no tool named {name!r}; it has {there}")
+
+
+def _server(
+    url: str | None,
+    name: str | None,
+    headers: Mapping[str, str],
+    command: str | Sequence[str] | None,
+    env: Mapping[str, str],
+    cwd: str | None,
+    transport: Transport | None,
+) -> McpServer:
+    if bool(url) == bool(command):
+        raise DefinitionError(
+            f"mcp_tool takes server_url or command, and not {'both' if url else 'neither'}",
+            hint="mcp_tool('https://…/mcp'), or mcp_tool(command='program --option').",
+        )
+    words = tuple(shlex.split(command) if isinstance(command, str) else command or ())
+    if transport not in (("stdio", None) if words else ("http", "sse", None)):
+        raise DefinitionError(f"mcp_tool: transport is 'http' or 'sse' for an address, not {transport!r}")
+    if url and not url.startswith(("http://", "https://", "${")):
+        raise DefinitionError(f"mcp_tool: server_url is such as 'https://…/mcp', not {url!r}")
+    known_as = name or (words[0].rpartition("/")[2] if words else urlsplit(url or "").hostname or str(url))
+    return McpServer(
+        name=known_as,
+        transport="stdio" if words else transport or "http",
+        url=url or "",
+        command=words,
+        headers=tuple(headers.items()),
+        env=tuple(env.items()),
+        cwd=cwd,
+    )
+
+
+def _asked(question: Awaitable[list[Listed]]) -> list[Listed]:
+    """An answer from a loop of its own: there may be one in this thread already."""
+    answer: Future[list[Listed]] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(asyncio.run(_awaited(question)))
+        except BaseException as error:  # noqa: BLE001 - it belongs to who asks
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, name="agentspan-mcp-list", daemon=True).start()
+    return answer.result()
+
+
+async def _awaited(question: Awaitable[list[Listed]]) -> list[Listed]:
+    return await question
+
+
+def _client() -> Client:
+    return cast(Client, import_module("agentspan.remote._mcp_client"))
