@@ -122,7 +122,8 @@ def test_a_tool_keeps_its_credentials_when_it_is_pickled() -> None:
     made = dataclasses.replace(push, name="other")
 
     assert pickle.loads(pickle.dumps(push)) is push
-    assert made.__reduce__()[1][-1] == ("CREDENTIAL_A",)
+    rebuild, values = made.__reduce__()
+    assert rebuild(*values).credentials == ("CREDENTIAL_A",)
 
 
 @pytest.mark.parametrize("names", ["TOKEN", [""], [1], ["A=B"], 5])

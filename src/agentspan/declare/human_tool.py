@@ -10,7 +10,7 @@ from agentspan.declare.approval import Question
 from agentspan.declare.policy import whole_seconds
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import DefinitionError
-from agentspan.schema.arguments import Arguments
+from agentspan.schema.foreign import given_arguments
 from agentspan.schema.output import AnswerError, answer_type
 
 
@@ -57,10 +57,4 @@ def human_tool(
         except AnswerError as error:
             raise DefinitionError(f"{what}: default does not fit the type of the answer: {error}") from error
     made = replace(tool(_asks, name=name, description=description), question=Question(kind, deadline, default))
-    return made if input_schema is None else replace(made, arguments=_arguments(input_schema, what))
-
-
-def _arguments(schema: Mapping[str, Any], what: str) -> Arguments:
-    if schema.get("type") != "object" or not isinstance(schema.get("properties"), Mapping):
-        raise DefinitionError(f"{what}: input_schema is the JSON Schema of an object with properties")
-    return Arguments(schema={"required": [], **schema}, injected=(), adapters={})
+    return made if input_schema is None else replace(made, arguments=given_arguments(input_schema, what))

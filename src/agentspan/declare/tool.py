@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import inspect
 import operator
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from agentspan.declare.approval import Approval, Policy, Question, approval_of
-from agentspan.declare.credentials import Credentials, checked_credentials
+from agentspan.declare.context import ToolContext, current_tool_context, during
+from agentspan.declare.credentials import checked_credentials
 from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails
 from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
@@ -38,106 +36,6 @@ R = TypeVar("R")
 
 # OpenAI's and Anthropic's rule.
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-
-
-def _nothing() -> None: ...
-
-
-def _no_report(message: str) -> None: ...
-
-
-def _never() -> bool:
-    return False
-
-
-def _no_context() -> Mapping[str, Any]:
-    return {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ToolContext:
-    """What a tool may know about its own call.
-
-    A tool gets it in a parameter annotated `ToolContext`, whatever its name, or in one named `context` without an
-    annotation; models do not see it.
-
-    Attributes:
-        idempotency_key: The same for every attempt of one call, and of no other call.
-        execution_id: The run.
-        agent: The agent that called.
-        tool: The tool's name.
-        call_id: The model's id of the call.
-        step: The turn of the run that the call belongs to.
-        attempt: 1 for the first try.
-        credentials: What the tool asked for by `credentials=`, by name.
-    """
-
-    idempotency_key: str
-    execution_id: str
-    agent: str
-    tool: str
-    call_id: str
-    step: int
-    attempt: int = 1
-    credentials: Mapping[str, str] = field(default_factory=Credentials, compare=False)
-    on_heartbeat: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
-    on_progress: Callable[[str], None] = field(default=_no_report, repr=False, compare=False)
-    check_cancelled: Callable[[], bool] = field(default=_never, repr=False, compare=False)
-    read_context: Callable[[], Mapping[str, Any]] = field(default=_no_context, repr=False, compare=False)
-    waiting: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, repr=False, compare=False)
-
-    @property
-    def context(self) -> Mapping[str, Any]:
-        """The `context=` that the run was started with: values of the caller that the model does not see.
-
-        Read from the server once for a run.
-
-        Raises:
-            ServerError: The server cannot be asked now.
-        """
-        return self.read_context()
-
-    @property
-    def state(self) -> Mapping[str, Any]:
-        """The same as `context`, to be read only: what was written would reach no other call."""
-        return MappingProxyType(dict(self.read_context()))
-
-    @property
-    def agent_name(self) -> str:
-        """The same as `agent`."""
-        return self.agent
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether nobody waits for the result any more: stop when it is convenient.
-
-        So it is once the run was cancelled, or the call was given to another worker.
-        """
-        return self.check_cancelled()
-
-    def heartbeat(self) -> None:
-        """Tell the server now that the call is alive; the worker does it by itself now and then."""
-        self.on_heartbeat()
-
-    def progress(self, message: str) -> None:
-        """Show those who watch the run how far the call has come."""
-        self.on_progress(message)
-
-
-@runtime_checkable
-class OfCall(Protocol):
-    """What belongs to one call of a tool."""
-
-    def tool_context(self) -> ToolContext:
-        """What the tool may know about that call."""
-
-
-_current: contextvars.ContextVar[ToolContext | None] = contextvars.ContextVar("agentspan_tool", default=None)
-
-
-def current_tool_context() -> ToolContext | None:
-    """The context of the call that is being served here, or None outside of one."""
-    return _current.get()
 
 
 @dataclass(frozen=True, repr=False)
@@ -263,28 +161,22 @@ class Tool(Generic[P, R]):
         if _find(module, path) is self:
             return path
         policy = (self.retry, self.timeout, self.concurrency, self.rate_limit, self.external)
-        options = (*policy, self.approval, self.credentials, self.guardrails)
-        return _rebuild, (self.function, self.name, self.description, *options)
+        rebuilt = (self.function, self.name, self.description, *policy)
+        return _again, (rebuilt, (self.approval, self.credentials, self.guardrails), (self.question, self.agent))
 
 
 def _called(call: Callable[[], object], context: ToolContext) -> object:
-    token = _current.set(context)
-    try:
+    with during(context):
         result = call()
         return _awaited(lambda: result, context) if inspect.isawaitable(result) else result
-    finally:
-        _current.reset(token)
 
 
 async def _awaited(call: Callable[[], object], context: ToolContext) -> object:
-    token = _current.set(context)
-    try:
+    with during(context):
         result = call()
         while inspect.isawaitable(result):
             result = await result
         return result
-    finally:
-        _current.reset(token)
 
 
 def _find(module: str, path: str) -> object:
@@ -323,6 +215,12 @@ def _rebuild(
         credentials=checked_credentials(credentials, what),
         guardrails=as_guardrails(guardrails, what),
     )
+
+
+def _again(made: tuple[Any, ...], options: tuple[Any, ...], others: tuple[Any, ...]) -> Tool[..., Any]:
+    """A tool that was pickled."""
+    question, agent = others
+    return replace(_rebuild(*made, *options), question=question, agent=agent)
 
 
 @overload

@@ -7,8 +7,8 @@ import logging
 import traceback
 from datetime import UTC, datetime
 
+from agentspan.declare.context import OfCall, ToolContext, current_tool_context
 from agentspan.declare.credentials import Credentials
-from agentspan.declare.tool import OfCall, ToolContext, current_tool_context
 
 FIELDS = ("execution_id", "step", "call_id", "attempt", "agent", "tool")
 """What a record about a call has as attributes."""
