@@ -19,6 +19,7 @@ from agentspan.agents import (
     RetryTool,
     ToolContext,
     ToolFailed,
+    agent_tool,
     tool,
 )
 from agentspan.testing import call, calls, say, wait_until
@@ -223,3 +224,44 @@ def test_a_call_that_its_worker_handed_back_was_begun_twice(
     handle.result(timeout=60)
     assert ledger(handle) == [("book", "done", 2, 1)]
     assert handle.effects()[0].cut_off[0].why == "Its worker stopped."
+
+
+def test_a_call_that_a_person_allowed_is_settled_where_it_is_made(
+    runtime: AgentRuntime, model: Stage, desk: Desk
+) -> None:
+    allowed = tool(desk.book, approval=True)
+    name = model.play([call("book"), say("done")])
+    handle = runtime.start(Agent("allowed", model=name, tools=[allowed]), "Go.")
+    wait_until(handle.requests, "the question")
+    with pytest.raises(Conflict, match="waits for a person"):
+        handle.skip_call("book", "no")
+    assert handle.effects() == []
+    handle.approve(by="ann")
+    desk.at_work()
+
+    handle.send_back_call("book", by="ann")
+    desk.at_work(tries=2)
+    handle.answer_call("book", "by hand", by="bob")
+
+    assert handle.result(timeout=60).output == "done"
+    assert told(model, name) == ["by hand"]
+    (effect,) = handle.effects()
+    assert (effect.key, effect.state, effect.tries, len(effect.cut_off)) == (desk.keys[0], "done", 2, 2)
+    assert len(set(desk.keys)) == 1
+
+
+def test_the_ledger_has_what_called_agents_have_begun(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
+    inner = Agent(
+        "inner_desk", description="Books.", model=model.play([call("book"), say("booked")]), tools=[desk.book]
+    )
+    name = model.play([call("inner_desk", request="Book."), say("done")])
+    handle = runtime.start(Agent("outer_desk", model=name, tools=[agent_tool(inner)]), "Go.")
+    desk.at_work()
+    with pytest.raises(Conflict, match="is an agent at work, run"):
+        handle.answer_call("inner_desk", 1)
+    desk.let_go.set()
+    handle.result(timeout=60)
+
+    (effect,) = handle.effects()
+    assert (effect.path, effect.tool, effect.key) == (("inner_desk",), "book", desk.keys[0])
+    assert effect.to_json()["path"] == ["inner_desk"]
