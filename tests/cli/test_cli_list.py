@@ -9,8 +9,8 @@ from itertools import islice
 import pytest
 
 from agentspan.agents import AgentRuntime
-from agentspan.cli._runs import _PAGE, Filter, runs
 from agentspan.engine.records import RunSummary
+from agentspan.reading.index import PAGE, Filter, runs
 from agentspan.stored.names import OWNER
 from agentspan.testing import wait_until
 
@@ -50,10 +50,10 @@ def listed(found: Iterator[RunSummary], count: int | None = None) -> list[str]:
 def test_each_run_is_listed_once_though_others_begin_and_go_meanwhile(
     runtime: AgentRuntime, registered: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = begin(runtime, 2 * _PAGE + 30)
+    before = begin(runtime, 2 * PAGE + 30)
     found = runs(runtime.client, Filter(agent=registered))
 
-    first = listed(found, _PAGE)
+    first = listed(found, PAGE)
     later = begin(runtime, 15)
     for execution_id in first[:12]:
         runtime.client.remove(execution_id)
@@ -67,6 +67,6 @@ def test_each_run_is_listed_once_though_others_begin_and_go_meanwhile(
     assert times == sorted(times, reverse=True)
 
     # As if more of them had begun in one millisecond than are on a page.
-    monkeypatch.setattr("agentspan.cli._runs._PAGE", 1)
+    monkeypatch.setattr("agentspan.reading.index.PAGE", 1)
     small = listed(runs(runtime.client, Filter(agent=registered)))
     assert sorted(small) == sorted(run.workflow_id for run in again)

@@ -51,6 +51,14 @@ def test_a_call_whose_worker_dies_runs_again_in_another_with_the_same_key(
     types = [event.type for event in handle.stream()]
     assert types.count("tool_retry") == 1
     assert types.count("tool_result") == 3
+    effects = handle.effects()
+    assert [(each.state, each.tries, each.is_doubtful) for each in effects] == [
+        ("done", 1, False),
+        ("done", 2, True),
+        ("done", 1, False),
+    ]
+    assert effects[1].key == once["key"]
+    assert "died: no heartbeat" in effects[1].cut_off[0].why
 
 
 @pytest.mark.parametrize("spares", [True, False], ids=["others serve", "no other serves"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agentspan.agents import Agent, AgentRuntime, ConfigError, Retry, ToolContext, tool
+from agentspan.agents import Agent, AgentRuntime, ConfigError, Guardrail, GuardrailResult, Retry, ToolContext, tool
 from agentspan.testing import call, calls, say
 from agentspan.testing.plugin import Stage
 
@@ -68,6 +68,26 @@ def test_a_credential_reaches_its_call_and_nobody_else(
     assert "attempt 1" in caplog.text
     shown = [list(handle.stream()), handle.get_status(), handle.steps(), stored, logs, caplog.text]
     assert secret not in repr(shown)
+
+
+def test_guardrails_of_a_tool_see_no_credential(vault: AgentRuntime, model: Stage, secret: str) -> None:
+    seen: list[str] = []
+
+    def look(text: str) -> GuardrailResult:
+        seen.append(text)
+        return GuardrailResult(passed=False, message=f"not this: {text}")
+
+    @tool(credentials=("SHOP_TOKEN",), guardrails=[Guardrail(look, position="output")])
+    def leak(context: ToolContext) -> str:
+        """Tell it."""
+        return f"Bearer {context.credentials['SHOP_TOKEN']}"
+
+    name = model.play([call("leak"), say("done")])
+    handle = vault.start(Agent("guarded_leak", model=name, tools=[leak]), "Go.")
+    handle.result(timeout=90)
+
+    assert seen == ["Bearer ***"]
+    assert secret not in repr([list(handle.stream()), model.requests(name)])
 
 
 def test_a_run_does_not_begin_without_a_credential_of_its_tools(

@@ -84,6 +84,7 @@ from agentspan.reading.events import (
     ToolReturned,
     Waiting,
 )
+from agentspan.reading.ledger import CutOff, Effect
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason
 from agentspan.reading.result import AgentResult, AgentStatus
 from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
@@ -123,10 +124,12 @@ __all__ = [
     "Container",
     "ContextBudget",
     "ConversationMemory",
+    "CutOff",
     "Decided",
     "Decision",
     "Definition",
     "DefinitionError",
+    "Effect",
     "Event",
     "EventStream",
     "EventType",

@@ -10,7 +10,7 @@ import click
 
 from agentspan.cli import _runs
 from agentspan.cli._app import Session
-from agentspan.cli._output import F
+from agentspan.cli._output import F, Output, emit
 
 if TYPE_CHECKING:
     from agentspan.runtime.handle import AgentHandle
@@ -49,3 +49,11 @@ def handle_of(context: click.Context, given: str) -> AgentHandle:
 
     runtime = context.ensure_object(Session).runtime()
     return AgentHandle(_runs.find_id(runtime, given), runtime)
+
+
+def confirm(done: str, execution_id: str, output: Output) -> None:
+    """Say what was done with a run."""
+    if output == "text":
+        click.echo(f"{done}  execution_id={execution_id}")
+    else:
+        emit({"execution_id": execution_id, "done": done.lower()}, output)

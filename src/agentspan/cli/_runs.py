@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from agentspan.errors import InputError, NotFound
-from agentspan.stored.names import OWNER, segment_name
+from agentspan.reading.index import PAGE, Owned, read_moment, started
+from agentspan.stored.names import segment_name
 
 if TYPE_CHECKING:
     from agentspan.engine.client import Conductor
     from agentspan.engine.records import RunSummary, WorkflowRecord
     from agentspan.runtime.runtime import AgentRuntime
 
-_PAGE = 100
-"""Runs that are asked for at once; the server gives up to 5,000, but each with all of its input and output."""
-_TICK = timedelta(milliseconds=1)
 _ID = re.compile(r"[\w-]+")
 _SHOWN = 5
 
@@ -53,97 +49,19 @@ def _run_of(record: WorkflowRecord) -> str:
 
 
 def _beginning_with(client: Conductor, prefix: str) -> list[RunSummary]:
-    found = client.search(f'workflowId="{prefix}*" AND parentWorkflowId=""', size=_PAGE)
-    owned = _Owned(client)
+    found = client.search(f'workflowId="{prefix}*" AND parentWorkflowId=""', size=PAGE)
+    owned = Owned(client)
     return [run for run in found if run.workflow_id.startswith(prefix) and run.workflow_type in owned]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filter:
-    """Which runs are wanted.
-
-    Attributes:
-        agent: Only those of this agent.
-        statuses: Only those in one of these states; empty for all.
-        since: Only those that began at this moment or later.
-        before: Only those that began earlier.
-    """
-
-    agent: str | None = None
-    statuses: tuple[str, ...] = ()
-    since: datetime | None = None
-    before: datetime | None = None
-
-    def query(self) -> str:
-        """The filter as the server's index reads it."""
-        parts = ['parentWorkflowId=""']
-        if self.agent:
-            parts.append(f'workflowType="{self.agent}"')
-        if self.statuses:
-            parts.append(f"status IN ({','.join(self.statuses)})")
-        if self.since:
-            parts.append(f"startTime>{_milliseconds(self.since) - 1}")
-        if self.before:
-            parts.append(f"startTime<{_milliseconds(self.before)}")
-        return " AND ".join(parts)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
-
-
-def runs(client: Conductor, wanted: Filter) -> Iterator[RunSummary]:
-    """Runs of agents, newest first: neither their segments, nor what other programs run on the server.
-
-    Each page begins where the one before ended, not after so many runs: those that begin or are deleted meanwhile
-    would move the others.
-    """
-    owned = _Owned(client)
-    seen: set[str] = set()
-    skipped = 0  # of those that began in the same millisecond
-    while True:
-        page = client.search(wanted.query(), start=skipped, size=_PAGE)
-        yield from (run for run in page if run.workflow_id not in seen and run.workflow_type in owned)
-        seen.update(run.workflow_id for run in page)
-        if len(page) < _PAGE:
-            return
-        oldest = started(page[-1]) + _TICK
-        skipped = skipped + len(page) if oldest == wanted.before else 0
-        wanted = replace(wanted, before=oldest)
-
-
-class _Owned:
-    """The workflows that are agents of ours; each is looked up once."""
-
-    def __init__(self, client: Conductor) -> None:
-        self._client = client
-        self._known: dict[str, bool] = {}
-
-    def __contains__(self, name: str) -> bool:
-        if name not in self._known:
-            definition = self._client.workflow_definition(name) or {}
-            agent = definition.get("metadata", {}).get("agent")
-            self._known[name] = definition.get("ownerApp") == OWNER and agent == name
-        return self._known[name]
-
-
-def started(run: RunSummary) -> datetime:
-    """When the run began."""
-    return _moment(run.start_time)
 
 
 def ended(run: RunSummary) -> datetime | None:
     """When the run was over."""
-    return _moment(run.end_time) if run.end_time else None
+    return read_moment(run.end_time) if run.end_time else None
 
 
 def elapsed(run: RunSummary, now: datetime) -> float:
     """Seconds from its start to its end, or to now."""
     return max(0.0, ((ended(run) or now) - started(run)).total_seconds())
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def as_json(run: RunSummary, now: datetime) -> dict[str, str | int | float | None]:

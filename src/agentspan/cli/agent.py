@@ -12,7 +12,7 @@ import click
 
 from agentspan.agents import Agent, ExecutionError, compile_agent
 from agentspan.cli import _runs
-from agentspan.cli._agent import agent_id, agent_name, handle_of, run_status
+from agentspan.cli._agent import agent_id, agent_name, confirm, handle_of, run_status
 from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Lazy, Session
 from agentspan.cli._events import Spoken, show_event
 from agentspan.cli._load import load_agent
@@ -31,6 +31,7 @@ from agentspan.cli._output import (
     table,
 )
 from agentspan.reading.durations import duration
+from agentspan.reading.index import Filter, runs, started
 from agentspan.stored.status import ENDED, RunStatus
 
 if TYPE_CHECKING:
@@ -53,6 +54,21 @@ VERBS = {
         "Show a run's timeline: every step with its model call, tools, attempts, workers, durations and tokens.",
     ),
     "watch": ("agentspan.cli.watch:watch", "Watch a run live, until its end."),
+    "answer": (
+        "agentspan.cli.calls:answer",
+        "Give an open call the result that its tool would have given.",
+    ),
+    "skip": (
+        "agentspan.cli.calls:skip",
+        "Let a run go on without an open call; the model is told why.",
+    ),
+    "again": ("agentspan.cli.calls:again", "Send an open call back, so that a worker tries it again at once."),
+    "effects": (
+        "agentspan.cli.calls:effects",
+        "List the calls of a run that may have had an effect, and how often.",
+    ),
+    "pause": ("agentspan.cli.pause:pause", "Let a run stand still; what runs now finishes."),
+    "resume": ("agentspan.cli.pause:resume", "Let a paused run go on; with --agent, all paused runs of the agent."),
     "open": ("agentspan.cli.open:open_", "Print the address of a run in Conductor's user interface."),
     "prune": ("agentspan.cli.prune:prune", "Delete runs that ended long ago, with their segments."),
     "why": ("agentspan.cli.why:why", "Say what a run waits for, since when, and what to do."),
@@ -196,9 +212,9 @@ def list_runs(
     """
     client = session.runtime().client
     bounds = {name: moment(when, client) for name, when in (("since", since), ("before", before)) if when is not None}
-    wanted = _runs.Filter(agent=agent, statuses=statuses, **bounds)
+    wanted = Filter(agent=agent, statuses=statuses, **bounds)
     first = (page - 1) * limit
-    found = list(islice(_runs.runs(client, wanted), first, first + limit + 1))
+    found = list(islice(runs(client, wanted), first, first + limit + 1))
     now = client.moment()
     more, found = len(found) > limit, found[:limit]
     if output != "text":
@@ -230,28 +246,6 @@ def result(context: click.Context, execution_id: str, wait: bool, timeout: float
     _show_result(handle_of(context, execution_id), output, patience)
 
 
-@agent_group.command("pause", epilog=example("agentspan agent pause 7744cf11"))
-@agent_id
-@output_option
-@click.pass_context
-def pause(context: click.Context, execution_id: str, output: Output) -> None:
-    """Let a run stand still; what runs now finishes."""
-    handle = handle_of(context, execution_id)
-    handle.pause()
-    _confirm("PAUSED", handle.execution_id, output)
-
-
-@agent_group.command("resume", epilog=example("agentspan agent resume 7744cf11"))
-@agent_id
-@output_option
-@click.pass_context
-def resume(context: click.Context, execution_id: str, output: Output) -> None:
-    """Let a paused run go on."""
-    handle = handle_of(context, execution_id)
-    handle.resume()
-    _confirm("RESUMED", handle.execution_id, output)
-
-
 @agent_group.command("cancel", epilog=example('agentspan agent cancel 7744cf11 --reason "ordered twice"'))
 @agent_id
 @click.option("--reason", default="cancelled on the command line", show_default=True, help="Kept with the run.")
@@ -261,7 +255,7 @@ def cancel(context: click.Context, execution_id: str, reason: str, output: Outpu
     """End a run; tools that run now are told."""
     handle = handle_of(context, execution_id)
     handle.cancel(reason)
-    _confirm("CANCELLED", handle.execution_id, output)
+    confirm("CANCELLED", handle.execution_id, output)
 
 
 @agent_group.command("retry", epilog=example("agentspan agent retry 7744cf11"))
@@ -272,7 +266,7 @@ def retry(context: click.Context, execution_id: str, output: Output) -> None:
     """Let a failed run go on at the very call that failed; nothing that finished is done again."""
     handle = handle_of(context, execution_id)
     handle.retry()
-    _confirm("RETRIED", handle.execution_id, output)
+    confirm("RETRIED", handle.execution_id, output)
 
 
 @agent_group.command("compile", epilog=example("agentspan agent compile support.py:agent"))
@@ -333,11 +327,4 @@ def _exit_code(status: AgentStatus) -> int:
 
 
 def _ago(run: RunSummary, now: datetime) -> str:
-    return f"{duration((now - _runs.started(run)).total_seconds())} ago"
-
-
-def _confirm(done: str, execution_id: str, output: Output) -> None:
-    if output == "text":
-        click.echo(f"{done}  execution_id={execution_id}")
-    else:
-        emit({"execution_id": execution_id, "done": done.lower()}, output)
+    return f"{duration((now - started(run)).total_seconds())} ago"

@@ -20,6 +20,7 @@ from agentspan.engine.records import RunSummary
 from agentspan.errors import NotFound
 from agentspan.reading.durations import duration
 from agentspan.reading.history import History
+from agentspan.reading.index import Filter, runs
 from agentspan.stored.status import ENDED
 
 
@@ -60,8 +61,8 @@ def prune(
     """
     client = session.runtime().client
     last = moment(older_than, client)
-    wanted = _runs.Filter(agent=agent, statuses=statuses or tuple(sorted(ENDED)), before=last)
-    found = [run for run in _runs.runs(client, wanted) if _ended_before(run, last)]
+    wanted = Filter(agent=agent, statuses=statuses or tuple(sorted(ENDED)), before=last)
+    found = [run for run in runs(client, wanted) if _ended_before(run, last)]
     if found and not dry_run and not yes:
         _ask(found, last)
     pruned = _all(client, found, dry_run=dry_run)

@@ -88,7 +88,7 @@ def with_credentials(tools: tuple[Tool[..., Any], ...], names: object, what: str
     more = checked_credentials(names, what)
     if not more:
         return tools
-    return tuple(each if each.external else replace(each, credentials=(*each.credentials, *more)) for each in tools)
+    return tuple(replace(each, credentials=(*each.credentials, *more)) if each.is_served else each for each in tools)
 
 
 def hand_out(names: Iterable[str], what: str, source: Source | None) -> Credentials:

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from agentspan.stored.names import turn_of
+from agentspan.stored.inputs import CallInput
+from agentspan.stored.names import call_key, turn_of
 from agentspan.stored.notes import Notes
 from agentspan.stored.status import ENDED, RunStatus
 
@@ -85,6 +86,14 @@ class TaskRecord(Record):
     def is_part(self) -> bool:
         """Whether it is a call that is made in a workflow of its own, or a member of a team."""
         return self.task_type == "SUB_WORKFLOW" and self.kind in ("tool", "member", "choose")
+
+    @property
+    def key(self) -> str:
+        """What tells its call from all others, the same for every attempt: a tool's `idempotency_key`."""
+        given, reference = CallInput.of(self.input_data), self.reference_task_name
+        if given.call is not None:  # in a workflow of its own, where other calls have the same reference names
+            reference = given.call if self.kind == "tool" else f"{given.call}.{reference}"
+        return call_key(given.execution_id, given.step, reference)
 
     @property
     def notes(self) -> Notes:

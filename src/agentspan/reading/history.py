@@ -180,7 +180,7 @@ class History:
         return [draft.numbered(self.execution_id, seq) for seq, draft in numbered]
 
     def _drafts(self, segment: WorkflowRecord) -> list[Draft]:
-        return list(self._whole(segment_drafts(self._stored(segment), int(self._client.now() * 1000))))
+        return list(self._whole(segment_drafts(self.stored(segment), int(self._client.now() * 1000))))
 
     def _whole(self, drafts: Iterable[Draft | Within]) -> Iterator[Draft]:
         """With the events of the agents that were called, at their place."""
@@ -207,7 +207,8 @@ class History:
         newest = [] if self._newest is None else self._drafts(self._newest.record)
         return [*chain.from_iterable(self._past.values()), *newest]
 
-    def _stored(self, segment: WorkflowRecord) -> StoredSegment:
+    def stored(self, segment: WorkflowRecord) -> StoredSegment:
+        """A segment's record as what it stands for."""
         return StoredSegment.of(segment, self._parts.of(segment.tasks))
 
     def steps(self, last: int | None = None) -> list[Step]:
@@ -218,12 +219,19 @@ class History:
             below = [task.sub_workflow_id for task in members_in(self._client.workflow(self.execution_id))]
             all_of = [step for part_id in below if part_id for step in History(self._client, part_id).steps()]
             return all_of if last is None else all_of[max(0, len(all_of) - last) :]
-        current = self._newest_id() if loops(run) else self.execution_id
-        while current is not None and (last is None or len(found) < last):
-            segment = self._client.workflow(current)
-            found[:0] = steps_of(self._stored(segment))
-            current = segment.input.get("previous")
+        for segment in self.segments():
+            found[:0] = steps_of(segment)
+            if last is not None and len(found) >= last:
+                break
         return found if last is None else found[max(0, len(found) - last) :]
+
+    def segments(self) -> Iterator[StoredSegment]:
+        """The run's segments, newest first, each read when it is asked for."""
+        current = self._newest_id() if loops(self.run()) else self.execution_id
+        while current is not None:
+            segment = self._client.workflow(current)
+            yield self.stored(segment)
+            current = segment.input.get("previous")
 
     def all_events(self) -> list[AnyEvent]:
         """The run's events so far, in order."""

@@ -44,7 +44,7 @@ def _worker_model_call(turn: StoredTurn, model: str) -> ModelCall:
     kept = turn.plan.said if turn.plan is not None else Said()
     return ModelCall(
         model=said.get("model") or model,
-        attempts=tuple(_tool_attempts(attempts)),
+        attempts=tuple(tool_attempts(attempts)),
         usage=Usage.of(said.get("tokens")),
         answer=said.get("text") if said.get("mode") in ("done", "again", "invalid") and not said.get("calls") else None,
         text=kept.text if said.get("calls") else "",
@@ -64,7 +64,7 @@ def _tool_call(call: StoredCall) -> ToolCall:
         call_id=call.planned.id,
         tool=call.planned.tool,
         args=call.planned.args,
-        attempts=tuple(_tool_attempts(call.made or (call.attempts if call.called else ()))),
+        attempts=tuple(tool_attempts(call.made or (call.attempts if call.called else ()))),
         result=told.get("result"),
         error=None if "result" in told else told.get("error"),
         request=call.request,
@@ -72,8 +72,8 @@ def _tool_call(call: StoredCall) -> ToolCall:
     )
 
 
-def _tool_attempts(tasks: Sequence[TaskRecord]) -> Iterator[Attempt]:
-    """Conductor has a task for each worker that died; what a tool raised is noted inside of one task."""
+def tool_attempts(tasks: Sequence[TaskRecord]) -> Iterator[Attempt]:
+    """A call's tries: Conductor has a task for each worker that died; what a tool raised is noted inside of one."""
     number = 0
     for task in tasks:
         failures = task.notes.failures

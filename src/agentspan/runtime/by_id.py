@@ -5,14 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from agentspan.control import all_runs
+from agentspan.engine.client import Conductor
 from agentspan.reading.result import AgentStatus
+from agentspan.runtime import aio
 
 if TYPE_CHECKING:
     from agentspan.runtime.handle import AgentHandle
 
 
 class ById(ABC):
-    """The verbs of a handle, each with the run's id in front."""
+    """The verbs of a handle, each with the run's id in front; and those for all runs of an agent."""
+
+    client: Conductor
 
     @abstractmethod
     def handle(self, execution_id: str) -> AgentHandle[Any]:
@@ -29,6 +34,30 @@ class ById(ABC):
     def cancel(self, execution_id: str, reason: str = "cancelled by a caller") -> None:
         """End a run; see `AgentHandle.cancel`."""
         self.handle(execution_id).cancel(reason)
+
+    def pause_all(self, agent: str) -> list[str]:
+        """Pause all runs of an agent that are running now; their ids. Those that begin later are not paused.
+
+        Args:
+            agent: Its name.
+        """
+        return all_runs.pause_all(self.client, agent)
+
+    def resume_all(self, agent: str) -> list[str]:
+        """Resume all runs of an agent that are paused; their ids.
+
+        Args:
+            agent: Its name.
+        """
+        return all_runs.resume_all(self.client, agent)
+
+    async def pause_all_async(self, agent: str) -> list[str]:
+        """Pause all runs of an agent, without keeping the event loop waiting; see `pause_all`."""
+        return await aio.in_thread(self.pause_all, agent)
+
+    async def resume_all_async(self, agent: str) -> list[str]:
+        """Resume all runs of an agent, without keeping the event loop waiting; see `resume_all`."""
+        return await aio.in_thread(self.resume_all, agent)
 
     async def get_status_async(self, execution_id: str) -> AgentStatus:
         """What a run is doing now, without keeping the event loop waiting."""

@@ -19,6 +19,7 @@ from agentspan.reading.output import typed
 from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus
 from agentspan.reading.timeline import Step, by_model
 from agentspan.runtime import aio
+from agentspan.runtime.call_verbs import CallVerbs
 from agentspan.runtime.inbox import OwnRequests
 from agentspan.runtime.stream import AsyncEvents, EventStream
 from agentspan.runtime.waiting import Waiting, check_timeout
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from agentspan.runtime.runtime import AgentRuntime
 
 
-class AgentHandle(OwnRequests, Generic[OutputT]):
+class AgentHandle(CallVerbs, OwnRequests, Generic[OutputT]):
     """A run on the server.
 
     Nothing of it lives in this process: make as many handles of one run as you like, anywhere.

@@ -56,6 +56,10 @@ _PARAMETER_DOCS = re.compile(
 """The part of a docstring that speaks of parameters: Google, NumPy, or Sphinx and Epydoc."""
 
 
+UNFIT = "The arguments do not fit."
+"""How the report begins of a call whose function was not called."""
+
+
 class ArgumentError(ValueError):
     """The model's arguments do not fit the tool; the text is for the model."""
 
@@ -322,7 +326,7 @@ def _shown(value: object) -> str:
 
 def refused(problems: list[str]) -> ArgumentError:
     """What the model is told of arguments with these problems."""
-    lines = ["The arguments do not fit. Correct them and call the tool again."]
+    lines = [f"{UNFIT} Correct them and call the tool again."]
     lines += [f"- {problem}" for problem in problems[:_LISTED]]
     if len(problems) > _LISTED:
         lines.append(f"- and {len(problems) - _LISTED} more")

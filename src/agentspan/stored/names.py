@@ -97,6 +97,11 @@ def tool_reference(turn: int) -> str:
     return f"tool_{turn}"
 
 
+def call_key(execution_id: str, step: int, reference: str) -> str:
+    """What tells a call of a run from all others: a tool's `idempotency_key`."""
+    return f"{execution_id}/{step}/{reference}"
+
+
 def is_forked(reference: str) -> bool:
     """Whether a tool's call runs beside other calls of its turn."""
     match = _TURN_REF.match(reference)

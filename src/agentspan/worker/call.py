@@ -23,6 +23,7 @@ from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import MAX_BYTES, ResultError, shown, to_jsonable
 from agentspan.stored.guard import Guarded
 from agentspan.stored.inputs import CallInput
+from agentspan.stored.intervention import kept
 from agentspan.stored.mark import without_mark
 from agentspan.stored.notes import Failure, Mismatch, Notes
 from agentspan.worker.guards import GuardRefused
@@ -110,10 +111,7 @@ class Call:
     @property
     def key(self) -> str:
         """The same for every attempt of this call, and for no other call."""
-        reference = self.task.reference_task_name
-        if self.given.call is not None:  # in a workflow of its own, where other calls have the same reference names
-            reference = self.given.call if self.task.kind == "tool" else f"{self.given.call}.{reference}"
-        return call_key(self.given.execution_id, self.given.step, reference)
+        return self.task.key
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -142,7 +140,7 @@ class Call:
         if mismatch is not None and mismatch.open:
             taken = self.host.now() - (time.monotonic() - self.started)
             mismatch = replace(mismatch, until=mismatch.until or int(taken * 1000), open=False)
-        return Notes((*noted.failures, *failures), mismatch).to_json()
+        return Notes((*noted.failures, *failures), mismatch).to_json() | kept(self.task.output_data)
 
     def noted_guards(self) -> Json:
         """What the last report keeps of what the tool's guardrails said."""
@@ -187,11 +185,6 @@ class Call:
 
     def __str__(self) -> str:
         return f"{self.served.agent}.{self.served.tool.name} of {self.given.execution_id}, step {self.given.step}"
-
-
-def call_key(execution_id: str, step: int, reference: str) -> str:
-    """What tells a call of a run from all others."""
-    return f"{execution_id}/{step}/{reference}"
 
 
 def completed(call: Call, value: Any) -> Json:

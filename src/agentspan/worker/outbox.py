@@ -13,9 +13,10 @@ from agentspan.control.watchdog import Watchdog
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import NotFound, ServerError, ServerRejected
-from agentspan.stored.names import TURNS_PER_SEGMENT, is_forked, model_task_name, tool_reference
+from agentspan.stored.intervention import Intervention, interventions_of, with_intervention
+from agentspan.stored.names import TURNS_PER_SEGMENT, call_key, is_forked, model_task_name, tool_reference
 from agentspan.telemetry.calls import CallTelemetry
-from agentspan.worker.call import Call, Json, call_key, failed
+from agentspan.worker.call import Call, Json, failed
 from agentspan.worker.calls import Calls
 from agentspan.worker.leases import Leases
 
@@ -128,12 +129,32 @@ class Outbox:
 
     def give_up(self, call: Call) -> None:
         """Hand back a call that is still at work, because this host ends."""
+        if self.forget(call):
+            at = int(call.host.now() * 1000)
+            stopped = Intervention(verb="handed_back", by=self._worker_id, at=at, cut_off=self._worker_id)
+            self.hand_back(call.task, note=with_intervention(call.task.output_data, stopped))
+
+    def forget(self, call: Call) -> bool:
+        """Let the outcome of a call count no more, whatever it will be; whether there was none yet."""
+        call.lost.set()
         with call.lock:
             if call.finished.is_set():
-                return
+                return False
             call.finished.set()
+        self._leases.release(call.task.task_id)
         self._telemetry.ends(call, None)
-        self.hand_back(call.task)
+        return True
+
+    def was_sent_back(self, task: TaskRecord) -> bool:
+        """Whether a person wants another try than the one before; asked of calls that are at work here only."""
+        if task.retried_task_id is None:
+            return False
+        try:
+            found = interventions_of(self._client.task(task.retried_task_id).output_data)
+        except ServerError as error:
+            log.debug("The earlier attempt of %s cannot be read: %s", task.reference_task_name, error)
+            return False
+        return bool(found) and found[-1].verb == "sent_back"
 
     def _deliver_at_once(self, call: Call, outcome: Json) -> bool:
         """Deliver what is tried again now: first the note, then its place in the queue."""

@@ -146,7 +146,8 @@ class Runner:
         """What a tool's guardrails let through of a call's arguments, or of its result."""
         if not guards:
             return value
-        found = found_by(guards, to_jsonable(value), self._means(call), plain=plain)
+        shown = call.credentials.masked(to_jsonable(value))  # they may ask a model, and quote what they saw
+        found = found_by(guards, shown, self._means(call), plain=plain)
         call.guarded += found.guards
         return let_through(found, what)
 
