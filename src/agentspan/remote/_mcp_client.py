@@ -31,8 +31,9 @@ from mcp_types import (
 
 from agentspan import forks
 from agentspan.declare.content import File, Image
+from agentspan.declare.tool import ToolContext
 from agentspan.errors import ConfigError, DefinitionError, ToolFailed
-from agentspan.remote.environment import filled, hidden, keep_discreet
+from agentspan.remote.environment import filled, hidden, keep_discreet, without
 from agentspan.remote.mcp import Listed, McpServer
 
 log: logging.Logger = logging.getLogger("agentspan.mcp")
@@ -48,6 +49,9 @@ PAGES = 100
 
 FRESH = 60.0
 """Seconds after which a server is asked again for its tools before a call: it may have others, or be gone."""
+
+SHOWN_EVERY = 1.0
+"""Seconds between two lines of progress of a call."""
 
 KEY = "agentspan/idempotency-key"
 """Where a call's `_meta` has the key that is the same for every attempt of it."""
@@ -71,9 +75,9 @@ async def listed(server: McpServer) -> list[Listed]:
         ) from None
 
 
-async def call(server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None) -> object:
+async def call(server: McpServer, tool: Listed, arguments: dict[str, Any], context: ToolContext | None) -> object:
     """What a tool of a server gives, asked in this process's session with it."""
-    return await asyncio.wrap_future(_sessions.call(server, tool, arguments, key))
+    return await asyncio.wrap_future(_sessions.call(_Call(server, tool, arguments, context)))
 
 
 @asynccontextmanager
@@ -134,6 +138,30 @@ async def _tools_of(client: Client) -> list[Listed]:
     return found
 
 
+@dataclass
+class _Call:
+    """A call of a tool."""
+
+    server: McpServer
+    tool: Listed
+    arguments: dict[str, Any]
+    context: ToolContext | None
+    _shown: float = -SHOWN_EVERY
+
+    @property
+    def meta(self) -> Any:
+        """What the server is told beside the arguments."""
+        return None if self.context is None else {KEY: self.context.idempotency_key}
+
+    async def show(self, progress: float, total: float | None, message: str | None) -> None:
+        """Show those who watch the run how far the server says it has come."""
+        if self.context is None or time.monotonic() - self._shown < SHOWN_EVERY:
+            return
+        self._shown = time.monotonic()
+        far = f"{progress:g}" if total is None else f"{progress:g} / {total:g}"
+        await asyncio.to_thread(self.context.progress, hidden(f"{far}  {message or ''}".rstrip(), self.server.secrets))
+
+
 class _Session:
     """A session with a server, held by a task that opens and closes it."""
 
@@ -141,6 +169,7 @@ class _Session:
         self._server = server
         self._over = asyncio.Event()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._opened.add_done_callback(lambda opened: opened.cancelled() or opened.exception())  # it has been seen
         self._task = asyncio.create_task(self._hold())
         self._looked = 0.0
         self.tools: dict[str, Listed] = {}
@@ -179,9 +208,10 @@ class _Session:
         self._over.set()
         return self._task
 
-    async def call(self, tool: Listed, arguments: dict[str, Any], key: str | None) -> CallToolResult:
-        meta: Any = None if key is None else {KEY: key}
-        return await self._client.call_tool(tool.name, arguments, meta=meta)
+    async def call(self, given: _Call) -> CallToolResult:
+        return await self._client.call_tool(
+            given.tool.name, given.arguments, progress_callback=given.show, meta=given.meta
+        )
 
     async def _hold(self) -> None:
         try:
@@ -215,12 +245,12 @@ class _Sessions:
 
     __hash__ = object.__hash__
 
-    def call(self, server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None) -> Future[object]:
+    def call(self, given: _Call) -> Future[object]:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="agentspan-mcp", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(self._call(server, tool, arguments, key), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._call(given), self._loop)
 
     def close(self) -> None:
         """End all sessions, and the processes that were started for them."""
@@ -237,17 +267,16 @@ class _Sessions:
     async def _close(self) -> None:
         await asyncio.wait([session.end() for session in self._open.values()])
 
-    async def _call(
-        self, server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None, *, again: bool = True
-    ) -> object:
+    async def _call(self, given: _Call, *, again: bool = True) -> object:
+        server = given.server
         session = await self._session(server)
-        _check_there(server, tool, session)
+        _check_there(server, given.tool, session)
         try:
-            result = await session.call(tool, arguments, key)
+            result = await session.call(given)
         except MCPError as error:
             if session.lost and again:  # so the server has not taken the call
                 session.end()
-                return await self._call(server, tool, arguments, key, again=False)
+                return await self._call(given, again=False)
             if session.lost or error.code == CONNECTION_CLOSED:
                 raise self._broken(session, server, error) from None
             raise ToolFailed(f"The MCP server {server.name} refused the call: {_said(error, server)}") from None
@@ -256,8 +285,9 @@ class _Sessions:
         except (OSError, httpx2.HTTPError) as error:
             raise self._broken(session, server, error) from None
         if result.is_error:
-            raise ToolFailed(_text(result) or f"The MCP server {server.name} says that the call failed.")
-        return _value(result)
+            text = hidden(_text(result), server.secrets)
+            raise ToolFailed(text or f"The MCP server {server.name} says that the call failed.")
+        return _value(result, server.secrets)
 
     async def _session(self, server: McpServer) -> _Session:
         found = self._open.get(server)
@@ -286,13 +316,14 @@ def _check_there(server: McpServer, tool: Listed, session: _Session) -> None:
         )
 
 
-def _value(result: CallToolResult) -> object:
-    parts = list(_parts(result))
+def _value(result: CallToolResult, secrets: tuple[str, ...]) -> object:
+    parts = [hidden(part, secrets) if isinstance(part, str) else part for part in _parts(result)]
     if result.structured_content is not None and not any(isinstance(part, File) for part in parts):
-        content = result.structured_content
+        content = without(result.structured_content, secrets)
         return content["result"] if isinstance(content, dict) and list(content) == ["result"] else content
-    if all(isinstance(part, str) for part in parts):
-        return _text(result)
+    texts = [part for part in parts if isinstance(part, str)]
+    if len(texts) == len(parts):
+        return "\n".join(texts)
     return parts[0] if len(parts) == 1 else parts
 
 

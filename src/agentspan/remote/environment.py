@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Any
 from urllib.parse import quote
 
 from agentspan.errors import ConfigError
@@ -56,6 +57,15 @@ def hidden(text: str, names: Iterable[str]) -> str:
             for written in (value, quote(value, safe="")):
                 text = text.replace(written, f"${{{values[value]}}}")
     return text
+
+
+def without(value: Any, names: Collection[str]) -> Any:
+    """A JSON value without the values of variables in its texts."""
+    if isinstance(value, str):
+        return hidden(value, names)
+    if isinstance(value, dict):
+        return {key: without(each, names) for key, each in value.items()}
+    return [without(each, names) for each in value] if isinstance(value, list) else value
 
 
 _used: set[str] = set()

@@ -151,26 +151,35 @@ class HttpCall:
         url = self._address({placed.name: _in_path(placed, value) for placed, value in parts.get("path", ())}, what)
         if query := urlencode(_pairs(parts.get("query", ()))):
             url += f"{'&' if '?' in url else '?'}{query}"
-        headers = {"Accept": _ACCEPT, **({"Idempotency-Key": key} if key and self.method in ("POST", "PATCH") else {})}
-        headers |= {name: filled(value, what) for name, value in self.headers}
+        headers = {name: filled(value, what) for name, value in self.headers}
         if self.basic:
             headers["Authorization"] = f"Basic {b64encode(filled(self.basic, what).encode()).decode()}"
         headers |= {placed.name: _in_header(placed, value) for placed, value in parts.get("header", ())}
         if cookies := "; ".join(f"{name}={quote(value)}" for name, value in _pairs(parts.get("cookie", ()))):
             headers["Cookie"] = f"{headers['Cookie']}; {cookies}" if "Cookie" in headers else cookies
         content = self._body(parts)
-        if content is not None:
-            headers.setdefault("Content-Type", self.content_type)
+        own = {
+            "Accept": _ACCEPT,
+            "Content-Type": self.content_type if content is not None else None,
+            "Idempotency-Key": key if self.method in ("POST", "PATCH") else None,
+        }
+        given = {name.lower() for name in headers}
+        headers |= {name: value for name, value in own.items() if value and name.lower() not in given}
         return Request(
             method=self.method,
             url=url,
             headers=headers,
             content=content,
             shown=f"{self.method} {self.url.partition('?')[0]}",
-            variables=(*self.credentials, *names_in(self.url, self.basic, *(value for _, value in self.headers))),
+            variables=self._secrets(),
             timeout=self.timeout,
             max_bytes=self.max_bytes,
         )
+
+    def _secrets(self) -> tuple[str, ...]:
+        """The variables that nobody is to read: all, but for one by which the address begins."""
+        address = re.sub(r"^\$\{\w+\}", "", self.url)
+        return (*self.credentials, *names_in(address, self.basic, *(value for _, value in self.headers)))
 
     def _address(self, values: Mapping[str, str], what: str) -> str:
         def put(found: re.Match[str]) -> str:

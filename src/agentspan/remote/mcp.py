@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, cast
 from urllib.parse import urlsplit
 
 from agentspan.declare.policy import Retry, check_count
-from agentspan.declare.tool import Tool, current_tool_context
+from agentspan.declare.tool import Tool, ToolContext, current_tool_context
 from agentspan.declare.toolset import Toolset, toolset
 from agentspan.errors import ConfigError, DefinitionError, ToolFailed
 from agentspan.remote.environment import check_set, names_in
@@ -40,6 +40,7 @@ class McpServer:
         headers: Sent with every request.
         env: Variables for the process.
         cwd: Its folder.
+        credentials: Variables whose values are kept out of what its tools give, beside those in headers.
     """
 
     name: str
@@ -49,12 +50,18 @@ class McpServer:
     headers: Pairs = field(default=(), repr=False)
     env: Pairs = field(default=(), repr=False)
     cwd: str | None = None
+    credentials: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The environment variables that nobody is to read."""
+        return (*names_in(*(value for _, value in self.headers)), *self.credentials)
 
     @property
     def variables(self) -> tuple[str, ...]:
         """The environment variables that it needs."""
         values = [value for _, value in (*self.headers, *self.env)]
-        return names_in(self.url, *self.command, *values)
+        return tuple(dict.fromkeys((*names_in(self.url, *self.command, *values), *self.credentials)))
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,9 @@ class Client(Protocol):
     async def listed(self, server: McpServer) -> list[Listed]:
         """The tools that a server has now, asked in a session of its own."""
 
-    async def call(self, server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None) -> object:
+    async def call(
+        self, server: McpServer, tool: Listed, arguments: dict[str, Any], context: ToolContext | None
+    ) -> object:
         """What a tool of a server gives, asked in this process's session with it."""
 
 
@@ -95,10 +104,8 @@ class McpCall:
             ToolFailed: The server says that the call failed, or refuses it; a variable is not set.
             ConnectionError: The server cannot be reached, or the connection broke.
         """
-        context = current_tool_context()
-        key = None if context is None else context.idempotency_key
         try:
-            return await _client().call(self.server, self.tool, arguments, key)
+            return await _client().call(self.server, self.tool, arguments, current_tool_context())
         except ConfigError as error:
             raise ToolFailed(error.message) from None
 
@@ -139,7 +146,7 @@ def mcp_tool(
         headers: Sent with every request.
         tool_names: The tools to take, by the names that they have there; all unless given.
         max_tools: With more tools than this the declaration is refused: a model is lost among too many.
-        credentials: Variables that must be set, beside those that are named in texts.
+        credentials: Variables that must be set, and whose values are kept out of results, as those in `headers` are.
         command: In place of an address: the program to start, which speaks MCP on its standard streams.
         env: Variables for that program, beside the few that any gets, such as PATH and HOME.
         cwd: Its folder.
@@ -155,12 +162,12 @@ def mcp_tool(
         DefinitionError: The server cannot be asked, or has no such tool, or too many.
         ConfigError: The extra `mcp` is not installed, or a variable is not set.
     """
-    server = _server(server_url, name, headers or {}, command, env or {}, cwd, transport)
+    server = _server(server_url, name, headers or {}, command, env or {}, cwd, transport, tuple(credentials or ()))
     what = f"mcp_tool {server.name!r}"
     check_count(max_tools, f"{what}: max_tools", 1, 10_000)
     if find_spec("mcp") is None:
         raise ConfigError(f"{what} needs the extra `mcp`.", hint="pip install 'agents-on-conductor[mcp]'")
-    found = _pinned(server, None if pin is None else Path(pin), tuple(credentials or ()), what)
+    found = _pinned(server, None if pin is None else Path(pin), what)
     if tool_names is not None:
         _check_there(tool_names, found, what)
         found = [each for each in found if each.name in tool_names]
@@ -172,7 +179,7 @@ def mcp_tool(
     return toolset(_tools(server, found, retry, timeout), prefix=prefix)
 
 
-def _pinned(server: McpServer, pin: Path | None, credentials: tuple[str, ...], what: str) -> list[Listed]:
+def _pinned(server: McpServer, pin: Path | None, what: str) -> list[Listed]:
     """The server's tools: as its file has them, or else as it says itself, which its file keeps."""
     if pin is not None and pin.exists():
         try:
@@ -181,7 +188,7 @@ def _pinned(server: McpServer, pin: Path | None, credentials: tuple[str, ...], w
             raise DefinitionError(
                 f"{what}: {pin} cannot be read: {error}", hint="Delete it, to have it written anew."
             ) from error
-    check_set((*server.variables, *credentials), what)
+    check_set(server.variables, what)
     found = _asked(_client().listed(server))
     if pin is not None:
         content = {"server": server.name, "tools": [asdict(each) for each in found]}
@@ -215,6 +222,7 @@ def _server(
     env: Mapping[str, str],
     cwd: str | None,
     transport: Transport | None,
+    credentials: tuple[str, ...],
 ) -> McpServer:
     if bool(url) == bool(command):
         raise DefinitionError(
@@ -235,6 +243,7 @@ def _server(
         headers=tuple(headers.items()),
         env=tuple(env.items()),
         cwd=cwd,
+        credentials=credentials,
     )
 
 
