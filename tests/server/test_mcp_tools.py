@@ -85,8 +85,8 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What starts the shop on its standard streams."""
-    monkeypatch.setenv("SHOP_NOTES", str(tmp_path / "notes"))
-    return {"command": [sys.executable, str(SHOP)], "env": {"SHOP_NOTES": "${SHOP_NOTES}"}, "name": "shop"}
+    monkeypatch.setenv("SHOP_NOTES", str(tmp_path / "notes"))  # for workers in processes of their own
+    return {"command": [sys.executable, str(SHOP)], "env": {"SHOP_NOTES": str(tmp_path / "notes")}, "name": "shop"}
 
 
 @pytest.fixture(params=["today's protocol", "that of 2025, with sessions"])
@@ -233,6 +233,36 @@ def test_a_session_that_the_server_forgot_is_opened_again_within_the_attempt(sho
     shop.start()
 
     assert given(price, item="abc") == 300
+
+
+def test_a_session_that_was_idle_is_tried_before_a_call(
+    command: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    price = by_name(mcp_tool(**command))["price"]
+    assert given(price, item="ab") == 200
+    monkeypatch.setattr(_mcp_client, "FRESH", 0.0)
+    os.kill(Shop(tmp_path / "notes").noted("price")[-1]["pid"], signal.SIGKILL)
+
+    assert given(price, item="abc") == 300
+
+
+def test_calls_at_once_share_a_session(command: dict[str, Any], tmp_path: Path) -> None:
+    price = by_name(mcp_tool(**command))["price"]
+
+    async def all_at_once() -> list[Any]:
+        return await asyncio.gather(*[price(item="x" * n) for n in range(20)])
+
+    assert asyncio.run(all_at_once()) == [100 * n for n in range(20)]
+    assert len({entry["pid"] for entry in Shop(tmp_path / "notes").noted("price")}) == 1
+
+
+def test_the_example_has_the_tools_that_its_file_says() -> None:
+    servers = Path(__file__).parents[2] / "examples" / "servers"
+    command = [sys.executable, str(servers / "library.py")]
+
+    now = mcp_tool(command=command)
+    assert now == mcp_tool(command=command, pin=servers / "library.tools.json")
+    assert given(by_name(now)["books_lend"], title="Middlemarch", reader="Ann") == "Ann has Middlemarch."
 
 
 @pytest.mark.usefixtures("protocol")

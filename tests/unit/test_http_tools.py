@@ -108,6 +108,23 @@ def test_what_may_be_asked_again_is(site: Site, status: int, method: str, after:
     assert caught.value.after == after
 
 
+@pytest.mark.parametrize(
+    ("told", "least", "most"),
+    [
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 0),
+        ("Thu, 01 Jan 2099 00:00:00 GMT", 3600, 3600),
+        ("999999", 3600, 3600),
+        ("soon", None, None),
+        ("", None, None),
+    ],
+)
+def test_how_long_to_wait_is_read_in_all_its_forms(site: Site, told: str, least: Any, most: Any) -> None:
+    site.will(429, "later", Retry_After=told)
+    with pytest.raises(RetryTool) as caught:
+        ask(http_tool("page", "A page.", site.url))
+    assert caught.value.after is None if least is None else least <= (caught.value.after or 0) <= most
+
+
 def test_a_request_that_broke_off_is_made_again_where_that_does_no_harm(site: Site) -> None:
     site.will(0)
     site.will(0)
@@ -163,6 +180,30 @@ def test_redirects_stay_with_the_host(site: Site) -> None:
     for each in (tool, post):
         with pytest.raises(ToolFailed, match=r"answered 30\d .*: it sends to .*there, which is not followed"):
             ask(each)
+
+
+def test_calls_share_no_cookies(site: Site) -> None:
+    tool = http_tool("page", "A page.", site.url)
+    site.will(200, Set_Cookie="session=of-ann")
+
+    ask(tool)
+    ask(tool)
+    assert "Cookie" not in site.asked[1]["headers"]
+
+
+def test_headers_of_the_tool_stand_in_place_of_our_own(site: Site) -> None:
+    ask(http_tool("page", "A page.", site.url, "POST", {"idempotency-key": "mine"}, accept="text/csv"))
+
+    headers = site.asked[0]["headers"]
+    assert (headers["Accept"], headers["idempotency-key"]) == ("text/csv", "mine")
+    assert "Idempotency-Key" not in headers
+
+
+def test_where_an_api_is_may_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SITE_URL", site.url)
+    site.will(200, json.dumps({"next": f"{site.url}/2"}))
+
+    assert ask(http_tool("page", "A page.", "${SITE_URL}/1")) == {"next": f"{site.url}/2"}
 
 
 def test_the_model_cannot_leave_the_place_it_was_given(site: Site) -> None:

@@ -36,7 +36,7 @@ from agentspan.errors import ConfigError, DefinitionError, ToolFailed
 from agentspan.remote.environment import filled, hidden, keep_discreet, without
 from agentspan.remote.mcp import Listed, McpServer
 
-log: logging.Logger = logging.getLogger("agentspan.mcp")
+log: logging.Logger = logging.getLogger("agentspan.remote")
 
 CONNECT = 30.0
 """Seconds that a server may take to begin a session and say which tools it has."""
@@ -162,6 +162,10 @@ class _Call:
         await asyncio.to_thread(self.context.progress, hidden(f"{far}  {message or ''}".rstrip(), self.server.secrets))
 
 
+_tasks: set[asyncio.Task[None]] = set()
+"""Of sessions, also while they close: a loop does not keep them by itself."""
+
+
 class _Session:
     """A session with a server, held by a task that opens and closes it."""
 
@@ -171,6 +175,8 @@ class _Session:
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._opened.add_done_callback(lambda opened: opened.cancelled() or opened.exception())  # it has been seen
         self._task = asyncio.create_task(self._hold())
+        _tasks.add(self._task)
+        self._task.add_done_callback(_tasks.discard)
         self._looked = 0.0
         self.tools: dict[str, Listed] = {}
         self.told: list[Listed] = []

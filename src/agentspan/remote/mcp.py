@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import threading
 from collections.abc import Awaitable, Collection, Mapping, Sequence
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 from agentspan.declare.policy import Retry, check_count
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context
 from agentspan.declare.toolset import Toolset, toolset
-from agentspan.errors import ConfigError, DefinitionError, ToolFailed
+from agentspan.errors import AgentspanError, ConfigError, DefinitionError, ToolFailed
 from agentspan.remote.environment import check_set, names_in
 from agentspan.schema.foreign import fingerprint, given_arguments, name_for_models
 
@@ -160,13 +161,11 @@ def mcp_tool(
 
     Raises:
         DefinitionError: The server cannot be asked, or has no such tool, or too many.
-        ConfigError: The extra `mcp` is not installed, or a variable is not set.
+        ConfigError: The server has to be asked, and the extra `mcp` is not installed or a variable is not set.
     """
     server = _server(server_url, name, headers or {}, command, env or {}, cwd, transport, tuple(credentials or ()))
     what = f"mcp_tool {server.name!r}"
     check_count(max_tools, f"{what}: max_tools", 1, 10_000)
-    if find_spec("mcp") is None:
-        raise ConfigError(f"{what} needs the extra `mcp`.", hint="pip install 'agents-on-conductor[mcp]'")
     found = _pinned(server, None if pin is None else Path(pin), what)
     if tool_names is not None:
         _check_there(tool_names, found, what)
@@ -191,9 +190,15 @@ def _pinned(server: McpServer, pin: Path | None, what: str) -> list[Listed]:
     check_set(server.variables, what)
     found = _asked(_client().listed(server))
     if pin is not None:
-        content = {"server": server.name, "tools": [asdict(each) for each in found]}
-        pin.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write(pin, {"server": server.name, "tools": [asdict(each) for each in found]})
     return found
+
+
+def _write(pin: Path, content: dict[str, Any]) -> None:
+    """All at once: other processes may read it now."""
+    whole = pin.with_name(f"{pin.name}.{os.getpid()}")
+    whole.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    whole.replace(pin)
 
 
 def _tools(server: McpServer, found: list[Listed], retry: Retry, timeout: float | None) -> list[Tool[..., Any]]:
@@ -258,7 +263,10 @@ def _asked(question: Awaitable[list[Listed]]) -> list[Listed]:
             answer.set_exception(error)
 
     threading.Thread(target=ask, name="agentspan-mcp-list", daemon=True).start()
-    return answer.result()
+    try:
+        return answer.result()
+    except AgentspanError as error:  # where the declaration is, and not where the loop of its own was
+        raise error.with_traceback(None) from None
 
 
 async def _awaited(question: Awaitable[list[Listed]]) -> list[Listed]:
@@ -266,4 +274,9 @@ async def _awaited(question: Awaitable[list[Listed]]) -> list[Listed]:
 
 
 def _client() -> Client:
+    if find_spec("mcp") is None:
+        raise ConfigError(
+            "MCP servers are spoken to with the extra `mcp`, which is not installed here.",
+            hint="pip install 'agents-on-conductor[mcp]'",
+        )
     return cast(Client, import_module("agentspan.remote._mcp_client"))
