@@ -130,7 +130,7 @@ def test_a_run_calls_the_tools_of_a_server_that_listens(
     first, second = ([result.output for result in each.tool_results] for each in model.requests(name)[1:])
     assert first == [{"result": "wrapped"}, {"result": 400}, {"result": {"pieces": 1, "by": "courier"}}]
     assert second[0] == {"error": "Error executing tool refund: there is no order o-1"}
-    assert f"Bearer ${{SHOP_TOKEN}} {handle.execution_id}/2/" in second[1]["result"]
+    assert f"Bearer *** {handle.execution_id}/2/" in second[1]["result"]
     assert "things: unknown; the tool takes item" in second[2]["error"]
     assert "s3cr3t" not in compile_agent(agent).to_json()
     assert [event.type for event in handle.stream()].count("tool_retry") == 0
@@ -295,7 +295,6 @@ def test_a_missing_server_is_told(shop: Shop) -> None:
 def test_what_a_tool_gives(command: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCP_TEST_TOKEN", "tok-123")
     tools = by_name(mcp_tool(**{**command, "env": {**command["env"], "TOKEN": "${MCP_TEST_TOKEN}"}}))
-    discreet = by_name(mcp_tool(**command, credentials=["MCP_TEST_TOKEN"]))
 
     said: list[str] = []
     names = dict.fromkeys(("idempotency_key", "execution_id", "agent", "tool", "call_id"), "x")
@@ -306,14 +305,16 @@ def test_what_a_tool_gives(command: dict[str, Any], monkeypatch: pytest.MonkeyPa
     assert (text, image.media_type, image.base64[:8]) == ("a bell", "image/png", "iVBORw0K")
     assert given(tools["odd"]) == {"a": 1}
     assert given(tools["who"]) == "tok-123 None"
-    assert (
-        _asked_who(discreet["refund"], "tok-123") == "Error executing tool refund: there is no order ${MCP_TEST_TOKEN}"
-    )
     assert "tok-123" not in repr(tools["who"].function)
 
+    monkeypatch.setenv("MCP_TEST_TOKEN", "tok-456")
+    assert given(tools["who"]) == "tok-456 None", "another credential has a session of its own"
     monkeypatch.delenv("MCP_TEST_TOKEN")
-    assert given(tools["who"]) == "tok-123 None", "the session is open already"
-    with pytest.raises(ConfigError, match=r"mcp_tool 'shop' needs the environment variable MCP_TEST_TOKEN"):
+    with pytest.raises(ToolFailed, match="The MCP server shop needs the credential MCP_TEST_TOKEN"):
+        given(tools["who"])
+    with pytest.raises(
+        ConfigError, match=r"mcp_tool 'shop' needs the credential MCP_TEST_TOKEN, which is not set here"
+    ):
         mcp_tool(**{**command, "env": {"TOKEN": "${MCP_TEST_TOKEN}"}})
 
 
@@ -371,12 +372,6 @@ def test_a_fork_begins_anew(command: dict[str, Any]) -> None:
 
     assert _in_fork(lambda: given(price, item="xy") == 200)
     assert given(price, item="xyz") == 300
-
-
-def _asked_who(tool: Tool[..., Any], order: str) -> str:
-    with pytest.raises(ToolFailed) as caught:
-        given(tool, order=order)
-    return str(caught.value)
 
 
 def _in_fork(check: Callable[[], bool]) -> bool:

@@ -31,9 +31,10 @@ from mcp_types import (
 
 from agentspan import forks
 from agentspan.declare.content import File, Image
+from agentspan.declare.credentials import Credentials
 from agentspan.declare.tool import ToolContext
-from agentspan.errors import ConfigError, DefinitionError, ToolFailed
-from agentspan.remote.environment import filled, hidden, keep_discreet, without
+from agentspan.errors import DefinitionError, ToolFailed
+from agentspan.remote.environment import filled, keep_discreet, placed
 from agentspan.remote.mcp import Listed, McpServer
 
 log: logging.Logger = logging.getLogger("agentspan.remote")
@@ -57,35 +58,42 @@ KEY = "agentspan/idempotency-key"
 """Where a call's `_meta` has the key that is the same for every attempt of it."""
 
 
-async def listed(server: McpServer) -> list[Listed]:
+async def listed(server: McpServer, credentials: Credentials) -> list[Listed]:
     """The tools that a server has now, asked in a session of its own.
 
     Raises:
         DefinitionError: It cannot be asked.
     """
     try:
-        async with asyncio.timeout(CONNECT), _client(server) as client:
+        async with asyncio.timeout(CONNECT), _client(server, credentials) as client:
             return await _tools_of(client)
-    except ConfigError:
-        raise
     except Exception as error:  # noqa: BLE001 - whatever transports raise, it cannot be asked
         raise DefinitionError(
-            f"The MCP server {server.name} cannot be asked for its tools: {_said(error, server)}",
+            f"The MCP server {server.name} cannot be asked for its tools: {_said(error, credentials)}",
             hint="An agent is declared with the tools that the server has: start it, or look at its address.",
         ) from None
 
 
-async def call(server: McpServer, tool: Listed, arguments: dict[str, Any], context: ToolContext | None) -> object:
+async def call(
+    server: McpServer,
+    credentials: Credentials,
+    tool: Listed,
+    arguments: dict[str, Any],
+    context: ToolContext | None,
+) -> object:
     """What a tool of a server gives, asked in this process's session with it."""
-    return await asyncio.wrap_future(_sessions.call(_Call(server, tool, arguments, context)))
+    return await asyncio.wrap_future(_sessions.call(_Call(server, credentials, tool, arguments, context)))
 
 
 @asynccontextmanager
-async def _client(server: McpServer, on_lost: Callable[[], None] = lambda: None) -> AsyncIterator[Client]:
+async def _client(
+    server: McpServer, credentials: Credentials, on_lost: Callable[[], None] = lambda: None
+) -> AsyncIterator[Client]:
     """Open a session.
 
     Args:
         server: With which server.
+        credentials: What it is spoken to with.
         on_lost: Called when the server says that it does not know the session any more.
     """
 
@@ -93,12 +101,11 @@ async def _client(server: McpServer, on_lost: Callable[[], None] = lambda: None)
         if response.status_code == 404 and "mcp-session-id" in response.request.headers:
             on_lost()
 
-    what = f"The MCP server {server.name}"
-    headers = {name: filled(value, what) for name, value in server.headers}
-    url = filled(server.url, what)
+    headers = {name: filled(value, credentials) for name, value in server.headers}
+    url = filled(placed(server.url, f"The MCP server {server.name}"), credentials)
     if server.transport == "stdio":
-        command, *args = [filled(word, what) for word in server.command]
-        env = {name: filled(value, what) for name, value in server.env}
+        command, *args = [filled(word, credentials) for word in server.command]
+        env = {name: filled(value, credentials) for name, value in server.env}
         program = StdioServerParameters(command=command, args=args, env=env, cwd=server.cwd)
         with _stderr() as errors:
             async with Client(stdio_client(program, errlog=errors)) as client:
@@ -143,6 +150,7 @@ class _Call:
     """A call of a tool."""
 
     server: McpServer
+    credentials: Credentials
     tool: Listed
     arguments: dict[str, Any]
     context: ToolContext | None
@@ -159,7 +167,7 @@ class _Call:
             return
         self._shown = time.monotonic()
         far = f"{progress:g}" if total is None else f"{progress:g} / {total:g}"
-        await asyncio.to_thread(self.context.progress, hidden(f"{far}  {message or ''}".rstrip(), self.server.secrets))
+        await asyncio.to_thread(self.context.progress, f"{far}  {message or ''}".rstrip())
 
 
 _tasks: set[asyncio.Task[None]] = set()
@@ -169,8 +177,9 @@ _tasks: set[asyncio.Task[None]] = set()
 class _Session:
     """A session with a server, held by a task that opens and closes it."""
 
-    def __init__(self, server: McpServer) -> None:
+    def __init__(self, server: McpServer, credentials: Credentials) -> None:
         self._server = server
+        self.credentials = credentials
         self._over = asyncio.Event()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._opened.add_done_callback(lambda opened: opened.cancelled() or opened.exception())  # it has been seen
@@ -178,6 +187,8 @@ class _Session:
         _tasks.add(self._task)
         self._task.add_done_callback(_tasks.discard)
         self._looked = 0.0
+        self._calls = 0
+        self._retired = False
         self.tools: dict[str, Listed] = {}
         self.told: list[Listed] = []
         self.lost = False
@@ -189,7 +200,9 @@ class _Session:
                 async with asyncio.timeout(CONNECT):
                     await self._look()
             except Exception as error:  # noqa: BLE001 - whatever transports raise, it is of no use
-                log.debug("The session with the MCP server %s is gone: %s", self._server.name, error)
+                log.debug(
+                    "The session with the MCP server %s is gone: %s", self._server.name, _said(error, self.credentials)
+                )
                 self.end()
         return not self._over.is_set()
 
@@ -215,22 +228,37 @@ class _Session:
         return self._task
 
     async def call(self, given: _Call) -> CallToolResult:
-        return await self._client.call_tool(
-            given.tool.name, given.arguments, progress_callback=given.show, meta=given.meta
-        )
+        self._calls += 1
+        try:
+            return await self._client.call_tool(
+                given.tool.name, given.arguments, progress_callback=given.show, meta=given.meta
+            )
+        finally:
+            self._calls -= 1
+            if self._retired and self._calls == 0:
+                self.end()
+
+    def retire(self) -> None:
+        """Close it once the calls in it are over."""
+        self._retired = True
+        if self._calls == 0:
+            self.end()
 
     async def _hold(self) -> None:
         try:
-            async with asyncio.timeout(CONNECT) as opening, _client(self._server, self._lose) as self._client:
+            async with (
+                asyncio.timeout(CONNECT) as opening,
+                _client(self._server, self.credentials, self._lose) as self._client,
+            ):
                 await self._look()
                 opening.reschedule(None)
                 self._opened.set_result(None)
                 await self._over.wait()
         except Exception as error:  # noqa: BLE001 - whatever transports raise, the session is over
-            said = _said(error, self._server)
+            said = _said(error, self.credentials)
             if self._opened.done():
                 log.debug("The session with the MCP server %s ended: %s", self._server.name, said)
-            elif isinstance(error, ConfigError):
+            elif isinstance(error, ToolFailed):  # nothing says where it is
                 self._opened.set_exception(error)
             else:
                 self._opened.set_exception(
@@ -275,7 +303,7 @@ class _Sessions:
 
     async def _call(self, given: _Call, *, again: bool = True) -> object:
         server = given.server
-        session = await self._session(server)
+        session = await self._session(given)
         _check_there(server, given.tool, session)
         try:
             result = await session.call(given)
@@ -284,27 +312,35 @@ class _Sessions:
                 session.end()
                 return await self._call(given, again=False)
             if session.lost or error.code == CONNECTION_CLOSED:
-                raise self._broken(session, server, error) from None
-            raise ToolFailed(f"The MCP server {server.name} refused the call: {_said(error, server)}") from None
+                raise self._broken(session, given, error) from None
+            raise ToolFailed(
+                f"The MCP server {server.name} refused the call: {_said(error, given.credentials)}"
+            ) from None
         except RuntimeError as error:  # what it answers is not what its tool promises
-            raise ToolFailed(f"The MCP server {server.name} answered wrongly: {_said(error, server)}") from None
+            raise ToolFailed(
+                f"The MCP server {server.name} answered wrongly: {_said(error, given.credentials)}"
+            ) from None
         except (OSError, httpx2.HTTPError) as error:
-            raise self._broken(session, server, error) from None
+            raise self._broken(session, given, error) from None
         if result.is_error:
-            text = hidden(_text(result), server.secrets)
-            raise ToolFailed(text or f"The MCP server {server.name} says that the call failed.")
-        return _value(result, server.secrets)
+            raise ToolFailed(_text(result) or f"The MCP server {server.name} says that the call failed.")
+        return _value(result)
 
-    async def _session(self, server: McpServer) -> _Session:
-        found = self._open.get(server)
-        usable = found is not None and await found.usable()
-        if not usable and self._open.get(server) is found:  # else another call has opened one meanwhile
-            self._open[server] = _Session(server)
-        return await self._open[server].opened()
+    async def _session(self, given: _Call) -> _Session:
+        found = self._open.get(given.server)
+        current = found is not None and dict(found.credentials) == dict(given.credentials)
+        if found is not None and not current:
+            found.retire()
+        usable = current and found is not None and await found.usable()
+        if not usable and self._open.get(given.server) is found:  # else another call has opened one meanwhile
+            self._open[given.server] = _Session(given.server, given.credentials)
+        return await self._open[given.server].opened()
 
-    def _broken(self, session: _Session, server: McpServer, error: Exception) -> ConnectionError:
+    def _broken(self, session: _Session, given: _Call, error: Exception) -> ConnectionError:
         session.end()
-        return ConnectionError(f"The session with the MCP server {server.name} broke: {_said(error, server)}")
+        return ConnectionError(
+            f"The session with the MCP server {given.server.name} broke: {_said(error, given.credentials)}"
+        )
 
 
 def _check_there(server: McpServer, tool: Listed, session: _Session) -> None:
@@ -322,10 +358,10 @@ def _check_there(server: McpServer, tool: Listed, session: _Session) -> None:
         )
 
 
-def _value(result: CallToolResult, secrets: tuple[str, ...]) -> object:
-    parts = [hidden(part, secrets) if isinstance(part, str) else part for part in _parts(result)]
+def _value(result: CallToolResult) -> object:
+    parts = list(_parts(result))
     if result.structured_content is not None and not any(isinstance(part, File) for part in parts):
-        content = without(result.structured_content, secrets)
+        content = result.structured_content
         return content["result"] if isinstance(content, dict) and list(content) == ["result"] else content
     texts = [part for part in parts if isinstance(part, str)]
     if len(texts) == len(parts):
@@ -359,14 +395,14 @@ def _file(media_type: str, base64: str) -> File:
     return (Image if media_type.startswith("image/") else File)(media_type=media_type, base64=base64)
 
 
-def _said(error: BaseException, server: McpServer) -> str:
+def _said(error: BaseException, credentials: Credentials) -> str:
     """What went wrong, without the values of secrets: the innermost of errors in groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, TimeoutError) and not str(error):
         return f"it did not answer within {CONNECT:g} s"
-    text = str(error)
-    return hidden(f"{type(error).__name__}: {text}" if text else type(error).__name__, server.variables)
+    text = str(credentials.masked(str(error)))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 keep_discreet("httpx2", "mcp.client.sse", "mcp.client.stdio", "mcp.client.streamable_http")
