@@ -27,6 +27,7 @@ class ModelRequest:
         max_chars: The transcript is trimmed when it is longer.
         keep_chars: What remains of it then.
         output: The type of its answer; None where that is a text.
+        on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
     """
 
     model: str
@@ -40,6 +41,7 @@ class ModelRequest:
     keep_chars: int
     output: OutputRequest | None = None
     fallback_models: tuple[str, ...] = ()
+    on_max_turns: str = "fail"
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> ModelRequest:
@@ -55,6 +57,8 @@ class ModelRequest:
         """The request as a definition holds it."""
         found: Json = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
         del found["fallback_models"]
+        if self.on_max_turns == "fail":
+            del found["on_max_turns"]
         if self.output is None:
             del found["output"]
         return {**found, **({"fallback_models": list(self.fallback_models)} if self.fallback_models else {})}

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, cast
@@ -17,7 +17,7 @@ from agentspan.declare.tool import Tool, tool
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import ConfigError, NotFound, ServerError
-from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
+from agentspan.reading.run import StoredSegment, StoredTurn, is_skipped, turns_of
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.output import Verdict
@@ -26,6 +26,7 @@ from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.stored.usage import added
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
+from agentspan.worker.last_turn import last_turn
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
 from agentspan.worker.tokens import Listeners, Telling
@@ -138,11 +139,18 @@ class Models:
         output = call.served.output
         refuse_another(transcript.request.output, output)
         telling = self._telling(call, transcript.request)
+        last = last_turn(transcript, given.steps + given.turn)
+        if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
+            given = replace(given, usage=transcript.usage)
 
         async def ask(request: ModelRequest) -> Answer:
             hear = None if telling is None else telling.again()
             first = transcript.left_out()
-            return await asks.ask(request, transcript.beginning, transcript.exchanges[first:], first, hear)
+            said = transcript.exchanges[first:]
+            if last is None:
+                return await asks.ask(request, transcript.beginning, said, first, hear)
+            answer = await asks.ask(last.asked(request), transcript.beginning, [*said, last.exchange], first, hear)
+            return replace(answer, calls=last.calls(answer.calls))
 
         async def ask_for_less(request: ModelRequest) -> Answer:
             try:
@@ -154,7 +162,8 @@ class Models:
                 return await ask(request)
 
         planned = _planned_turn(transcript.request, given, ask_for_less, telling)
-        return planned if output is None else _typed(planned, transcript, output)
+        checked = planned if output is None else _typed(planned, transcript, output)
+        return checked if last is None else last.ended(checked)
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
         execution_id, listeners = call.given.execution_id, self._listeners
@@ -238,7 +247,9 @@ class Models:
             for turn in segment.turns:
                 if turn.step < given.steps + given.turn:
                     found.add(_exchange(turn))
+                    found.usage = turn.plan.usage if turn.plan is not None else found.usage
             found.read = _before(segment.record.tasks, given.turn)
+        found.stopped = any(is_skipped(task) for segment in segments for task in segment.record.tasks)
         return found
 
     def _segments(self, newest: str) -> list[StoredSegment]:

@@ -14,7 +14,6 @@ from typing import Any
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import LLMGuardrail, Position, RegexGuardrail
-from agentspan.declare.tool import Tool
 from agentspan.schema.arguments import innermost
 from agentspan.stored.names import input_task_name, model_task_name, output_task_name, tool_task_name
 from agentspan.stored.status import ENDED
