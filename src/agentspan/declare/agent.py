@@ -39,6 +39,9 @@ _MANY = 2**31 - 1
 Place = Literal["server", "worker"]
 """Who calls an agent's model."""
 
+OnMaxTurns = Literal["answer", "fail"]
+"""How a run ends whose turns are used up."""
+
 _BOUNDS: dict[str, tuple[float, float]] = {
     "max_tokens": (1, _MANY),
     "temperature": (0, 2),
@@ -158,6 +161,7 @@ class AgentOptions(AgentNames, total=False):
     fallback_models: Sequence[str]
     on_request: OnRequest | None
     guardrails: Sequence[Guardrail | Callable[[Any], Any]]
+    on_max_turns: OnMaxTurns
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -188,6 +192,7 @@ class Agent(Generic[OutputT]):
     fallback_models: tuple[str, ...]
     on_request: OnRequest | None = field(compare=False)
     guardrails: tuple[Guardrail, ...]
+    on_max_turns: OnMaxTurns
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -233,6 +238,7 @@ class Agent(Generic[OutputT]):
         fallback_models: Sequence[str] = (),
         on_request: OnRequest | None = None,
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
+        on_max_turns: OnMaxTurns = "fail",
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -264,6 +270,8 @@ class Agent(Generic[OutputT]):
                 the `Request`. What it raises is tried again by `model_retry`; the request waits all the same.
             guardrails: What looks at its prompt and at its answer, in this order; not at turns that call tools. A plain
                 function looks at the answer. Tools have guardrails of their own.
+            on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
+                where a worker calls it; `fail` fails the run when that turn asks for a tool.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -284,6 +292,8 @@ class Agent(Generic[OutputT]):
         _check_text(instructions, f"{what}: instructions")
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
+        if on_max_turns not in ("answer", "fail"):
+            raise DefinitionError(f"{what}: on_max_turns is 'answer' or 'fail', not {on_max_turns!r}")
         if given["timeout"] is not None:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["output_validators"] = tuple(output_validators)

@@ -240,7 +240,14 @@ def turns_of(
     for number, found in sorted(turns.items()):
         if ("llm", 1) not in found:
             return
+        if is_skipped(found["llm", 1][-1]):  # the run is to come to an end: there is no such turn
+            continue
         yield _turn(before + number, found, parts)
+
+
+def is_skipped(task: TaskRecord) -> bool:
+    """Whether a task is the model's call of a turn that was passed over, as the run is to come to an end."""
+    return task.kind == "llm" and task.status == "SKIPPED"
 
 
 def _turn(step: int, tasks: _Tasks, parts: Mapping[str, WorkflowRecord]) -> StoredTurn:
