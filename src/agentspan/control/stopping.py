@@ -16,6 +16,7 @@ from agentspan.reading.history import History
 from agentspan.reading.run import is_skipped, loops, newest_segment_id
 from agentspan.stored.format import IN_WORKER, format_of
 from agentspan.stored.names import TURNS_PER_SEGMENT
+from agentspan.stored.team import TeamSpec
 
 PATIENCE = 10.0
 """Seconds that the next segment gets to begin: at the end of one there is no call to be skipped."""
@@ -34,6 +35,11 @@ def stop(client: Conductor, history: History) -> None:
     if run.status != "RUNNING":
         raise Conflict(
             f"Run {history.execution_id} is {run.status}: it cannot stop.", hint="To stop, a run must be RUNNING."
+        )
+    if TeamSpec.of(run.workflow_definition["metadata"]) is not None:
+        raise Conflict(
+            f"Run {history.execution_id} is a team's: its members end one by one.",
+            hint="`cancel` ends it without an answer; a member's own run can be stopped.",
         )
     if not loops(run):
         return  # its only turn is its last one
