@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agentspan.compat import AgentConfig, get_credential, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
-from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.agent import Agent
 from agentspan.declare.agent_tool import agent_tool
 from agentspan.declare.approval import Approval, Request
 from agentspan.declare.callbacks import CallbackHandler
@@ -33,6 +33,7 @@ from agentspan.declare.human_tool import human_tool
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
+from agentspan.declare.settings import ContextBudget, ModelSettings
 from agentspan.declare.team import Team, scatter_gather
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
 from agentspan.declare.toolset import toolset

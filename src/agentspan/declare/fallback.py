@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agentspan.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from agentspan.declare.agent import ModelSettings
+    from agentspan.declare.settings import ModelSettings
 
 
 def models_of(
