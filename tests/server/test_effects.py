@@ -265,3 +265,57 @@ def test_the_ledger_has_what_called_agents_have_begun(runtime: AgentRuntime, mod
     (effect,) = handle.effects()
     assert (effect.path, effect.tool, effect.key) == (("inner_desk",), "book", desk.keys[0])
     assert effect.to_json()["path"] == ["inner_desk"]
+
+
+def test_of_several_persons_at_once_one_decides(runtime: AgentRuntime, model: Stage) -> None:
+    @tool(external=True)
+    def remote() -> int:
+        """Served elsewhere."""
+        return 0
+
+    replies = [call("remote")] * 6
+    name = model.play([*replies, say("done")])
+    handle = runtime.start(Agent("contested", model=name, tools=[remote]), "Go.")
+    for step in range(1, len(replies) + 1):
+        wait_until(
+            lambda step=step: (handle.get_status().step, handle.get_status().current_task) == (step, "remote"), "it"
+        )
+        won: list[int] = []
+        meeting = threading.Barrier(6)
+
+        def decide(number: int, won: list[int] = won, meeting: threading.Barrier = meeting) -> None:
+            own = runtime.handle(handle.execution_id)
+            own.get_status()
+            meeting.wait(30)
+            try:
+                own.answer_call("remote", number, by=str(number))
+                won.append(number)
+            except (Conflict, NotFound):
+                pass
+
+        persons = [threading.Thread(target=decide, args=(number,)) for number in range(6)]
+        for person in persons:
+            person.start()
+        for person in persons:
+            person.join()
+        wait_until(
+            lambda step=step: handle.get_status().step > step or handle.get_status().is_complete, "the next step"
+        )
+        assert len(won) == 1
+        assert handle.steps()[step - 1].calls[0].result == won[0]
+
+
+def test_a_call_of_a_paused_run_is_settled_and_the_run_stays_paused(
+    runtime: AgentRuntime, model: Stage, desk: Desk
+) -> None:
+    name = model.play([call("book"), say("done")])
+    handle = runtime.start(Agent("paused_desk", model=name, tools=[desk.book]), "Go.")
+    desk.at_work()
+    handle.pause()
+
+    handle.answer_call("book", "by hand")
+    assert handle.get_status().status == "PAUSED"
+    handle.resume()
+
+    assert handle.result(timeout=60).output == "done"
+    assert told(model, name) == ["by hand"]
