@@ -96,6 +96,13 @@ async def hang() -> str:
 
 
 @shop.tool()
+async def wrap(pieces: int, ctx: Context) -> str:
+    """Wrap pieces up."""
+    await ctx.report_progress(pieces - 1, pieces, "nearly")
+    return "wrapped"
+
+
+@shop.tool()
 def odd() -> CallToolResult:
     """Text beside structured content."""
     return CallToolResult(content=[TextContent(type="text", text="said")], structured_content={"a": 1})

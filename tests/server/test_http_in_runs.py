@@ -55,7 +55,7 @@ def test_a_run_makes_requests(runtime: AgentRuntime, model: Stage, site: Site, m
 
     assert handle.result(timeout=60).output == "done"
     first, second, third = ([each.output for each in asked.tool_results] for asked in model.requests(name)[1:])
-    assert first == [{"result": {"sky": "${SHOP_KEY}"}}]
+    assert first == [{"result": {"sky": "***"}}]
     assert second[0]["error"].endswith('/orders/{id} answered 404 Not Found: {"no": "order"}')
     assert "city: missing" in second[1]["error"]
     assert "days: unknown; the tool takes city" in second[2]["error"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import pickle
@@ -25,11 +26,13 @@ from agentspan.agents import (
     DefinitionError,
     Retry,
     Tool,
+    ToolContext,
     ToolFailed,
     compile_agent,
     mcp_tool,
     toolset,
 )
+from agentspan.remote import _mcp_client
 from agentspan.testing import WorkerProcess, call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
 
@@ -82,8 +85,15 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What starts the shop on its standard streams."""
-    monkeypatch.setenv("SHOP_NOTES", str(tmp_path / "notes"))
-    return {"command": [sys.executable, str(SHOP)], "env": {"SHOP_NOTES": "${SHOP_NOTES}"}, "name": "shop"}
+    monkeypatch.setenv("SHOP_NOTES", str(tmp_path / "notes"))  # for workers in processes of their own
+    return {"command": [sys.executable, str(SHOP)], "env": {"SHOP_NOTES": str(tmp_path / "notes")}, "name": "shop"}
+
+
+@pytest.fixture(params=["today's protocol", "that of 2025, with sessions"])
+def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers speak both; by itself the client takes the newer one."""
+    if "sessions" in request.param:
+        monkeypatch.setattr(_mcp_client, "Client", functools.partial(_mcp_client.Client, mode="legacy"))
 
 
 def by_name(tools: tuple[Tool[..., Any], ...]) -> dict[str, Tool[..., Any]]:
@@ -95,6 +105,7 @@ def given(tool: Tool[..., Any], **arguments: Any) -> Any:
     return asyncio.run(tool(**tool.arguments.validate(arguments)))
 
 
+@pytest.mark.usefixtures("protocol")
 def test_a_run_calls_the_tools_of_a_server_that_listens(
     runtime: AgentRuntime, model: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +113,11 @@ def test_a_run_calls_the_tools_of_a_server_that_listens(
     tools = mcp_tool(shop.start().url, headers={"Authorization": "Bearer ${SHOP_TOKEN}"})
     name = model.play(
         [
-            calls(call("price", item="bell"), call("orders_place", items=[{"name": "a"}], method_="courier")),
+            calls(
+                call("wrap", pieces=3),
+                call("price", item="bell"),
+                call("orders_place", items=[{"name": "a"}], method_="courier"),
+            ),
             calls(call("refund", order="o-1"), call("who"), call("price", things=1)),
             say("done"),
         ]
@@ -113,10 +128,9 @@ def test_a_run_calls_the_tools_of_a_server_that_listens(
 
     assert handle.result(timeout=60).output == "done"
     first, second = ([result.output for result in each.tool_results] for each in model.requests(name)[1:])
-    assert first == [{"result": 400}, {"result": {"pieces": 1, "by": "courier"}}]
+    assert first == [{"result": "wrapped"}, {"result": 400}, {"result": {"pieces": 1, "by": "courier"}}]
     assert second[0] == {"error": "Error executing tool refund: there is no order o-1"}
-    key = f"{handle.execution_id}/2/call_1_2"
-    assert second[1] == {"result": f"Bearer s3cr3t-of-the-shop {key}"} or key.rpartition("/")[0] in str(second[1])
+    assert f"Bearer *** {handle.execution_id}/2/" in second[1]["result"]
     assert "things: unknown; the tool takes item" in second[2]["error"]
     assert "s3cr3t" not in compile_agent(agent).to_json()
     assert [event.type for event in handle.stream()].count("tool_retry") == 0
@@ -211,6 +225,7 @@ def test_a_server_that_does_not_answer_meets_the_time_limit(runtime: AgentRuntim
     assert "The tool hang was not done after 1 s." in retry.error
 
 
+@pytest.mark.usefixtures("protocol")
 def test_a_session_that_the_server_forgot_is_opened_again_within_the_attempt(shop: Shop) -> None:
     price = by_name(mcp_tool(shop.start().url))["price"]
     assert given(price, item="ab") == 200
@@ -220,6 +235,37 @@ def test_a_session_that_the_server_forgot_is_opened_again_within_the_attempt(sho
     assert given(price, item="abc") == 300
 
 
+def test_a_session_that_was_idle_is_tried_before_a_call(
+    command: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    price = by_name(mcp_tool(**command))["price"]
+    assert given(price, item="ab") == 200
+    monkeypatch.setattr(_mcp_client, "FRESH", 0.0)
+    os.kill(Shop(tmp_path / "notes").noted("price")[-1]["pid"], signal.SIGKILL)
+
+    assert given(price, item="abc") == 300
+
+
+def test_calls_at_once_share_a_session(command: dict[str, Any], tmp_path: Path) -> None:
+    price = by_name(mcp_tool(**command))["price"]
+
+    async def all_at_once() -> list[Any]:
+        return await asyncio.gather(*[price(item="x" * n) for n in range(20)])
+
+    assert asyncio.run(all_at_once()) == [100 * n for n in range(20)]
+    assert len({entry["pid"] for entry in Shop(tmp_path / "notes").noted("price")}) == 1
+
+
+def test_the_example_has_the_tools_that_its_file_says() -> None:
+    servers = Path(__file__).parents[2] / "examples" / "servers"
+    command = [sys.executable, str(servers / "library.py")]
+
+    now = mcp_tool(command=command)
+    assert now == mcp_tool(command=command, pin=servers / "library.tools.json")
+    assert given(by_name(now)["books_lend"], title="Middlemarch", reader="Ann") == "Ann has Middlemarch."
+
+
+@pytest.mark.usefixtures("protocol")
 def test_a_changed_server_is_told(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     tools = by_name(mcp_tool(shop.start().url))
     shop.kill()
@@ -250,15 +296,25 @@ def test_what_a_tool_gives(command: dict[str, Any], monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MCP_TEST_TOKEN", "tok-123")
     tools = by_name(mcp_tool(**{**command, "env": {**command["env"], "TOKEN": "${MCP_TEST_TOKEN}"}}))
 
+    said: list[str] = []
+    names = dict.fromkeys(("idempotency_key", "execution_id", "agent", "tool", "call_id"), "x")
+    context = ToolContext(**names, step=1, on_progress=said.append)
+    assert asyncio.run(tools["wrap"].invoke({"pieces": 3}, context)) == "wrapped"
+    wait_until(lambda: said == ["2 / 3  nearly"], "the server's progress")
     text, image = given(tools["photo"], item="bell")
     assert (text, image.media_type, image.base64[:8]) == ("a bell", "image/png", "iVBORw0K")
     assert given(tools["odd"]) == {"a": 1}
     assert given(tools["who"]) == "tok-123 None"
     assert "tok-123" not in repr(tools["who"].function)
 
+    monkeypatch.setenv("MCP_TEST_TOKEN", "tok-456")
+    assert given(tools["who"]) == "tok-456 None", "another credential has a session of its own"
     monkeypatch.delenv("MCP_TEST_TOKEN")
-    assert given(tools["who"]) == "tok-123 None", "the session is open already"
-    with pytest.raises(ConfigError, match=r"mcp_tool 'shop' needs the environment variable MCP_TEST_TOKEN"):
+    with pytest.raises(ToolFailed, match="The MCP server shop needs the credential MCP_TEST_TOKEN"):
+        given(tools["who"])
+    with pytest.raises(
+        ConfigError, match=r"mcp_tool 'shop' needs the credential MCP_TEST_TOKEN, which is not set here"
+    ):
         mcp_tool(**{**command, "env": {"TOKEN": "${MCP_TEST_TOKEN}"}})
 
 
@@ -277,7 +333,7 @@ def test_which_tools_there_are(command: dict[str, Any]) -> None:
     )
     with pytest.raises(DefinitionError, match="mcp_tool 'shop' has no tool named 'sell'; it has price, "):
         mcp_tool(**command, tool_names=["sell"])
-    with pytest.raises(DefinitionError, match=r"has 8 tools, more than max_tools=3: price, orders\.place"):
+    with pytest.raises(DefinitionError, match=r"has 9 tools, more than max_tools=3: price, orders\.place"):
         mcp_tool(**command, max_tools=3)
 
 

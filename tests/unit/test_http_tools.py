@@ -10,11 +10,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from agentspan.agents import Agent, DefinitionError, RetryTool, Tool, ToolFailed, compile_agent, http_tool
+from agentspan.declare.credentials import Credentials
 from agentspan.declare.tool import ToolContext
 from tests.unit.little_site import Site, served
 
@@ -46,7 +48,8 @@ def test_arguments_go_where_they_belong(site: Site, monkeypatch: pytest.MonkeyPa
     )
     site.will(200, '{"sun": true, "by": "k-1234567"}')
 
-    assert ask(weather, city="São/Paulo", days=2, tags=["a", "b c"]) == {"sun": True, "by": "${SITE_KEY}"}
+    assert ask(weather, city="São/Paulo", days=2, tags=["a", "b c"]) == {"sun": True, "by": "k-1234567"}
+    assert weather.credentials == ("SITE_KEY",), "so its worker hides the value in what it reports"
     (asked,) = site.asked
     assert asked["path"] == "/v1/S%C3%A3o%2FPaulo?key=k-1234567&days=2&tags=a&tags=b+c"
     assert asked["headers"]["X-Key"] == "a k-1234567"
@@ -108,6 +111,23 @@ def test_what_may_be_asked_again_is(site: Site, status: int, method: str, after:
     assert caught.value.after == after
 
 
+@pytest.mark.parametrize(
+    ("told", "least", "most"),
+    [
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 0),
+        ("Thu, 01 Jan 2099 00:00:00 GMT", 3600, 3600),
+        ("999999", 3600, 3600),
+        ("soon", None, None),
+        ("", None, None),
+    ],
+)
+def test_how_long_to_wait_is_read_in_all_its_forms(site: Site, told: str, least: Any, most: Any) -> None:
+    site.will(429, "later", Retry_After=told)
+    with pytest.raises(RetryTool) as caught:
+        ask(http_tool("page", "A page.", site.url))
+    assert caught.value.after is None if least is None else least <= (caught.value.after or 0) <= most
+
+
 def test_a_request_that_broke_off_is_made_again_where_that_does_no_harm(site: Site) -> None:
     site.will(0)
     site.will(0)
@@ -165,6 +185,33 @@ def test_redirects_stay_with_the_host(site: Site) -> None:
             ask(each)
 
 
+def test_calls_share_no_cookies(site: Site) -> None:
+    tool = http_tool("page", "A page.", site.url)
+    site.will(200, Set_Cookie="session=of-ann")
+
+    ask(tool)
+    ask(tool)
+    assert "Cookie" not in site.asked[1]["headers"]
+
+
+def test_headers_of_the_tool_stand_in_place_of_our_own(site: Site) -> None:
+    ask(http_tool("page", "A page.", site.url, "POST", {"idempotency-key": "mine"}, accept="text/csv"))
+
+    headers = site.asked[0]["headers"]
+    assert (headers["Accept"], headers["idempotency-key"]) == ("text/csv", "mine")
+    assert "Idempotency-Key" not in headers
+
+
+def test_where_an_api_is_may_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SITE_URL", site.url)
+    site.will(200, json.dumps({"next": f"{site.url}/2"}))
+
+    page = http_tool("page", "A page.", "${SITE_URL}/1?${NAME}", credentials=["MORE"])
+    assert page.credentials == ("NAME", "MORE")
+    monkeypatch.setenv("NAME", "ann")
+    assert ask(page) == {"next": f"{site.url}/2"}
+
+
 def test_the_model_cannot_leave_the_place_it_was_given(site: Site) -> None:
     tool = http_tool("page", "A page.", site.url + "/users/{id}")
     for wrong in ("..", ".", ""):
@@ -176,11 +223,18 @@ def test_the_model_cannot_leave_the_place_it_was_given(site: Site) -> None:
 
 def test_a_secret_that_is_not_there(site: Site) -> None:
     tool = http_tool("page", "A page.", site.url, headers={"X-Key": "${NOT_SET_ANYWHERE}"})
-    with pytest.raises(ToolFailed, match="The tool page needs the environment variable NOT_SET_ANYWHERE"):
+    with pytest.raises(ToolFailed, match="The tool page needs the credential NOT_SET_ANYWHERE"):
         ask(tool)
-    with pytest.raises(ToolFailed, match="OTHER_KEY"):
-        ask(http_tool("page", "A page.", site.url, credentials=["OTHER_KEY"]))
+    with pytest.raises(ToolFailed, match="The tool page needs the environment variable NOT_SET_ANYWHERE"):
+        ask(http_tool("page", "A page.", "${NOT_SET_ANYWHERE}/page"))
     assert site.asked == []
+
+
+def test_a_worker_hands_over_what_it_has(site: Site) -> None:
+    tool = http_tool("page", "A page.", site.url, headers={"X-Key": "${OF_THE_VAULT}"})
+
+    tool.invoke({}, replace(CONTEXT, credentials=Credentials({"OF_THE_VAULT": "v-1234567", "MORE": "x"})))
+    assert site.asked[0]["headers"]["X-Key"] == "v-1234567"
 
 
 def test_a_secret_is_in_no_error_and_no_log(

@@ -33,6 +33,7 @@ from agentspan.declare.human_tool import human_tool
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
+from agentspan.declare.team import Team
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
 from agentspan.declare.toolset import toolset
 from agentspan.errors import (
@@ -68,6 +69,7 @@ from agentspan.reading.events import (
     EventType,
     GuardrailFailed,
     GuardrailPassed,
+    HandedOff,
     ModelRetried,
     ModelSaid,
     ModelThought,
@@ -142,6 +144,7 @@ __all__ = [
     "GuardrailFailed",
     "GuardrailPassed",
     "GuardrailResult",
+    "HandedOff",
     "Image",
     "InputError",
     "LLMGuardrail",
@@ -175,6 +178,7 @@ __all__ = [
     "Status",
     "Step",
     "StepBegan",
+    "Team",
     "TextDelta",
     "TextVoided",
     "Tool",

@@ -81,6 +81,8 @@ def _of_people_and_guards(event: Event) -> str:
     match event.type:
         case "waiting" if event.request_id is not None:
             return f"? {event.tool_name}: {event.error} Request {event.request_id}"
+        case "handoff":
+            return f"» {event.target}"
         case "decision":
             who = f" by {event.by}" if event.by else ""
             why = f": {event.text}" if event.text else ""

@@ -258,6 +258,17 @@ def cancel(context: click.Context, execution_id: str, reason: str, output: Outpu
     confirm("CANCELLED", handle.execution_id, output)
 
 
+@agent_group.command("stop", epilog=example("agentspan agent stop 7744cf11"))
+@agent_id
+@output_option
+@click.pass_context
+def stop(context: click.Context, execution_id: str, output: Output) -> None:
+    """Have a run end with an answer once its turn is over; where a worker calls the model."""
+    handle = handle_of(context, execution_id)
+    handle.stop()
+    confirm("STOPPING", handle.execution_id, output)
+
+
 @agent_group.command("retry", epilog=example("agentspan agent retry 7744cf11"))
 @agent_id
 @output_option

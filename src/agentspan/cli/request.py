@@ -27,7 +27,7 @@ _by = click.option("--by", metavar="NAME", help="Who decides.  [default: your us
 
 @click.group("request")
 def request_group() -> None:
-    """Decide what agents ask people.
+    """Decide what agents ask people: approvals and questions.
 
     A call that needs an approval, or a question of an agent, waits until somebody decides, from any machine. Each
     request has an id of its own.
@@ -73,38 +73,50 @@ def show(session: Session, request_id: str, output: Output) -> None:
 @_id
 @click.option("--args", "args", metavar="JSON", help="Other arguments than the model's: an object, all of them.")
 @_by
+@output_option
 @click.pass_obj
-def approve(session: Session, request_id: str, args: str | None, by: str | None) -> None:
+def approve(session: Session, request_id: str, args: str | None, by: str | None, output: Output) -> None:
     """Have a call made."""
     edited = None if args is None else _json(args)
     if edited is not None and not isinstance(edited, dict):
         raise click.BadParameter("is no JSON object", param_hint="--args")
-    session.runtime().approve(request_id, args=edited, by=by or _user())
-    say(f"Request {request_id} is approved.")
+    runtime = session.runtime()
+    runtime.approve(request_id, args=edited, by=by or _user())
+    _tell(runtime, request_id, "approved", output)
 
 
 @request_group.command("reject", epilog=example("agentspan request reject 7744cf11-… --reason 'too much'"))
 @_id
 @click.option("--reason", metavar="TEXT", default="", help="Why; the model reads it.")
 @_by
+@output_option
 @click.pass_obj
-def reject(session: Session, request_id: str, reason: str, by: str | None) -> None:
+def reject(session: Session, request_id: str, reason: str, by: str | None, output: Output) -> None:
     """Have a call not made, or leave a question without an answer."""
-    session.runtime().reject(request_id, reason, by=by or _user())
-    say(f"Request {request_id} is rejected.")
+    runtime = session.runtime()
+    runtime.reject(request_id, reason, by=by or _user())
+    _tell(runtime, request_id, "rejected", output)
 
 
 @request_group.command("answer", epilog=example("agentspan request answer 7744cf11-… 'The blue one.'"))
 @_id
 @click.argument("value", metavar="ANSWER")
 @_by
+@output_option
 @click.pass_obj
-def answer(session: Session, request_id: str, value: str, by: str | None) -> None:
+def answer(session: Session, request_id: str, value: str, by: str | None, output: Output) -> None:
     """Answer a question: with a text, or with JSON where its answer has a type."""
     runtime = session.runtime()
     typed = _found(runtime, request_id).answer_schema is not None
     runtime.answer(request_id, _json(value) if typed else value, by=by or _user())
-    say(f"Request {request_id} is answered.")
+    _tell(runtime, request_id, "answered", output)
+
+
+def _tell(runtime: AgentRuntime, request_id: str, what: str, output: Output) -> None:
+    if output == "text":
+        say(f"Request {request_id} is {what}.")
+    else:
+        emit(_found(runtime, request_id).to_json(), output)
 
 
 def _found(runtime: AgentRuntime, request_id: str) -> Request:

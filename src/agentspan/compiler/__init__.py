@@ -19,14 +19,16 @@ from agentspan.compiler._output import output_definition
 from agentspan.compiler._part import as_it_is, as_part
 from agentspan.compiler._request import request_tasks, request_workflows
 from agentspan.compiler._tasks import Json
+from agentspan.compiler._team import team, team_tasks
 from agentspan.compiler._thin import model_definition, thin
 from agentspan.compiler._tools import tool_definition
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
 from agentspan.declare.places import check_server_can
+from agentspan.declare.team import CHOOSE, Team
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.values import check_value
-from agentspan.stored.names import segment_name
+from agentspan.stored.names import request_name, segment_name
 
 __all__ = ["Definition", "compile_agent", "compile_part"]
 
@@ -89,6 +91,9 @@ def compile_part(agent: Agent[Any], versions: Mapping[str, int]) -> Definition:
 
 
 def _compiled(agent: Agent[Any], versions: Mapping[str, int], form: Callable[[Json], Json]) -> Definition:
+    if isinstance(agent, Team):
+        *below, own = team(agent, versions)
+        return _definition(agent, (*below, form(own)), *team_tasks(agent))
     if agent.model_place == "worker":
         *below, own = thin(agent, versions)
         return _definition(agent, (*below, *request_workflows(agent, versions), form(own)), model_definition(agent))
@@ -125,8 +130,9 @@ def _numbered(workflow: Json, agent: str, version: int, fingerprint: str) -> Jso
     numbered: Json = json.loads(json.dumps(workflow))
     numbered["version"] = version
     numbered["metadata"] = {**numbered["metadata"], "fingerprint": fingerprint}
+    own = (segment_name(agent), request_name(agent, CHOOSE))
     for task in _walk(numbered["tasks"]):
-        if task["type"] == "SUB_WORKFLOW" and task["subWorkflowParam"]["name"] == segment_name(agent):
+        if task["type"] == "SUB_WORKFLOW" and task["subWorkflowParam"]["name"] in own:
             task["subWorkflowParam"]["version"] = version
     return numbered
 

@@ -105,8 +105,8 @@ def loop(agent: Agent, inputs: Json) -> Json:
     return t.do_while("turns", LOOP, f"$.{SEGMENT}['finish_reason'] == null", [one_segment], keep_last=1)
 
 
-def out_of_turns(agent: Agent, output: Json) -> Json:
-    """Fail where the turns were used up."""
+def failures(agent: Agent, output: Json) -> list[Json]:
+    """Fail where the turns were used up, where no answer fits, or where a guardrail refuses."""
     failed = t.terminate(
         "out_of_turns",
         "out_of_turns",
@@ -116,13 +116,10 @@ def out_of_turns(agent: Agent, output: Json) -> Json:
     )
     invalid = {} if agent.answer_type is None else {INVALID: [invalid_end(agent, "invalid", output)]}
     refusal = {REFUSED: [refused_end(agent, "refused", output)]} if has_guards(agent) else {}
-    return t.switch(
-        "ended_by",
-        "ended_by",
-        "Whether the model answered, or ran out of turns.",
-        ref(f"{SEGMENT}.output.finish_reason"),
-        {"max_turns": [failed], **invalid, **refusal},
-    )
+    ends = {**({"max_turns": [failed]} if agent.on_max_turns == "fail" else {}), **invalid, **refusal}
+    reason = ref(f"{SEGMENT}.output.finish_reason")
+    told = "Whether the model answered, or ran out of turns."
+    return [t.switch("ended_by", "ended_by", told, reason, ends)] if ends else []  # Conductor takes none without a case
 
 
 def answer(agent: Agent) -> Json:
@@ -166,7 +163,7 @@ def _agent_workflow(agent: Agent, versions: Mapping[str, int]) -> Json:
         agent,
         agent.name,
         agent.description or f"Agent {agent.name}: {agent.model} with {len(agent.tools)} tools.",
-        [loop(agent, inputs), out_of_turns(agent, output)],
+        [loop(agent, inputs), *failures(agent, output)],
         inputParameters=["prompt", "messages", "context"],
         outputParameters=output,
         **time_limit(agent),

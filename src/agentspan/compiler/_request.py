@@ -42,6 +42,13 @@ def request_workflows(agent: Agent[Any], versions: Mapping[str, int]) -> tuple[J
     return tuple(_workflow(agent, tool, spec, versions) for tool in agent.tools if (spec := spec_of(tool)) is not None)
 
 
+def request_of_team(agent: Agent[Any], asks: Tool[..., Any]) -> Json:
+    """The workflow of the question by which a person chooses who goes on."""
+    spec = spec_of(asks)
+    assert spec is not None
+    return _workflow(agent, asks, spec, {})
+
+
 def request_tasks(agent: Agent[Any]) -> tuple[Json, ...]:
     """The task definitions of the checks before a person is asked, and of the notices."""
     found: list[Json] = []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._agent import answer, loop, out_of_turns
+from agentspan.compiler._agent import answer, failures, loop
 from agentspan.compiler._guard import (
     answered,
     handed_on,
@@ -145,7 +145,7 @@ def _looping(agent: Agent, versions: Mapping[str, int]) -> Json:
             agent,
             agent.name,
             agent.description or f"Agent {agent.name}: {agent.model} with {len(agent.tools)} tools.",
-            [loop(agent, one_segment), out_of_turns(agent, output)],
+            [loop(agent, one_segment), *failures(agent, output)],
             inputParameters=["prompt", "messages", "context"],
             outputParameters=output,
             **time_limit(agent),
@@ -240,6 +240,7 @@ def _declared(agent: Agent, definition: Json, versions: Mapping[str, int] = NO_V
         max_chars=agent.context.max_chars,
         keep_chars=agent.context.kept,
         output=output_request(agent),
+        on_max_turns=agent.on_max_turns,
     )
     metadata = {**definition["metadata"], "format": IN_WORKER, "request": asked.to_json()}
     return marked(agent, {**definition, "metadata": metadata})

@@ -10,6 +10,8 @@ from agentspan import forks
 from agentspan.compiler import Definition, compile_agent, compile_part
 from agentspan.compiler._tasks import Json
 from agentspan.declare.agent import Agent, Place
+from agentspan.declare.called import members_of
+from agentspan.declare.team import Team
 from agentspan.engine.client import Conductor
 from agentspan.errors import Conflict, NotFound
 from agentspan.stored.format import IN_WORKER, format_of
@@ -37,6 +39,9 @@ class Registering:
 
     def placed(self, agent: Agent[Any]) -> Agent[Any]:
         """The agent with who calls its model; its bytes are those of one that does not say where that is the server."""
+        if isinstance(agent, Team):
+            router = self.placed(agent.router) if isinstance(agent.router, Agent) else agent.router
+            return agent.having([self.placed(member) for member in agent.agents], router)
         if any(tool.agent is not None for tool in agent.tools):
             tools = (
                 tool if tool.agent is None else replace(tool, agent=self.placed(tool.agent)) for tool in agent.tools
@@ -59,6 +64,9 @@ class Registering:
 
     def _below(self, agent: Agent[Any]) -> dict[str, int]:
         found: dict[str, int] = {}
+        for member in members_of(agent):
+            below = self._below(member)
+            found |= {**below, member.name: self._version(compile_agent(member, below))}
         for tool in agent.tools:
             if tool.agent is not None:
                 below = self._below(tool.agent)

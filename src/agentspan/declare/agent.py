@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Unpack, cast, overload
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, cast, overload
 
 from agentspan.declare.approval import OnRequest
 from agentspan.declare.callbacks import CallbackHandler
@@ -27,6 +28,9 @@ from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import check_text
 from agentspan.schema.output import AnswerType
 
+if TYPE_CHECKING:
+    from agentspan.declare.team import Team
+
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,99}")
 _MAX_TURNS = 100_000
 _MAX_CONTEXT = 2_000_000  # characters; with their JSON around them they stay under Conductor's limits
@@ -34,6 +38,9 @@ _MANY = 2**31 - 1
 
 Place = Literal["server", "worker"]
 """Who calls an agent's model."""
+
+OnMaxTurns = Literal["answer", "fail"]
+"""How a run ends whose turns are used up."""
 
 _BOUNDS: dict[str, tuple[float, float]] = {
     "max_tokens": (1, _MANY),
@@ -154,6 +161,7 @@ class AgentOptions(AgentNames, total=False):
     fallback_models: Sequence[str]
     on_request: OnRequest | None
     guardrails: Sequence[Guardrail | Callable[[Any], Any]]
+    on_max_turns: OnMaxTurns
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -184,6 +192,7 @@ class Agent(Generic[OutputT]):
     fallback_models: tuple[str, ...]
     on_request: OnRequest | None = field(compare=False)
     guardrails: tuple[Guardrail, ...]
+    on_max_turns: OnMaxTurns
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -229,6 +238,7 @@ class Agent(Generic[OutputT]):
         fallback_models: Sequence[str] = (),
         on_request: OnRequest | None = None,
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
+        on_max_turns: OnMaxTurns = "fail",
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -260,6 +270,8 @@ class Agent(Generic[OutputT]):
                 the `Request`. What it raises is tried again by `model_retry`; the request waits all the same.
             guardrails: What looks at its prompt and at its answer, in this order; not at turns that call tools. A plain
                 function looks at the answer. Tools have guardrails of their own.
+            on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
+                where a worker calls it; `fail` fails the run when that turn asks for a tool.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -280,6 +292,8 @@ class Agent(Generic[OutputT]):
         _check_text(instructions, f"{what}: instructions")
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
+        if on_max_turns not in ("answer", "fail"):
+            raise DefinitionError(f"{what}: on_max_turns is 'answer' or 'fail', not {on_max_turns!r}")
         if given["timeout"] is not None:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["output_validators"] = tuple(output_validators)
@@ -331,6 +345,11 @@ class Agent(Generic[OutputT]):
     def guards(self, position: Position) -> tuple[Guardrail, ...]:
         """Its guardrails that look there."""
         return tuple(guard for guard in self.guardrails if guard.position == position)
+
+    def __rshift__(self, other: Agent[Any]) -> Team:
+        """A team of which this one works first, and the other one goes on with its answer."""
+        made: Team = import_module("agentspan.declare.team").in_sequence(self, other)  # a module that needs this one
+        return made
 
     def __repr__(self) -> str:
         tools = "".join(f", {tool.name}" for tool in self.tools)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentspan.declare.tool import Tool
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from agentspan.declare.agent import Agent
 
 
-def check_called(name: str, tools: Sequence[Tool[..., Any]]) -> None:
+def check_called(name: str, tools: Sequence[Tool[..., Any]], members: Sequence[Agent[Any]] = ()) -> None:
     """Refuse two agents of one name: a name is a definition on the server.
 
     Raises:
         DefinitionError: There are two.
     """
     known: dict[str, Agent[Any] | None] = {name: None}
-    for agent in called(tools):
+    for agent in (*_with_theirs(members), *called(tools)):
         if known.setdefault(agent.name, agent) != agent:
             raise DefinitionError(
                 f"agent {name!r}: two agents are named {agent.name!r} among those that it calls, or is one of them",
@@ -29,7 +29,17 @@ def check_called(name: str, tools: Sequence[Tool[..., Any]]) -> None:
 
 def called(tools: Sequence[Tool[..., Any]]) -> Iterator[Agent[Any]]:
     """The agents among these tools, and those that they call."""
-    for tool in tools:
-        if tool.agent is not None:
-            yield tool.agent
-            yield from called(tool.agent.tools)
+    yield from _with_theirs(tool.agent for tool in tools if tool.agent is not None)
+
+
+def members_of(agent: Agent[Any]) -> tuple[Agent[Any], ...]:
+    """The members of a team; an agent that is none has none."""
+    members: tuple[Agent[Any], ...] = getattr(agent, "members", ())
+    return members
+
+
+def _with_theirs(agents: Iterable[Agent[Any]]) -> Iterator[Agent[Any]]:
+    for agent in agents:
+        yield agent
+        yield from _with_theirs(members_of(agent))
+        yield from called(agent.tools)

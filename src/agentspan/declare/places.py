@@ -23,6 +23,10 @@ def check_server_can(agent: Agent[Any]) -> None:
         DefinitionError: It says that a worker can.
     """
     what = f"agent {agent.name!r}"
+    if agent.on_max_turns == "answer":
+        raise _worker_can(
+            f"{what}: the Conductor server offers the tools in each turn; on_max_turns='answer' needs a worker"
+        )
     if agent.fallback_models:
         raise _worker_can(f"{what}: the Conductor server calls one model; {agent.model} and others need a worker")
     if not agent.tools:

@@ -78,14 +78,14 @@ class TaskRecord(Record):
         """Whether a worker is at it: a tool's call, a check, or a model's call that is not the server's."""
         if self.is_part or self.task_type == "JSON_JQ_TRANSFORM":
             return False
-        return self.kind in ("tool", "output", "input", "approval") or (
+        return self.kind in ("tool", "output", "input", "approval", "choose") or (
             self.kind == "llm" and self.task_type != "LLM_CHAT_COMPLETE"
         )
 
     @property
     def is_part(self) -> bool:
-        """Whether it is a call that is made in a workflow of its own."""
-        return self.task_type == "SUB_WORKFLOW" and self.kind == "tool"
+        """Whether it is a call that is made in a workflow of its own, or a member of a team."""
+        return self.task_type == "SUB_WORKFLOW" and self.kind in ("tool", "member", "choose")
 
     @property
     def key(self) -> str:

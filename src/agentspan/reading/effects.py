@@ -10,10 +10,10 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import NotFound
+from agentspan.reading.drafts import Within
 from agentspan.reading.durations import moment
 from agentspan.reading.history import History
 from agentspan.reading.ledger import CutOff, Effect, EffectState
-from agentspan.reading.projection import Within
 from agentspan.reading.run import StoredCall, StoredSegment, death
 from agentspan.reading.turns import tool_attempts
 from agentspan.schema.arguments import UNFIT

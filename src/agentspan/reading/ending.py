@@ -41,6 +41,7 @@ def result_of(run: WorkflowRecord) -> AgentResult[Any]:
         usage=Usage.of(run.output.get("usage")),
         intact=bool(run.output.get("intact", True)),
         error=None if run.status == "COMPLETED" else failure_text(run),
+        answers=run.output.get("answers") or {},
     )
 
 

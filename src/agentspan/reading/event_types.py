@@ -15,6 +15,7 @@ EventName = Literal[
     "message",
     "waiting",
     "decision",
+    "handoff",
     "resumed",
     "error",
     "done",

@@ -27,6 +27,7 @@ class _Foreign:
         request_id: str | None
         approved: bool | None
         by: str | None
+        target: str | None
         guardrail_name: str | None
         position: str | None
         action: str | None
@@ -50,6 +51,7 @@ _NAMES = frozenset(
         "request_id",
         "approved",
         "by",
+        "target",
         "guardrail_name",
         "position",
         "action",
@@ -238,6 +240,18 @@ class Decided(Event):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
+class HandedOff(Event):
+    """A member of a team begins; its events follow, with its name in their `path`.
+
+    Attributes:
+        target: The member.
+    """
+
+    target: str
+    type: Literal["handoff"] = "handoff"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Resumed(Event):
     """What waited, or had failed, goes on.
 
@@ -348,6 +362,7 @@ AnyEvent: TypeAlias = (
     | ModelSaid
     | Waiting
     | Decided
+    | HandedOff
     | Resumed
     | GuardrailPassed
     | GuardrailFailed

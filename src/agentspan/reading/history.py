@@ -12,18 +12,21 @@ from agentspan import forks
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, UnknownFormat
+from agentspan.reading.drafts import Draft, Within
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.output import answer_of, failure_text
 from agentspan.reading.parts import NO_PARTS, Parts
-from agentspan.reading.projection import Draft, Within, segment_drafts
+from agentspan.reading.projection import segment_drafts
 from agentspan.reading.result import AgentStatus, as_text
-from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
+from agentspan.reading.run import StoredSegment, is_run, is_segment, loops, newest_segment_id
+from agentspan.reading.team import called_in, member_of, members_in, used_in
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
 from agentspan.reading.waits import Waits
 from agentspan.stored.format import FORMAT, format_of
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.status import ENDED
+from agentspan.stored.team import TeamSpec
 from agentspan.stored.usage import Usage
 
 
@@ -211,6 +214,11 @@ class History:
     def steps(self, last: int | None = None) -> list[Step]:
         """The run's steps, in order; no more segments are read than the `last` ones need."""
         found: list[Step] = []
+        run = self.run()
+        if TeamSpec.of(run.workflow_definition["metadata"]) is not None:
+            below = [task.sub_workflow_id for task in members_in(self._client.workflow(self.execution_id))]
+            all_of = [step for part_id in below if part_id for step in History(self._client, part_id).steps()]
+            return all_of if last is None else all_of[max(0, len(all_of) - last) :]
         for segment in self.segments():
             found[:0] = steps_of(segment)
             if last is not None and len(found) >= last:
@@ -264,6 +272,9 @@ class History:
         """What the run is doing now; reads the run and its newest segment, however long the run is."""
         run, newest = self.latest()
         record = None if newest is None else newest.record
+        team = TeamSpec.of(run.workflow_definition["metadata"])
+        if team is not None and record is not None:
+            return self._team_status(run, record, team)
         parts = NO_PARTS if record is None else self._parts.of(record.tasks)
         segment = None if record is None else StoredSegment.of(record, parts)
         pending = [] if run.ended or newest is None else newest.pending
@@ -279,6 +290,28 @@ class History:
             output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
             error=_error(run),
             usage=_usage(run, segment),
+            waits=tuple(Waits(self._client, run).of(record, parts)),
+        )
+
+    def _team_status(self, run: WorkflowRecord, record: WorkflowRecord, team: TeamSpec) -> AgentStatus:
+        """What a team is doing now; reads the run, and the newest segment of each member that is at work."""
+        pending = [] if run.ended else [task for task in called_in(record) if task.status in PENDING]
+        below = {task.sub_workflow_id: member_of(task) for task in pending if task.sub_workflow_id}
+        parts = self._parts.of(pending)
+        agents = {part_id: name for part_id, name in below.items() if part_id in parts and is_run(parts[part_id])}
+        statuses = [(name, History(self._client, str(part_id)).status()) for part_id, name in agents.items()]
+        doing = [f"{name}: {status.current_task}" if status.current_task else name for name, status in statuses]
+        return AgentStatus(
+            execution_id=self.execution_id,
+            agent=run.workflow_definition["metadata"]["agent"],
+            status=run.status,
+            current_task=", ".join(doing) or None,
+            step=len(members_in(record)),
+            max_steps=team.turns,
+            elapsed=self._elapsed(run),
+            output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
+            error=_error(run),
+            usage=used_in(record, [status.usage for _, status in statuses]),
             waits=tuple(Waits(self._client, run).of(record, parts)),
         )
 

@@ -8,15 +8,15 @@ one, and `seq` can serve as a cursor, before and after any restart.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
-from agentspan.reading.durations import moment
-from agentspan.reading.events import AnyEvent, EventName, event_of
+from agentspan.reading.drafts import Draft, Within
+from agentspan.reading.events import EventName
 from agentspan.reading.requests import asking, decided_at
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
+from agentspan.reading.team import team_drafts
 from agentspan.reading.waits import WAITING_AFTER
 from agentspan.stored.guard import Guarded
 from agentspan.stored.notes import Mismatch
@@ -30,42 +30,6 @@ nodes of a cluster differ. So no reader shows a wait that the others never see."
 ENDED_THERE = "The run was ended from outside, and retried later."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """An event before it has its place in the sequence."""
-
-    type: EventName
-    step: int
-    at: int
-    details: dict[str, Any] = field(default_factory=dict)
-    path: tuple[str, ...] = ()
-
-    def numbered(self, execution_id: str, seq: int) -> AnyEvent:
-        """The event at its place."""
-        return event_of(
-            self.type,
-            execution_id=execution_id,
-            seq=seq,
-            step=self.step,
-            timestamp=moment(self.at),
-            path=self.path,
-            **self.details,
-        )
-
-
-@dataclass(frozen=True)
-class Within:
-    """The place of the events of an agent that was called.
-
-    Attributes:
-        execution_id: Its run.
-        agent: What it is called in the caller's events: the tool's name.
-    """
-
-    execution_id: str
-    agent: str
-
-
 def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]:
     """The events of one segment (or of an agent without tools), as far as it got.
 
@@ -74,6 +38,9 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]
         now: Milliseconds since 1970: a call nobody has taken by now counts as waiting.
     """
     yield from _entry_drafts(segment, now)
+    if segment.team is not None:
+        yield from team_drafts(segment, segment.team)
+        return
     for turn in segment.turns:
         yield from _model_drafts(turn, segment.model_retries, now)
         if turn.plan is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TextIO
@@ -154,6 +155,7 @@ class AgentResult(Generic[OutputT]):
         error: Why the run ended without an answer. A run that did raises instead of giving a result, unless the
             setting `compat` is on.
         json: Of an answer that has a type: its JSON, alone in a tuple.
+        answers: Those of a team's members, by their names.
         source: Where `tool_calls`, `events` and `messages` are read; None of a result that came from elsewhere.
     """
 
@@ -166,6 +168,7 @@ class AgentResult(Generic[OutputT]):
     intact: bool = True
     error: str | None = None
     json: tuple[Any] | None = field(default=None, repr=False, compare=False)
+    answers: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     source: Source | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -219,8 +222,8 @@ class AgentResult(Generic[OutputT]):
 
     @property
     def sub_results(self) -> dict[str, Any]:
-        """The answers of the agents that took part, by their names; an agent that ran alone has none."""
-        return {}
+        """The answers of a team's members, by their names; an agent that ran alone has none."""
+        return dict(self.answers)
 
     def print_result(self, file: TextIO | None = None) -> None:
         """Print the answer, or what went wrong, and in a line what it took.

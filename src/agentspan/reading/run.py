@@ -6,7 +6,7 @@ A record is read here once. Events, steps, status and waits are made from what c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agentspan.declare.approval import Request
@@ -20,6 +20,7 @@ from agentspan.stored.names import SEGMENT
 from agentspan.stored.output import Verdict
 from agentspan.stored.person import PERSON, RequestSpec
 from agentspan.stored.plan import Plan, PlannedCall
+from agentspan.stored.team import TeamSpec
 
 _Tasks = dict[tuple[str, int], tuple[TaskRecord, ...]]
 """A turn's tasks by their kind and the number of their call, attempts oldest first."""
@@ -46,7 +47,7 @@ class StoredCall:
         """The run of the agent that was called, once it has begun."""
         if self.part is None:
             return None
-        if RequestSpec.of(self.part.workflow_definition.get("metadata", {})) is None:
+        if is_run(self.part):
             return self.part.workflow_id
         made = self.made
         return made[-1].sub_workflow_id if made and made[-1].is_part else None
@@ -130,17 +131,19 @@ class StoredSegment:
         record: What the server stores of it.
         given: Its input.
         turns: Its turns, as far as they were begun.
+        parts: What was made in workflows of its own in it, by their ids.
     """
 
     record: WorkflowRecord
     given: SegmentInput
     turns: tuple[StoredTurn, ...]
+    parts: Mapping[str, WorkflowRecord] = field(default_factory=dict)
 
     @classmethod
     def of(cls, record: WorkflowRecord, parts: Mapping[str, WorkflowRecord] = NO_PARTS) -> StoredSegment:
         """Read a record, and those of the calls that are made in workflows of their own, by their ids."""
         given = SegmentInput.of(record.input)
-        return cls(record, given, tuple(turns_of(record.tasks, given.steps, parts)))
+        return cls(record, given, tuple(turns_of(record.tasks, given.steps, parts)), parts)
 
     @property
     def entry(self) -> tuple[TaskRecord, ...]:
@@ -152,6 +155,11 @@ class StoredSegment:
         """What came of the prompt, where guardrails look at it; None until it is known, and after the first segment."""
         done = [task for task in self.entry if task.status == "COMPLETED"]
         return Verdict.of(done[-1].output_data["result"]) if done else None
+
+    @property
+    def team(self) -> TeamSpec | None:
+        """How its members work together, where it is the run of a team."""
+        return TeamSpec.of(self.record.workflow_definition.get("metadata", {}))
 
     @property
     def execution_id(self) -> str:
@@ -182,8 +190,16 @@ class StoredSegment:
 
 
 def loops(run: WorkflowRecord) -> bool:
-    """Whether a run has segments; that of an agent without tools has none."""
-    return any(task.get("type") == "DO_WHILE" for task in run.workflow_definition.get("tasks", []))
+    """Whether a run has segments; that of an agent without tools has none, nor has a team's."""
+    definition = run.workflow_definition
+    is_team = TeamSpec.of(definition.get("metadata", {})) is not None
+    return not is_team and any(task.get("type") == "DO_WHILE" for task in definition.get("tasks", []))
+
+
+def is_run(record: WorkflowRecord) -> bool:
+    """Whether an execution is an agent's run, and no request to a person."""
+    metadata = record.workflow_definition.get("metadata", {})
+    return "agent" in metadata and RequestSpec.of(metadata) is None
 
 
 def is_segment(task: TaskRecord) -> bool:
@@ -224,7 +240,14 @@ def turns_of(
     for number, found in sorted(turns.items()):
         if ("llm", 1) not in found:
             return
+        if is_skipped(found["llm", 1][-1]):  # the run is to come to an end: there is no such turn
+            continue
         yield _turn(before + number, found, parts)
+
+
+def is_skipped(task: TaskRecord) -> bool:
+    """Whether a task is the model's call of a turn that was passed over, as the run is to come to an end."""
+    return task.kind == "llm" and task.status == "SKIPPED"
 
 
 def _turn(step: int, tasks: _Tasks, parts: Mapping[str, WorkflowRecord]) -> StoredTurn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
@@ -14,13 +13,12 @@ from agentspan.reading.parts import NO_PARTS, Parts
 from agentspan.reading.people import person_reason
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
 from agentspan.reading.requests import request_of
-from agentspan.reading.run import newest_segment_id
+from agentspan.reading.run import is_run, newest_segment_id
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.notes import Failure
 from agentspan.stored.output import INVALID
-from agentspan.stored.person import RequestSpec
 
 POLLED_LATELY = 20.0
 """Seconds since the last poll after which a queue counts as served by nobody."""
@@ -93,7 +91,7 @@ class Waits:
             return
         begun = [task for task in part.tasks if task.status in PENDING]
         yield from (self._tool(task) for task in begun if task.in_worker)
-        if RequestSpec.of(_metadata(part)) is None:
+        if is_run(part):
             yield from self._called(part)
             return
         for task in begun:
@@ -279,11 +277,6 @@ class Waits:
 
     def _in(self, milliseconds: int) -> str:
         return due_in(self._now, milliseconds)
-
-
-def _metadata(record: WorkflowRecord) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = record.workflow_definition.get("metadata", {})
-    return found
 
 
 def ending(run: WorkflowRecord) -> Reason:

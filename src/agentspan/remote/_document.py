@@ -12,7 +12,7 @@ from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from agentspan.errors import ConfigError, DefinitionError, ToolError
-from agentspan.remote.environment import filled, names_in
+from agentspan.remote.environment import at_declaration, behind_host, filled, names_in, placed
 from agentspan.remote.http import Client, Request
 
 Json = dict[str, Any]
@@ -64,7 +64,7 @@ def read_document(source: Source, headers: Mapping[str, str], what: str) -> Json
 
     Raises:
         DefinitionError: It cannot be read, or is of another version.
-        ConfigError: A variable that its address needs is not set, or it is YAML and PyYAML is not installed.
+        ConfigError: A credential that its address needs is not there, or it is YAML and PyYAML is not installed.
     """
     found = dict(source) if isinstance(source, Mapping) else _read(str(source), headers, what)
     if not str(found.get("openapi", "")).startswith("3."):
@@ -90,20 +90,21 @@ def _read(source: str, headers: Mapping[str, str], what: str) -> Json:
 
 
 def _fetched(url: str, headers: Mapping[str, str], what: str) -> str:
-    request = Request(
-        method="GET",
-        url=filled(url, what),
-        headers={name: filled(value, what) for name, value in headers.items()},
-        content=None,
-        shown=f"GET {url.partition('?')[0]}",
-        variables=names_in(url, *headers.values()),
-        timeout=30,
-        max_bytes=_LARGEST,
-    )
+    credentials = at_declaration(names_in(behind_host(url), *headers.values()), what)
     try:
+        request = Request(
+            method="GET",
+            url=filled(placed(url, what), credentials),
+            headers={name: filled(value, credentials) for name, value in headers.items()},
+            content=None,
+            shown=f"GET {url.partition('?')[0]}",
+            credentials=credentials,
+            timeout=30,
+            max_bytes=_LARGEST,
+        )
         return json.dumps(found) if isinstance(found := _client().answer(request), (dict, list)) else str(found)
-    except ToolError as error:
-        raise DefinitionError(f"{what}: the document cannot be read: {error.message}") from None
+    except (ToolError, ConnectionError) as error:
+        raise DefinitionError(f"{what}: the document cannot be read: {error}") from None
 
 
 def _yaml(text: str, what: str) -> object:

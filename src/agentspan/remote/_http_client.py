@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
+from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
 from agentspan.errors import RetryTool, ToolFailed
-from agentspan.remote.environment import hidden, keep_discreet
+from agentspan.remote.environment import keep_discreet
 from agentspan.remote.http import Request
 
 _TWICE = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
@@ -51,7 +53,7 @@ def answer(request: Request) -> object:
         raise ToolFailed(f"{message}. Whether the request was done is not known.") from None
     except (httpx.InvalidURL, ValueError) as error:
         raise ToolFailed(f"{request.shown} cannot be asked: {_said(error, request)}") from None
-    text = hidden(_decoded(body, response), request.variables)
+    text = _decoded(body, response)
     status = f"{response.status_code} {_phrase(response.status_code)}".rstrip()
     if response.status_code >= 300:
         raise _failure(request, response, f"{request.shown} answered {status}", text[:_EXCERPT] or "nothing")
@@ -95,16 +97,24 @@ def _same_host(one: httpx.URL, other: httpx.URL) -> bool:
 
 
 def _failure(request: Request, response: httpx.Response, answered: str, text: str) -> Exception:
-    message = f"{answered}: {text}"
+    message = str(request.credentials.masked(f"{answered}: {text}"))
     if response.status_code in _BUSY:
-        wait = response.headers.get("retry-after", "")
-        return RetryTool(message, after=min(int(wait), LONGEST_WAIT) if wait.isdigit() else None)
+        return RetryTool(message, after=_wait(response.headers.get("retry-after", "")))
     if response.status_code in _PASSING and request.method in _TWICE:
         return RetryTool(message)
     if response.has_redirect_location:
-        location = hidden(response.headers["location"], request.variables)
+        location = request.credentials.masked(response.headers["location"])
         return ToolFailed(f"{answered}: it sends to {location}, which is not followed")
     return ToolFailed(message)
+
+
+def _wait(told: str) -> float | None:
+    """Seconds until a request may be made again, of a `Retry-After`."""
+    try:
+        seconds = float(told) if told.isdigit() else parsedate_to_datetime(told).timestamp() - time.time()
+    except ValueError:
+        return None
+    return min(max(seconds, 0.0), LONGEST_WAIT)
 
 
 def _value(request: Request, response: httpx.Response, text: str, cut: bool) -> object:
@@ -134,14 +144,17 @@ def _phrase(status: int) -> str:
 
 
 def _said(error: Exception, request: Request) -> str:
-    text = hidden(str(error), request.variables)
+    text = request.credentials.masked(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @cache
 def _client(pid: int) -> httpx.Client:
     """The client of a process; a forked child gets its own."""
-    return httpx.Client(headers={"User-Agent": "agentspan"}, limits=httpx.Limits(max_connections=None))
+    # What one call is given as a cookie is not for the calls of other runs.
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    limits = httpx.Limits(max_connections=None)
+    return httpx.Client(headers={"User-Agent": "agentspan"}, limits=limits, cookies=no_cookies)
 
 
 keep_discreet("httpx")

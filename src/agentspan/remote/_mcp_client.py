@@ -31,11 +31,13 @@ from mcp_types import (
 
 from agentspan import forks
 from agentspan.declare.content import File, Image
-from agentspan.errors import ConfigError, DefinitionError, ToolFailed
-from agentspan.remote.environment import filled, hidden, keep_discreet
+from agentspan.declare.credentials import Credentials
+from agentspan.declare.tool import ToolContext
+from agentspan.errors import DefinitionError, ToolFailed
+from agentspan.remote.environment import filled, keep_discreet, placed
 from agentspan.remote.mcp import Listed, McpServer
 
-log: logging.Logger = logging.getLogger("agentspan.mcp")
+log: logging.Logger = logging.getLogger("agentspan.remote")
 
 CONNECT = 30.0
 """Seconds that a server may take to begin a session and say which tools it has."""
@@ -49,39 +51,49 @@ PAGES = 100
 FRESH = 60.0
 """Seconds after which a server is asked again for its tools before a call: it may have others, or be gone."""
 
+SHOWN_EVERY = 1.0
+"""Seconds between two lines of progress of a call."""
+
 KEY = "agentspan/idempotency-key"
 """Where a call's `_meta` has the key that is the same for every attempt of it."""
 
 
-async def listed(server: McpServer) -> list[Listed]:
+async def listed(server: McpServer, credentials: Credentials) -> list[Listed]:
     """The tools that a server has now, asked in a session of its own.
 
     Raises:
         DefinitionError: It cannot be asked.
     """
     try:
-        async with asyncio.timeout(CONNECT), _client(server) as client:
+        async with asyncio.timeout(CONNECT), _client(server, credentials) as client:
             return await _tools_of(client)
-    except ConfigError:
-        raise
     except Exception as error:  # noqa: BLE001 - whatever transports raise, it cannot be asked
         raise DefinitionError(
-            f"The MCP server {server.name} cannot be asked for its tools: {_said(error, server)}",
+            f"The MCP server {server.name} cannot be asked for its tools: {_said(error, credentials)}",
             hint="An agent is declared with the tools that the server has: start it, or look at its address.",
         ) from None
 
 
-async def call(server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None) -> object:
+async def call(
+    server: McpServer,
+    credentials: Credentials,
+    tool: Listed,
+    arguments: dict[str, Any],
+    context: ToolContext | None,
+) -> object:
     """What a tool of a server gives, asked in this process's session with it."""
-    return await asyncio.wrap_future(_sessions.call(server, tool, arguments, key))
+    return await asyncio.wrap_future(_sessions.call(_Call(server, credentials, tool, arguments, context)))
 
 
 @asynccontextmanager
-async def _client(server: McpServer, on_lost: Callable[[], None] = lambda: None) -> AsyncIterator[Client]:
+async def _client(
+    server: McpServer, credentials: Credentials, on_lost: Callable[[], None] = lambda: None
+) -> AsyncIterator[Client]:
     """Open a session.
 
     Args:
         server: With which server.
+        credentials: What it is spoken to with.
         on_lost: Called when the server says that it does not know the session any more.
     """
 
@@ -89,12 +101,11 @@ async def _client(server: McpServer, on_lost: Callable[[], None] = lambda: None)
         if response.status_code == 404 and "mcp-session-id" in response.request.headers:
             on_lost()
 
-    what = f"The MCP server {server.name}"
-    headers = {name: filled(value, what) for name, value in server.headers}
-    url = filled(server.url, what)
+    headers = {name: filled(value, credentials) for name, value in server.headers}
+    url = filled(placed(server.url, f"The MCP server {server.name}"), credentials)
     if server.transport == "stdio":
-        command, *args = [filled(word, what) for word in server.command]
-        env = {name: filled(value, what) for name, value in server.env}
+        command, *args = [filled(word, credentials) for word in server.command]
+        env = {name: filled(value, credentials) for name, value in server.env}
         program = StdioServerParameters(command=command, args=args, env=env, cwd=server.cwd)
         with _stderr() as errors:
             async with Client(stdio_client(program, errlog=errors)) as client:
@@ -134,15 +145,50 @@ async def _tools_of(client: Client) -> list[Listed]:
     return found
 
 
+@dataclass
+class _Call:
+    """A call of a tool."""
+
+    server: McpServer
+    credentials: Credentials
+    tool: Listed
+    arguments: dict[str, Any]
+    context: ToolContext | None
+    _shown: float = -SHOWN_EVERY
+
+    @property
+    def meta(self) -> Any:
+        """What the server is told beside the arguments."""
+        return None if self.context is None else {KEY: self.context.idempotency_key}
+
+    async def show(self, progress: float, total: float | None, message: str | None) -> None:
+        """Show those who watch the run how far the server says it has come."""
+        if self.context is None or time.monotonic() - self._shown < SHOWN_EVERY:
+            return
+        self._shown = time.monotonic()
+        far = f"{progress:g}" if total is None else f"{progress:g} / {total:g}"
+        await asyncio.to_thread(self.context.progress, f"{far}  {message or ''}".rstrip())
+
+
+_tasks: set[asyncio.Task[None]] = set()
+"""Of sessions, also while they close: a loop does not keep them by itself."""
+
+
 class _Session:
     """A session with a server, held by a task that opens and closes it."""
 
-    def __init__(self, server: McpServer) -> None:
+    def __init__(self, server: McpServer, credentials: Credentials) -> None:
         self._server = server
+        self.credentials = credentials
         self._over = asyncio.Event()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._opened.add_done_callback(lambda opened: opened.cancelled() or opened.exception())  # it has been seen
         self._task = asyncio.create_task(self._hold())
+        _tasks.add(self._task)
+        self._task.add_done_callback(_tasks.discard)
         self._looked = 0.0
+        self._calls = 0
+        self._retired = False
         self.tools: dict[str, Listed] = {}
         self.told: list[Listed] = []
         self.lost = False
@@ -154,7 +200,9 @@ class _Session:
                 async with asyncio.timeout(CONNECT):
                     await self._look()
             except Exception as error:  # noqa: BLE001 - whatever transports raise, it is of no use
-                log.debug("The session with the MCP server %s is gone: %s", self._server.name, error)
+                log.debug(
+                    "The session with the MCP server %s is gone: %s", self._server.name, _said(error, self.credentials)
+                )
                 self.end()
         return not self._over.is_set()
 
@@ -179,22 +227,38 @@ class _Session:
         self._over.set()
         return self._task
 
-    async def call(self, tool: Listed, arguments: dict[str, Any], key: str | None) -> CallToolResult:
-        meta: Any = None if key is None else {KEY: key}
-        return await self._client.call_tool(tool.name, arguments, meta=meta)
+    async def call(self, given: _Call) -> CallToolResult:
+        self._calls += 1
+        try:
+            return await self._client.call_tool(
+                given.tool.name, given.arguments, progress_callback=given.show, meta=given.meta
+            )
+        finally:
+            self._calls -= 1
+            if self._retired and self._calls == 0:
+                self.end()
+
+    def retire(self) -> None:
+        """Close it once the calls in it are over."""
+        self._retired = True
+        if self._calls == 0:
+            self.end()
 
     async def _hold(self) -> None:
         try:
-            async with asyncio.timeout(CONNECT) as opening, _client(self._server, self._lose) as self._client:
+            async with (
+                asyncio.timeout(CONNECT) as opening,
+                _client(self._server, self.credentials, self._lose) as self._client,
+            ):
                 await self._look()
                 opening.reschedule(None)
                 self._opened.set_result(None)
                 await self._over.wait()
         except Exception as error:  # noqa: BLE001 - whatever transports raise, the session is over
-            said = _said(error, self._server)
+            said = _said(error, self.credentials)
             if self._opened.done():
                 log.debug("The session with the MCP server %s ended: %s", self._server.name, said)
-            elif isinstance(error, ConfigError):
+            elif isinstance(error, ToolFailed):  # nothing says where it is
                 self._opened.set_exception(error)
             else:
                 self._opened.set_exception(
@@ -215,12 +279,12 @@ class _Sessions:
 
     __hash__ = object.__hash__
 
-    def call(self, server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None) -> Future[object]:
+    def call(self, given: _Call) -> Future[object]:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="agentspan-mcp", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(self._call(server, tool, arguments, key), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._call(given), self._loop)
 
     def close(self) -> None:
         """End all sessions, and the processes that were started for them."""
@@ -237,38 +301,46 @@ class _Sessions:
     async def _close(self) -> None:
         await asyncio.wait([session.end() for session in self._open.values()])
 
-    async def _call(
-        self, server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None, *, again: bool = True
-    ) -> object:
-        session = await self._session(server)
-        _check_there(server, tool, session)
+    async def _call(self, given: _Call, *, again: bool = True) -> object:
+        server = given.server
+        session = await self._session(given)
+        _check_there(server, given.tool, session)
         try:
-            result = await session.call(tool, arguments, key)
+            result = await session.call(given)
         except MCPError as error:
             if session.lost and again:  # so the server has not taken the call
                 session.end()
-                return await self._call(server, tool, arguments, key, again=False)
+                return await self._call(given, again=False)
             if session.lost or error.code == CONNECTION_CLOSED:
-                raise self._broken(session, server, error) from None
-            raise ToolFailed(f"The MCP server {server.name} refused the call: {_said(error, server)}") from None
+                raise self._broken(session, given, error) from None
+            raise ToolFailed(
+                f"The MCP server {server.name} refused the call: {_said(error, given.credentials)}"
+            ) from None
         except RuntimeError as error:  # what it answers is not what its tool promises
-            raise ToolFailed(f"The MCP server {server.name} answered wrongly: {_said(error, server)}") from None
+            raise ToolFailed(
+                f"The MCP server {server.name} answered wrongly: {_said(error, given.credentials)}"
+            ) from None
         except (OSError, httpx2.HTTPError) as error:
-            raise self._broken(session, server, error) from None
+            raise self._broken(session, given, error) from None
         if result.is_error:
             raise ToolFailed(_text(result) or f"The MCP server {server.name} says that the call failed.")
         return _value(result)
 
-    async def _session(self, server: McpServer) -> _Session:
-        found = self._open.get(server)
-        usable = found is not None and await found.usable()
-        if not usable and self._open.get(server) is found:  # else another call has opened one meanwhile
-            self._open[server] = _Session(server)
-        return await self._open[server].opened()
+    async def _session(self, given: _Call) -> _Session:
+        found = self._open.get(given.server)
+        current = found is not None and dict(found.credentials) == dict(given.credentials)
+        if found is not None and not current:
+            found.retire()
+        usable = current and found is not None and await found.usable()
+        if not usable and self._open.get(given.server) is found:  # else another call has opened one meanwhile
+            self._open[given.server] = _Session(given.server, given.credentials)
+        return await self._open[given.server].opened()
 
-    def _broken(self, session: _Session, server: McpServer, error: Exception) -> ConnectionError:
+    def _broken(self, session: _Session, given: _Call, error: Exception) -> ConnectionError:
         session.end()
-        return ConnectionError(f"The session with the MCP server {server.name} broke: {_said(error, server)}")
+        return ConnectionError(
+            f"The session with the MCP server {given.server.name} broke: {_said(error, given.credentials)}"
+        )
 
 
 def _check_there(server: McpServer, tool: Listed, session: _Session) -> None:
@@ -291,8 +363,9 @@ def _value(result: CallToolResult) -> object:
     if result.structured_content is not None and not any(isinstance(part, File) for part in parts):
         content = result.structured_content
         return content["result"] if isinstance(content, dict) and list(content) == ["result"] else content
-    if all(isinstance(part, str) for part in parts):
-        return _text(result)
+    texts = [part for part in parts if isinstance(part, str)]
+    if len(texts) == len(parts):
+        return "\n".join(texts)
     return parts[0] if len(parts) == 1 else parts
 
 
@@ -322,14 +395,14 @@ def _file(media_type: str, base64: str) -> File:
     return (Image if media_type.startswith("image/") else File)(media_type=media_type, base64=base64)
 
 
-def _said(error: BaseException, server: McpServer) -> str:
+def _said(error: BaseException, credentials: Credentials) -> str:
     """What went wrong, without the values of secrets: the innermost of errors in groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, TimeoutError) and not str(error):
         return f"it did not answer within {CONNECT:g} s"
-    text = str(error)
-    return hidden(f"{type(error).__name__}: {text}" if text else type(error).__name__, server.variables)
+    text = str(credentials.masked(str(error)))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 keep_discreet("httpx2", "mcp.client.sse", "mcp.client.stdio", "mcp.client.streamable_http")

@@ -1,72 +1,94 @@
-"""Secrets by name: a text says `${NAME}`, and the environment of whoever makes a call has the value."""
+"""Secrets by name: a text says `${NAME}`, and stands for what the worker that makes a call has under that name."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-from collections.abc import Iterable
-from urllib.parse import quote
+from collections.abc import Iterable, Mapping
 
-from agentspan.errors import ConfigError
+from agentspan.config import load_settings
+from agentspan.declare.credentials import Credentials, hand_out
+from agentspan.declare.tool import current_tool_context
+from agentspan.errors import ConfigError, ToolFailed
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def names_in(*texts: str) -> tuple[str, ...]:
-    """The variables that texts name."""
+    """The names that texts give in `${…}`."""
     return tuple(dict.fromkeys(name for text in texts for name in _VARIABLE.findall(text)))
 
 
-def filled(text: str, what: str) -> str:
-    """A text with the values of the variables that it names.
+def behind_host(address: str) -> str:
+    """An address without the `${NAME}` by which it begins: that one says where something is, and is no secret."""
+    begins = _VARIABLE.match(address)
+    return address[begins.end() :] if begins else address
+
+
+def placed(address: str, what: str) -> str:
+    """An address with what the environment says of where it is.
 
     Args:
-        text: Such as `Bearer ${GITHUB_TOKEN}`.
+        address: Such as `${SHOP_URL}/orders`.
         what: What needs it, for the message.
 
     Raises:
-        ConfigError: A variable is not set here.
+        ToolFailed: The environment does not say.
     """
-    names = names_in(text)
-    check_set(names, what)
-    _used.update(names)
-    return _VARIABLE.sub(lambda found: os.environ[found[1]], text)
+    begins = _VARIABLE.match(address)
+    if begins is None:
+        return address
+    if not os.environ.get(begins[1]):
+        raise ToolFailed(f"{what} needs the environment variable {begins[1]}, which its worker does not have.")
+    return os.environ[begins[1]] + address[begins.end() :]
 
 
-def check_set(names: Iterable[str], what: str) -> None:
-    """Refuse to go on without a variable.
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """A text with values in the place of their names."""
+    return _VARIABLE.sub(lambda found: values[found[1]], text)
+
+
+def handed(names: Iterable[str], what: str) -> Credentials:
+    """The values of names: what the worker handed to the call that runs here, or else what this process has.
 
     Raises:
-        ConfigError: One is not set here, or is empty.
+        ToolFailed: One of them is not there.
     """
-    for name in names:
-        if not os.environ.get(name):
-            raise ConfigError(
-                f"{what} needs the environment variable {name}, which is not set here.",
-                hint=f"Set {name} where the worker runs, and where the agent is declared.",
-            )
+    wanted = set(names)
+    context = current_tool_context()
+    if context is not None and wanted <= set(context.credentials):
+        found = Credentials({name: context.credentials[name] for name in wanted})
+    else:
+        found = hand_out(wanted, what, load_settings().credentials if wanted else None)
+    _keep_from_logs(found)
+    return found
 
 
-def hidden(text: str, names: Iterable[str]) -> str:
-    """A text without the values of variables: `${NAME}` stands in their place."""
-    values = {os.environ.get(name, ""): name for name in names}
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) >= 4:  # what is shorter stands in any text
-            for written in (value, quote(value, safe="")):
-                text = text.replace(written, f"${{{values[value]}}}")
-    return text
+def at_declaration(names: Iterable[str], what: str) -> Credentials:
+    """The values of names, for what is asked while something is declared.
 
-
-_used: set[str] = set()
-"""Variables whose values were asked for in this process."""
+    Raises:
+        ConfigError: One of them is not there.
+    """
+    try:
+        return handed(names, what)
+    except ToolFailed as error:
+        raise ConfigError(
+            error.message.replace(", and its worker has none of that name", ", which is not set here"),
+            hint="It is needed where the agent is declared, and where its workers are.",
+        ) from None
 
 
 class _Discreet(logging.Filter):
-    """Lets a library's records through without the values of secrets, which may stand in addresses."""
+    """Lets a library's records through without credentials, which may stand in addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.credentials = Credentials()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = hidden(record.getMessage(), _used), None
+        record.msg, record.args = self.credentials.masked(record.getMessage()), None
         record.exc_info = record.exc_text = None  # whoever called the library says what is to be said
         return True
 
@@ -75,6 +97,12 @@ _discreet = _Discreet()
 
 
 def keep_discreet(*loggers: str) -> None:
-    """Keep the values of secrets out of what libraries log."""
+    """Keep the credentials of this process's calls out of what libraries log."""
     for name in loggers:
         logging.getLogger(name).addFilter(_discreet)
+
+
+def _keep_from_logs(found: Credentials) -> None:
+    known = _discreet.credentials
+    if any(known.get(name) != value for name, value in found.items()):
+        _discreet.credentials = Credentials({**known, **found})

@@ -11,10 +11,11 @@ from importlib import import_module
 from typing import Any, Literal, Protocol, cast
 from urllib.parse import quote, urlencode
 
+from agentspan.declare.credentials import Credentials
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.tool import Tool, current_tool_context
-from agentspan.errors import ConfigError, DefinitionError, ToolFailed
-from agentspan.remote.environment import check_set, filled, names_in
+from agentspan.errors import DefinitionError, ToolFailed
+from agentspan.remote.environment import behind_host, filled, handed, names_in, placed
 from agentspan.schema.foreign import given_arguments
 
 Where = Literal["path", "query", "header", "cookie", "body", "whole body"]
@@ -64,7 +65,7 @@ class Request:
         headers: Its headers.
         content: Its body.
         shown: How messages name it: without the secrets.
-        variables: The environment variables whose values are in it.
+        credentials: The secrets in it.
         timeout: Seconds it may take.
         max_bytes: How much of the answer is read.
     """
@@ -74,7 +75,7 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
     content: bytes | None = field(repr=False)
     shown: str
-    variables: tuple[str, ...]
+    credentials: Credentials
     timeout: float
     max_bytes: int
 
@@ -98,7 +99,6 @@ class HttpCall:
         basic: `user:password` of basic authentication.
         places: Where arguments go, by their names; others go to the query, or to the body where there is one.
         content_type: How the body is written.
-        credentials: Variables that must be set, beside those that are named in texts.
         timeout: Seconds a request may take.
         max_bytes: How much of an answer is read.
     """
@@ -110,76 +110,82 @@ class HttpCall:
     basic: str = field(default="", repr=False)
     places: tuple[tuple[str, Placed], ...] = ()
     content_type: str = JSON_TYPE
-    credentials: tuple[str, ...] = ()
     timeout: float = 30
     max_bytes: int = 100_000
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The names of the secrets in its requests: all in its texts, but for one by which the address begins."""
+        return names_in(behind_host(self.url), self.basic, *(value for _, value in self.headers))
 
     def __call__(self, /, **arguments: Any) -> object:
         """What the address answered: JSON as its value, other text as text.
 
         Raises:
-            ToolFailed: It answered with an error that another try does not help; a variable is not set.
+            ToolFailed: It answered with an error that another try does not help; a credential is not there.
             ConnectionError: It cannot be reached, or broke off what may be asked again.
             RetryTool: It is busy.
         """
         context = current_tool_context()
-        try:
-            check_set(self.credentials, f"The tool {self.tool}")
-            request = self.request(arguments, None if context is None else context.idempotency_key)
-        except ConfigError as error:
-            raise ToolFailed(error.message) from None
+        credentials = handed(self.credentials, f"The tool {self.tool}")
+        request = self.request(arguments, credentials, None if context is None else context.idempotency_key)
         return cast(Client, import_module("agentspan.remote._http_client")).answer(request)
 
-    def request(self, arguments: Mapping[str, Any], key: str | None) -> Request:
+    def request(self, arguments: Mapping[str, Any], credentials: Credentials, key: str | None) -> Request:
         """The request for these arguments.
 
         Args:
             arguments: By the names that they have there.
+            credentials: The secrets by their names.
             key: Tells the call from all others, so that it is not done twice.
 
         Raises:
-            ConfigError: A variable is not set here.
-            ToolFailed: An argument cannot stand where it belongs.
+            ToolFailed: An argument cannot stand where it belongs; nothing says where the address is.
         """
-        what = f"The tool {self.tool}"
         by_place = dict(self.places)
         parts: dict[Where, list[tuple[Placed, Any]]] = {}
         for name, value in arguments.items():
             default: Where = "query" if self.method in _WITHOUT_BODY else "body"
-            placed = by_place.get(name, Placed(default, name))
-            parts.setdefault(placed.where, []).append((placed, value))
-        url = self._address({placed.name: _in_path(placed, value) for placed, value in parts.get("path", ())}, what)
+            where = by_place.get(name, Placed(default, name))
+            parts.setdefault(where.where, []).append((where, value))
+        url = self._address({each.name: _in_path(each, value) for each, value in parts.get("path", ())}, credentials)
         if query := urlencode(_pairs(parts.get("query", ()))):
             url += f"{'&' if '?' in url else '?'}{query}"
-        headers = {"Accept": _ACCEPT, **({"Idempotency-Key": key} if key and self.method in ("POST", "PATCH") else {})}
-        headers |= {name: filled(value, what) for name, value in self.headers}
+        headers = {name: filled(value, credentials) for name, value in self.headers}
         if self.basic:
-            headers["Authorization"] = f"Basic {b64encode(filled(self.basic, what).encode()).decode()}"
-        headers |= {placed.name: _in_header(placed, value) for placed, value in parts.get("header", ())}
+            headers["Authorization"] = f"Basic {b64encode(filled(self.basic, credentials).encode()).decode()}"
+        headers |= {each.name: _in_header(each, value) for each, value in parts.get("header", ())}
         if cookies := "; ".join(f"{name}={quote(value)}" for name, value in _pairs(parts.get("cookie", ()))):
             headers["Cookie"] = f"{headers['Cookie']}; {cookies}" if "Cookie" in headers else cookies
         content = self._body(parts)
-        if content is not None:
-            headers.setdefault("Content-Type", self.content_type)
+        own = {
+            "Accept": _ACCEPT,
+            "Content-Type": self.content_type if content is not None else None,
+            "Idempotency-Key": key if self.method in ("POST", "PATCH") else None,
+        }
+        given = {name.lower() for name in headers}
+        headers |= {name: value for name, value in own.items() if value and name.lower() not in given}
         return Request(
             method=self.method,
             url=url,
             headers=headers,
             content=content,
             shown=f"{self.method} {self.url.partition('?')[0]}",
-            variables=(*self.credentials, *names_in(self.url, self.basic, *(value for _, value in self.headers))),
+            credentials=credentials,
             timeout=self.timeout,
             max_bytes=self.max_bytes,
         )
 
-    def _address(self, values: Mapping[str, str], what: str) -> str:
+    def _address(self, values: Mapping[str, str], credentials: Credentials) -> str:
+        address = placed(self.url, f"The tool {self.tool}")
+
         def put(found: re.Match[str]) -> str:
             if not found[1]:
                 return values[found[2]]
-            value = filled(found[1], what)
-            return quote(value, safe="") if "?" in self.url[: found.start()] else value
+            value = filled(found[1], credentials)
+            return quote(value, safe="") if "?" in address[: found.start()] else value
 
-        return _BLANKS.sub(put, self.url)
+        return _BLANKS.sub(put, address)
 
     def _body(self, parts: Mapping[Where, Sequence[tuple[Placed, Any]]]) -> bytes | None:
         whole = parts.get("whole body")
@@ -191,7 +197,7 @@ class HttpCall:
                 (Placed("body", name), value) for _, values in whole or () for name, value in values.items()
             ] or fields
             return urlencode(_pairs(fields)).encode()
-        value = whole[0][1] if whole else {placed.name: value for placed, value in fields}
+        value = whole[0][1] if whole else {each.name: value for each, value in fields}
         if self.content_type.startswith("text/") and isinstance(value, str):
             return value.encode()
         return _json(value).encode()
@@ -227,15 +233,16 @@ def http_tool(
     Args:
         name: What models call it.
         description: What models are told it does.
-        url: The address. `{name}` stands for an argument of the model, behind the host only; `${NAME}` for a variable
-            of the worker's environment, here as in `headers`: its value is in no definition, error or result.
+        url: The address. `{name}` stands for an argument of the model, behind the host only; `${NAME}` for a
+            credential, here as in `headers`: the worker that makes the call has it, and it is in no definition, error
+            or result. A name by which the address begins is a variable of the worker's environment, and no secret.
         method: The HTTP method.
         headers: Sent with each request.
         input_schema: JSON Schema of the arguments; without one they are those that `url` names, as texts. What `url`
             does not name goes to the query of GET, HEAD, DELETE and OPTIONS, and to the body of the others.
         accept: What to ask for; JSON, then any text, unless given.
         content_type: How a body is written: `application/json` or `application/x-www-form-urlencoded`.
-        credentials: Variables that must be set, beside those that are named in texts.
+        credentials: Names of credentials that are kept out of results, beside those that are named in texts.
         retry: How often a call is tried when the address cannot be reached, is busy (429, 503), or breaks off or fails
             (500, 502, 504) a request that may be made twice. POST and PATCH have an `Idempotency-Key`, the same for
             every attempt, and are made again only where the first request was not taken.
@@ -260,15 +267,20 @@ def http_tool(
         headers=tuple(sent.items()),
         places=tuple((each, Placed("path", each)) for each in blanks_of(url)),
         content_type=content_type,
-        credentials=tuple(credentials or ()),
         timeout=whole_seconds(timeout, f"{what}: timeout", least=1),
         max_bytes=max_bytes,
     )
-    return tool_of(call, description, _withblanks_of(input_schema or {}, url), retry)
+    return tool_of(call, description, _with_blanks(input_schema or {}, url), retry, tuple(credentials or ()))
 
 
 def tool_of(
-    call: HttpCall, description: str, parameters: object, retry: Retry, *, document: object = None
+    call: HttpCall,
+    description: str,
+    parameters: object,
+    retry: Retry,
+    credentials: tuple[str, ...],
+    *,
+    document: object = None,
 ) -> Tool[..., Any]:
     """The tool that makes a request.
 
@@ -277,12 +289,21 @@ def tool_of(
         description: What models are told it does.
         parameters: JSON Schema of its arguments.
         retry: How often it is tried.
+        credentials: Those that it is handed beside its own.
         document: Where references of the schema point into.
     """
     what = f"tool {call.tool!r}"
     check_count(call.max_bytes, f"{what}: max_bytes", 100, 2_000_000)
     arguments = given_arguments(parameters, what, document)
-    return Tool(call, call.tool, description, arguments, retry=retry, timeout=call.timeout + SLACK)
+    return Tool(
+        call,
+        call.tool,
+        description,
+        arguments,
+        retry=retry,
+        timeout=call.timeout + SLACK,
+        credentials=(*call.credentials, *credentials),
+    )
 
 
 def check_address(url: str, what: str) -> None:
@@ -299,7 +320,7 @@ def blanks_of(url: str) -> list[str]:
     return list(dict.fromkeys(name for _, name in _BLANKS.findall(url) if name))
 
 
-def _withblanks_of(schema: Mapping[str, Any], url: str) -> dict[str, Any]:
+def _with_blanks(schema: Mapping[str, Any], url: str) -> dict[str, Any]:
     """The schema with what the URL names: no request can be made without it."""
     blanks = blanks_of(url)
     properties = dict(schema.get("properties", {}))
@@ -310,31 +331,31 @@ def _withblanks_of(schema: Mapping[str, Any], url: str) -> dict[str, Any]:
     return {"type": "object", **closed, **schema, "properties": properties, "required": required}
 
 
-def _in_path(placed: Placed, value: Any) -> str:
+def _in_path(where: Placed, value: Any) -> str:
     text = ",".join(_text(item) for item in value) if isinstance(value, list) else _text(value)
     if text.strip(".") == "" and len(text) < 3:  # it would be taken for this folder, or the one above
-        raise ToolFailed(f"{placed.name}: {text!r} cannot stand in an address")
+        raise ToolFailed(f"{where.name}: {text!r} cannot stand in an address")
     return quote(text, safe=",")
 
 
-def _in_header(placed: Placed, value: Any) -> str:
+def _in_header(where: Placed, value: Any) -> str:
     text = ",".join(_text(item) for item in value) if isinstance(value, list) else _text(value)
     if not text.isascii() or not text.isprintable():
-        raise ToolFailed(f"{placed.name}: {text!r} cannot stand in a header; send printable ASCII")
+        raise ToolFailed(f"{where.name}: {text!r} cannot stand in a header; send printable ASCII")
     return text
 
 
 def _pairs(parts: Sequence[tuple[Placed, Any]]) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
-    for placed, value in parts:
-        if isinstance(value, list) and placed.explode:
-            pairs += [(placed.name, _text(item)) for item in value]
+    for where, value in parts:
+        if isinstance(value, list) and where.explode:
+            pairs += [(where.name, _text(item)) for item in value]
         elif isinstance(value, list):
-            pairs.append((placed.name, ",".join(_text(item) for item in value)))
-        elif isinstance(value, dict) and placed.deep:
-            pairs += [(f"{placed.name}[{key}]", _text(item)) for key, item in value.items()]
+            pairs.append((where.name, ",".join(_text(item) for item in value)))
+        elif isinstance(value, dict) and where.deep:
+            pairs += [(f"{where.name}[{key}]", _text(item)) for key, item in value.items()]
         else:
-            pairs.append((placed.name, _text(value)))
+            pairs.append((where.name, _text(value)))
     return pairs
 
 

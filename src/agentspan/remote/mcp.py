@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import threading
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import cleandoc
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 from urllib.parse import urlsplit
 
+from agentspan.declare.credentials import Credentials
 from agentspan.declare.policy import Retry, check_count
-from agentspan.declare.tool import Tool, current_tool_context
+from agentspan.declare.tool import Tool, ToolContext, current_tool_context
 from agentspan.declare.toolset import Toolset, toolset
-from agentspan.errors import ConfigError, DefinitionError, ToolFailed
-from agentspan.remote.environment import check_set, names_in
+from agentspan.errors import AgentspanError, ConfigError, DefinitionError, ToolFailed
+from agentspan.remote.environment import at_declaration, behind_host, handed, names_in
 from agentspan.schema.foreign import fingerprint, given_arguments, name_for_models
 
 Transport = Literal["http", "sse", "stdio"]
@@ -30,7 +32,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class McpServer:
-    """Where an MCP server is. Texts may say `${NAME}` for what the environment of the worker has.
+    """Where an MCP server is. Texts may say `${NAME}` for a credential of the worker.
 
     Attributes:
         name: What messages call it.
@@ -51,10 +53,10 @@ class McpServer:
     cwd: str | None = None
 
     @property
-    def variables(self) -> tuple[str, ...]:
-        """The environment variables that it needs."""
+    def credentials(self) -> tuple[str, ...]:
+        """The names of the secrets that it is spoken to with: all in its texts, but for one by which the URL begins."""
         values = [value for _, value in (*self.headers, *self.env)]
-        return names_in(self.url, *self.command, *values)
+        return names_in(behind_host(self.url), *self.command, *values)
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,17 @@ class Listed:
 class Client(Protocol):
     """The module that speaks to MCP servers; loaded with the first one."""
 
-    async def listed(self, server: McpServer) -> list[Listed]:
+    async def listed(self, server: McpServer, credentials: Credentials) -> list[Listed]:
         """The tools that a server has now, asked in a session of its own."""
 
-    async def call(self, server: McpServer, tool: Listed, arguments: dict[str, Any], key: str | None) -> object:
+    async def call(
+        self,
+        server: McpServer,
+        credentials: Credentials,
+        tool: Listed,
+        arguments: dict[str, Any],
+        context: ToolContext | None,
+    ) -> object:
         """What a tool of a server gives, asked in this process's session with it."""
 
 
@@ -92,13 +101,12 @@ class McpCall:
         """What the tool gives: its structured content, or its text, with images and files among it.
 
         Raises:
-            ToolFailed: The server says that the call failed, or refuses it; a variable is not set.
+            ToolFailed: The server says that the call failed, or refuses it; a credential is not there.
             ConnectionError: The server cannot be reached, or the connection broke.
         """
-        context = current_tool_context()
-        key = None if context is None else context.idempotency_key
+        credentials = handed(self.server.credentials, f"The MCP server {self.server.name}")
         try:
-            return await _client().call(self.server, self.tool, arguments, key)
+            return await _client().call(self.server, credentials, self.tool, arguments, current_tool_context())
         except ConfigError as error:
             raise ToolFailed(error.message) from None
 
@@ -132,14 +140,15 @@ def mcp_tool(
     are made by the workers, each process in one session with the server, opened again when it breaks.
 
     Args:
-        server_url: Where it listens. `${NAME}` stands for a variable of the worker's environment, here as in
-            `headers`, `command` and `env`; the value is in no definition.
+        server_url: Where it listens. `${NAME}` stands for a credential, here as in `headers`, `command` and `env`: the
+            worker that makes the call has it, and it is in no definition, error or result. A name by which the
+            address begins is a variable of the worker's environment, and no secret.
         name: What messages call it; by its address or command unless given.
         description: For people who read the script; models are told what the server says of each tool.
         headers: Sent with every request.
         tool_names: The tools to take, by the names that they have there; all unless given.
         max_tools: With more tools than this the declaration is refused: a model is lost among too many.
-        credentials: Variables that must be set, beside those that are named in texts.
+        credentials: Names of credentials that are kept out of results, beside those that are named in texts.
         command: In place of an address: the program to start, which speaks MCP on its standard streams.
         env: Variables for that program, beside the few that any gets, such as PATH and HOME.
         cwd: Its folder.
@@ -153,14 +162,12 @@ def mcp_tool(
 
     Raises:
         DefinitionError: The server cannot be asked, or has no such tool, or too many.
-        ConfigError: The extra `mcp` is not installed, or a variable is not set.
+        ConfigError: The server has to be asked, and the extra `mcp` is not installed or a credential is not there.
     """
     server = _server(server_url, name, headers or {}, command, env or {}, cwd, transport)
     what = f"mcp_tool {server.name!r}"
     check_count(max_tools, f"{what}: max_tools", 1, 10_000)
-    if find_spec("mcp") is None:
-        raise ConfigError(f"{what} needs the extra `mcp`.", hint="pip install 'agents-on-conductor[mcp]'")
-    found = _pinned(server, None if pin is None else Path(pin), tuple(credentials or ()), what)
+    found = _pinned(server, None if pin is None else Path(pin), what)
     if tool_names is not None:
         _check_there(tool_names, found, what)
         found = [each for each in found if each.name in tool_names]
@@ -169,10 +176,13 @@ def mcp_tool(
             f"{what} has {len(found)} tools, more than max_tools={max_tools}: {', '.join(each.name for each in found)}",
             hint="Choose some of them: tool_names=[…].",
         )
-    return toolset(_tools(server, found, retry, timeout), prefix=prefix)
+    tools = _tools(server, found)
+    policy: dict[str, Any] = {"retry": retry, "timeout": timeout}
+    handed_over = (*server.credentials, *(credentials or ()))
+    return toolset([replace(each, **policy, credentials=handed_over) for each in tools], prefix=prefix)
 
 
-def _pinned(server: McpServer, pin: Path | None, credentials: tuple[str, ...], what: str) -> list[Listed]:
+def _pinned(server: McpServer, pin: Path | None, what: str) -> list[Listed]:
     """The server's tools: as its file has them, or else as it says itself, which its file keeps."""
     if pin is not None and pin.exists():
         try:
@@ -181,22 +191,27 @@ def _pinned(server: McpServer, pin: Path | None, credentials: tuple[str, ...], w
             raise DefinitionError(
                 f"{what}: {pin} cannot be read: {error}", hint="Delete it, to have it written anew."
             ) from error
-    check_set((*server.variables, *credentials), what)
-    found = _asked(_client().listed(server))
+    found = _asked(_client().listed(server, at_declaration(server.credentials, what)))
     if pin is not None:
-        content = {"server": server.name, "tools": [asdict(each) for each in found]}
-        pin.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write(pin, {"server": server.name, "tools": [asdict(each) for each in found]})
     return found
 
 
-def _tools(server: McpServer, found: list[Listed], retry: Retry, timeout: float | None) -> list[Tool[..., Any]]:
+def _write(pin: Path, content: dict[str, Any]) -> None:
+    """All at once: other processes may read it now."""
+    whole = pin.with_name(f"{pin.name}.{os.getpid()}")
+    whole.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    whole.replace(pin)
+
+
+def _tools(server: McpServer, found: list[Listed]) -> list[Tool[..., Any]]:
     names: list[str] = []
     tools: list[Tool[..., Any]] = []
     for each in found:
         names.append(name_for_models(each.name, names))
         arguments = given_arguments(each.parameters, f"tool {each.name!r} of the MCP server {server.name!r}")
         call = McpCall(server, each)
-        tools.append(Tool(call, names[-1], cleandoc(each.description), arguments, retry=retry, timeout=timeout))
+        tools.append(Tool(call, names[-1], cleandoc(each.description), arguments))
     return tools
 
 
@@ -249,7 +264,10 @@ def _asked(question: Awaitable[list[Listed]]) -> list[Listed]:
             answer.set_exception(error)
 
     threading.Thread(target=ask, name="agentspan-mcp-list", daemon=True).start()
-    return answer.result()
+    try:
+        return answer.result()
+    except AgentspanError as error:  # where the declaration is, and not where the loop of its own was
+        raise error.with_traceback(None) from None
 
 
 async def _awaited(question: Awaitable[list[Listed]]) -> list[Listed]:
@@ -257,4 +275,9 @@ async def _awaited(question: Awaitable[list[Listed]]) -> list[Listed]:
 
 
 def _client() -> Client:
+    if find_spec("mcp") is None:
+        raise ConfigError(
+            "MCP servers are spoken to with the extra `mcp`, which is not installed here.",
+            hint="pip install 'agents-on-conductor[mcp]'",
+        )
     return cast(Client, import_module("agentspan.remote._mcp_client"))

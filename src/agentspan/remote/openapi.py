@@ -95,11 +95,11 @@ def api_tool(
         url: The document: its address, its file (JSON, or YAML where PyYAML is installed), or what is in it.
         name: What messages call the API; the document's title unless given.
         description: For people who read the script; models are told what the document says of each operation.
-        headers: Sent with each request, and for the document where it has an address. `${NAME}` stands for a variable
-            of the worker's environment, here as in `auth` and `base_url`; the value is in no definition.
+        headers: Sent with each request, and for the document where it has an address. `${NAME}` stands for a
+            credential of the worker that makes the call, as in `http_tool`; so it does in `auth` and `base_url`.
         tool_names: The operations to take; all unless given.
         max_tools: With more than this the declaration is refused: a model is lost among too many.
-        credentials: Variables that must be set, beside those that are named in texts.
+        credentials: As in `http_tool`.
         tags: Take the operations with one of these tags.
         base_url: Where the API is; the document's first server unless given. It must be given where that is another
             host than the document came from and secrets are to be sent there.
@@ -111,7 +111,7 @@ def api_tool(
 
     Raises:
         DefinitionError: The document cannot be read, is of another version, has no such operation, or too many.
-        ConfigError: A variable that the document's address needs is not set.
+        ConfigError: A credential that the document's address needs is not there.
     """
     what = f"api_tool {name or shown(url)!r}"
     check_count(max_tools, f"{what}: max_tools", 1, 10_000)
@@ -186,12 +186,11 @@ def _tool(api: _Api, operation: _Operation) -> Tool[..., Any]:
         basic=secured.basic,
         places=tuple(places),
         content_type=content_type,
-        credentials=api.credentials,
         timeout=api.timeout,
         max_bytes=api.max_bytes,
     )
     schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-    return tool_of(call, operation.description, schema, api.retry, document=api.document)
+    return tool_of(call, operation.description, schema, api.retry, api.credentials, document=api.document)
 
 
 def _operations(api: _Api, what: str) -> list[_Operation]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic
 
 from agentspan import blocking, compat
-from agentspan.control import verbs
+from agentspan.control import stopping, verbs
 from agentspan.declare.agent import Agent
 from agentspan.declare.output import OutputT
 from agentspan.engine.client import Conductor
@@ -146,6 +146,16 @@ class AgentHandle(CallVerbs, OwnRequests, Generic[OutputT]):
         """
         verbs.cancel(self.runtime.client, self._history, reason)
 
+    def stop(self) -> None:
+        """Have the run end with an answer: the turn that is at work finishes, then the model answers without tools.
+
+        Only where a worker calls the model. `cancel()` ends any run at once, without an answer.
+
+        Raises:
+            Conflict: The run is over or paused, its model is called by the server, or it cannot be stopped right now.
+        """
+        stopping.stop(self.runtime.client, self._history)
+
     def retry(self) -> None:
         """Go on at the very call that failed; nothing that finished is done again.
 
@@ -254,6 +264,10 @@ class AgentHandle(CallVerbs, OwnRequests, Generic[OutputT]):
     async def cancel_async(self, reason: str = "cancelled by a caller") -> None:
         """End the run; see `cancel`."""
         await aio.in_thread(self.cancel, reason)
+
+    async def stop_async(self) -> None:
+        """Have the run end with an answer; see `stop`."""
+        await aio.in_thread(self.stop)
 
     async def retry_async(self) -> None:
         """Go on at the very call that failed; see `retry`."""

@@ -81,7 +81,8 @@ class CallInput:
             # A model's call knows its turn of the segment, and the turns before that.
             step=int(given.get("step") or (given.get("steps") or 0) + (given.get("turn") or 0)),
             call_id=str(given.get("call_id")),
-            args=given.get("args") or {},
+            # The function that chooses a member of a team is given the prompt.
+            args=given.get("args") or ({"prompt": given["prompt"]} if "prompt" in given else {}),
             max_bytes=int(given.get("max_bytes") or 0),
             call=given.get("call"),
         )

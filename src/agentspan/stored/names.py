@@ -16,7 +16,8 @@ SEGMENT = "segment"
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
-_TURN_REF = re.compile(r"^(llm|plan|tool|exchange|failed|output|input|approval)_(\d+)(?:_(\d+))?$")
+_KINDS = "llm|plan|tool|exchange|failed|output|input|approval|member|choose"
+_TURN_REF = re.compile(rf"^({_KINDS})_(\d+)(?:_(\d+))?(?:__\d+)?$")
 
 
 def segment_name(agent: str) -> str:
@@ -58,6 +59,11 @@ _AS_TOOL = ".as.tool"
 def part_name(agent: str) -> str:
     """Name of an agent's workflow as other agents call it."""
     return f"{agent}{_AS_TOOL}"
+
+
+def router_task_name(team: str) -> str:
+    """Task definition of the function that chooses a member of a team."""
+    return f"{team}.choose.member"
 
 
 def approval_task_name(agent: str) -> str:

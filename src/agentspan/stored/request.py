@@ -44,6 +44,7 @@ class ModelRequest:
         output: The type of its answer; None where that is a text.
         parts: The workflow that makes the calls of a tool, by its name; those of other tools are tasks.
         version: The version of the agent, and of these workflows where they are its own.
+        on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
     """
 
     model: str
@@ -59,6 +60,7 @@ class ModelRequest:
     fallback_models: tuple[str, ...] = ()
     parts: dict[str, Part] = field(default_factory=dict)
     version: int = 1
+    on_max_turns: str = "fail"
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
@@ -79,6 +81,8 @@ class ModelRequest:
         found["parts"] = {name: _without_none(asdict(part)) for name, part in self.parts.items()}
         if not self.parts:
             del found["parts"]
+        if self.on_max_turns == "fail":
+            del found["on_max_turns"]
         if self.output is None:
             del found["output"]
         return {**found, **({"fallback_models": list(self.fallback_models)} if self.fallback_models else {})}

@@ -34,6 +34,7 @@ class FinishReason(StrEnum):
     MAX_TURNS = "max_turns"
     INVALID_OUTPUT = "invalid_output"
     GUARDRAIL = "guardrail"
+    STOPPED = "stopped"
     ERROR = "error"
     CANCELLED = "cancelled"
     TIMEOUT = "timeout"

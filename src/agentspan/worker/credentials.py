@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.called import members_of
 from agentspan.declare.credentials import Credentials, Source, hand_out
 from agentspan.errors import ConfigError, ToolFailed
 from agentspan.worker.call import Served
@@ -25,6 +26,8 @@ def require(agent: Agent[Any], source: Source | None) -> None:
     Raises:
         ConfigError: A tool asks for one that is not there.
     """
+    for member in members_of(agent):
+        require(member, source)
     for tool in agent.tools:
         if tool.agent is not None:
             require(tool.agent, source)

@@ -17,7 +17,7 @@ from agentspan.declare.tool import Tool, tool
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import ConfigError, NotFound, ServerError
-from agentspan.reading.run import StoredSegment, StoredTurn, turns_of
+from agentspan.reading.run import StoredSegment, StoredTurn, is_skipped, turns_of
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.output import Verdict
@@ -26,6 +26,7 @@ from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.usage import added
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
+from agentspan.worker.last_turn import last_turn
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
 from agentspan.worker.tokens import Listeners, Telling
@@ -140,11 +141,18 @@ class Models:
         # What the agents have used that were called in the turn before counts from here on.
         given = replace(given, usage=added((given.usage, *transcript.used())))
         telling = self._telling(call, transcript.request)
+        last = last_turn(transcript, given.steps + given.turn)
+        if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
+            given = replace(given, usage=transcript.usage)
 
         async def ask(request: ModelRequest) -> Answer:
             hear = None if telling is None else telling.again()
             first = transcript.left_out()
-            return await asks.ask(request, transcript.beginning, transcript.exchanges[first:], first, hear)
+            said = transcript.exchanges[first:]
+            if last is None:
+                return await asks.ask(request, transcript.beginning, said, first, hear)
+            answer = await asks.ask(last.asked(request), transcript.beginning, [*said, last.exchange], first, hear)
+            return replace(answer, calls=last.calls(answer.calls))
 
         async def ask_for_less(request: ModelRequest) -> Answer:
             try:
@@ -156,7 +164,8 @@ class Models:
                 return await ask(request)
 
         planned = _planned_turn(transcript.request, given, ask_for_less, telling)
-        return planned if output is None else _typed(planned, transcript, output)
+        checked = planned if output is None else _typed(planned, transcript, output)
+        return checked if last is None else last.ended(checked)
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
         execution_id, listeners = call.given.execution_id, self._listeners
@@ -240,7 +249,9 @@ class Models:
             for turn in segment.turns:
                 if turn.step < given.steps + given.turn:
                     found.add(_exchange(turn))
+                    found.usage = turn.plan.usage if turn.plan is not None else found.usage
             found.read = _before(segment.record.tasks, given.turn)
+        found.stopped = any(is_skipped(task) for segment in segments for task in segment.record.tasks)
         return found
 
     def _segments(self, newest: str) -> list[StoredSegment]:

@@ -207,7 +207,7 @@ class Outbox:
 
 def queues_after(call: Call) -> Iterable[str]:
     """Where the engine puts the calls that follow this one, as far as workers make them."""
-    if call.task.kind in ("tool", "output", "input"):
+    if call.task.kind != "llm":
         return (model_task_name(call.served.agent),)
     result = (call.outcome or {}).get("outputData", {}).get("result") or {}
     return {planned["task"] for planned in result.get("calls", ()) if planned["task"]}

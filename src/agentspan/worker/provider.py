@@ -64,6 +64,7 @@ _SETTINGS = {
     "presence_penalty": "presence_penalty",
     "stop": "stop_sequences",
     "reasoning_effort": "thinking",
+    "tool_choice": "tool_choice",
 }
 
 _AGAIN = frozenset({408, 409, 425, 429})
@@ -169,7 +170,7 @@ def _messages(
 
 
 def _said(exchange: Exchange) -> list[ModelMessage]:
-    found = list(ModelMessagesTypeAdapter.validate_python([exchange.said]))
+    found = list(ModelMessagesTypeAdapter.validate_python([exchange.said] if exchange.said else []))
     if exchange.told:
         found.append(Said(parts=[_returned(call.name, call.id, told) for call, told in exchange.told]))
     elif exchange.note:

@@ -13,7 +13,10 @@ from types import FunctionType
 from typing import Any
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.called import members_of
 from agentspan.declare.guardrail import LLMGuardrail, Position, RegexGuardrail
+from agentspan.declare.team import Router, Team
+from agentspan.declare.tool import Tool, tool
 from agentspan.schema.arguments import innermost
 from agentspan.stored.names import (
     approval_task_name,
@@ -21,6 +24,7 @@ from agentspan.stored.names import (
     model_task_name,
     notice_task_name,
     output_task_name,
+    router_task_name,
     tool_task_name,
 )
 from agentspan.stored.status import ENDED
@@ -90,14 +94,14 @@ class Roster:
 
     def _added(self, agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Served]:
         version = versions[agent.name]
-        for guard in (*agent.guardrails, *(guard for tool in agent.tools for guard in tool.guardrails)):
+        for guard in (*agent.guardrails, *(guard for each in agent.tools for guard in each.guardrails)):
             if isinstance(guard, LLMGuardrail):
                 check_can_ask(guard, agent.name)
         files = agent.model_place == "worker"
         tools = {
-            tool_task_name(agent.name, tool.name): Served(agent.name, version, tool, shows_files=files)
-            for tool in agent.tools
-            if tool.is_served
+            tool_task_name(agent.name, each.name): Served(agent.name, version, each, shows_files=files)
+            for each in agent.tools
+            if each.is_served
         }
         if agent.model_place == "worker":
             tools[model_task_name(agent.name)] = Served(
@@ -109,9 +113,10 @@ class Roster:
             tools[approval_task_name(agent.name)] = Served(agent.name, version, approval_tool(agent), of=agent)
         if agent.on_request is not None:
             tools[notice_task_name(agent.name)] = Served(agent.name, version, notice_tool(agent), of=agent)
-        for called in agent.tools:
-            if called.agent is not None:
-                tools |= self._added(called.agent, versions)
+        if isinstance(agent, Team) and agent.router_function is not None:
+            tools[router_task_name(agent.name)] = Served(agent.name, version, router_tool(agent.router_function))
+        for called in (*members_of(agent), *(each.agent for each in agent.tools if each.agent is not None)):
+            tools |= self._added(called, versions)
         if agent.guards(Position.INPUT):
             guards = agent.guards(Position.INPUT)
             tools[input_task_name(agent.name)] = Served(agent.name, version, input_tool(agent), guards=guards)
@@ -183,6 +188,15 @@ def is_anybodys(served: Served) -> bool:
     guards = (*served.tool.guardrails, *served.guards, *answers)
     own = [guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)]
     return all(holds_nothing(function) for function in (served.tool.function, *own))
+
+
+def router_tool(router: Router) -> Tool[..., Any]:
+    """What stands for the function that chooses a member of a team among the tools that a worker serves."""
+
+    def choose(prompt: str) -> Any:
+        return router(prompt)
+
+    return tool(choose)
 
 
 def holds_nothing(function: Callable[..., Any]) -> bool:

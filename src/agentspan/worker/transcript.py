@@ -58,6 +58,8 @@ class Transcript:
         segment: The newest segment that was read.
         turn: The newest turn of that segment that is in it.
         read: Tasks of that segment before that of the turn after.
+        stopped: Whether somebody wants the run to come to an end.
+        usage: Tokens of the run as of the last turn that was read.
     """
 
     request: ModelRequest
@@ -68,6 +70,8 @@ class Transcript:
     segment: str = ""
     turn: int = 0
     read: int = 0
+    stopped: bool = False
+    usage: Json = field(default_factory=dict)
 
     def add(self, exchange: Exchange) -> None:
         """Go on with a turn that is over."""

@@ -15,7 +15,7 @@ from agentspan.declare.agent import Agent
 from agentspan.declare.credentials import hand_out
 from agentspan.declare.tool import Tool, ToolContext
 from agentspan.errors import ToolFailed
-from agentspan.reading.events import AnyEvent, Event, EventName, EventType
+from agentspan.reading.events import AnyEvent, Event, EventType
 from agentspan.reading.result import AgentResult
 from agentspan.reading.timeline import ModelCall, Step, ToolCall
 from agentspan.schema.arguments import ArgumentError
@@ -58,9 +58,7 @@ class ScriptedEvent(Event):
 
 def _event(type_: EventType, **values: Any) -> ScriptedEvent:
     # A stored run gives no event of some of these types yet; what a test writes may have them.
-    return ScriptedEvent(
-        type=cast("EventName", type_.value), execution_id=_RUN, seq=0, step=0, timestamp=_THEN, **values
-    )
+    return ScriptedEvent(type=type_.value, execution_id=_RUN, seq=0, step=0, timestamp=_THEN, **values)
 
 
 class MockEvent:

@@ -1,0 +1,171 @@
+"""A team: a workflow of its members' workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentspan.compiler import _tasks as t
+from agentspan.compiler._request import request_of_team
+from agentspan.compiler._tasks import Json, ref
+from agentspan.compiler._tools import task_definition
+from agentspan.compiler._workflow import time_limit, workflow
+from agentspan.declare.agent import Agent
+from agentspan.declare.team import CHOOSE, Team
+from agentspan.stored.names import request_name, router_task_name
+from agentspan.stored.team import TEAM, TeamSpec
+
+
+def team(agent: Team, versions: Mapping[str, int]) -> tuple[Json, ...]:
+    """The workflow of a team, after that of the question by which a person chooses."""
+    body = {
+        "sequential": _sequence,
+        "parallel": _parallel,
+        "router": _routed,
+        "round_robin": _in_turns,
+        "random": _in_turns,
+        "manual": _in_turns,
+    }[agent.strategy](agent, versions)
+    definition = workflow(
+        agent,
+        agent.name,
+        agent.description or f"Team {agent.name}: {agent.strategy} of {', '.join(each.name for each in agent.agents)}.",
+        body,
+        inputParameters=["prompt", "messages", "context"],
+        outputParameters={
+            **{name: ref(f"end.output.result.{name}") for name in ("result", "answers", "steps", "usage")},
+            "finish_reason": "stop",
+            "intact": True,
+        },
+        **time_limit(agent),
+    )
+    spec = TeamSpec(strategy=agent.strategy, agents=tuple(each.name for each in agent.agents), turns=_most(agent))
+    asked = () if agent.asks is None else (request_of_team(agent, agent.asks),)
+    return (*asked, {**definition, "metadata": {**definition["metadata"], TEAM: spec.to_json()}})
+
+
+def team_tasks(agent: Team) -> tuple[Json, ...]:
+    """The task definition of the function that chooses; none where there is no such function."""
+    if agent.router_function is None:
+        return ()
+    about = f"Chooses who of the team {agent.name} answers."
+    inputs = ["execution_id", "prompt", "step"]
+    return (task_definition(router_task_name(agent.name), about, inputs=inputs, outputs=["result"]),)
+
+
+def _program(name: str) -> str:
+    return f"{t.program('team_words')} {t.program(f'team_{name}')}"
+
+
+def _most(agent: Team) -> int:
+    return len(agent.agents) if agent.strategy in ("sequential", "parallel") else agent.max_turns
+
+
+def _member(agent: Agent[Any], versions: Mapping[str, int], number: int, prompt: str, kind: str = "member") -> Json:
+    inputs = {
+        "prompt": prompt,
+        "messages": ref("workflow.input.messages"),
+        "called_by": {"execution_id": ref("workflow.workflowId"), "step": number, "call": f"{kind}_{number}"},
+    }
+    return t.sub_workflow(agent.name, f"{kind}_{number}", agent.name, versions.get(agent.name, 1), inputs)
+
+
+def _names(agent: Team) -> list[str]:
+    return [each.name for each in agent.agents]
+
+
+def _end(agent: Team, **inputs: Any) -> Json:
+    said = [ref(f"member_{number}.output") for number in range(1, len(agent.agents) + 1)]
+    return t.jq("end", "end", "What the team answers.", _program("end"), names=_names(agent), said=said, **inputs)
+
+
+def _sequence(agent: Team, versions: Mapping[str, int]) -> list[Json]:
+    tasks: list[Json] = []
+    prompt = ref("workflow.input.prompt")
+    for number, each in enumerate(agent.agents, 1):
+        if number > 1:
+            before = {"prompt": ref("workflow.input.prompt"), "said": ref(f"member_{number - 1}.output")}
+            told = f"What {each.name} is told: the prompt, and what was answered before."
+            tasks.append(t.jq("hand_on", f"hand_on_{number}", told, _program("hand_on"), **before))
+            prompt = ref(f"hand_on_{number}.output.result.prompt")
+        tasks.append(_member(each, versions, number, prompt))
+    return [*tasks, _end(agent)]
+
+
+def _parallel(agent: Team, versions: Mapping[str, int]) -> list[Json]:
+    prompt = ref("workflow.input.prompt")
+    branches = [[_member(each, versions, number, prompt)] for number, each in enumerate(agent.agents, 1)]
+    on = [f"member_{number}" for number in range(1, len(branches) + 1)]
+    return [
+        t.task("FORK_JOIN", "beside", "beside", forkTasks=branches),
+        t.task("JOIN", "all", "all", joinOn=on, joinMode="SYNC"),
+        _end(agent, together=True),
+    ]
+
+
+def _routed(agent: Team, versions: Mapping[str, int]) -> list[Json]:
+    prompt = ref("workflow.input.prompt")
+    if isinstance(agent.router, Agent):
+        choose = _member(agent.router, versions, 1, prompt, "choose")
+        said, chosen_by = ref("choose_1.output"), {"chosen_by": ref("choose_1.output")}
+    else:
+        inputs = {"prompt": prompt, "execution_id": ref("workflow.workflowId"), "step": 1}
+        choose = t.task("SIMPLE", router_task_name(agent.name), "choose_1", inputs)
+        said, chosen_by = ref("choose_1.output.result"), {}
+    chosen = t.jq("chosen", "chosen", "Who answers.", _program("chosen"), said=said, names=_names(agent))
+    cases = {each.name: [_member(each, versions, number, prompt)] for number, each in enumerate(agent.agents, 1)}
+    route = t.switch("route", "route", "The one that was chosen.", ref("chosen.output.result.name"), cases)
+    return [choose, chosen, route, _end(agent, **chosen_by)]
+
+
+def _in_turns(agent: Team, versions: Mapping[str, int]) -> list[Json]:
+    prompt = ref("next.output.result.prompt")
+    names = _names(agent)
+    before = ref("said.output.result.said")
+    tasks = [
+        t.jq(
+            "next",
+            "next",
+            "Whose turn it is, and what was said.",
+            _program("next"),
+            before=before,
+            names=names,
+            how=agent.strategy,
+            execution_id=ref("workflow.workflowId"),
+            prompt=ref("workflow.input.prompt"),
+        )
+    ]
+    name = ref("next.output.result.name")
+    if agent.strategy == "manual":
+        args = {
+            "args": {"question": prompt},
+            "call_id": CHOOSE,
+            "step": ref("next.output.result.turn"),
+            "execution_id": ref("workflow.workflowId"),
+            "call": "choose_1",
+        }
+        tasks.append(t.sub_workflow(CHOOSE, "choose_1", request_name(agent.name, CHOOSE), 1, args))
+        tasks.append(
+            t.jq(
+                "chosen", "chosen", "Who goes on.", _program("chosen"), said=ref("choose_1.output.result"), names=names
+            )
+        )
+        name = ref("chosen.output.result.name")
+    cases = {each.name: [_member(each, versions, number, prompt)] for number, each in enumerate(agent.agents, 1)}
+    tasks.append(t.switch("route", "route", "The one whose turn it is.", name, cases))
+    outputs = {each.name: ref(f"member_{number}.output") for number, each in enumerate(agent.agents, 1)}
+    tasks.append(
+        t.jq(
+            "said",
+            "said",
+            "What was said.",
+            _program("said"),
+            before=before,
+            member=name,
+            outputs=outputs,
+            most=agent.max_turns,
+        )
+    )
+    rounds = t.do_while("turns", "turns", "$.said['result']['going'] == true", tasks, keep_last=agent.max_turns)
+    end = t.jq("end", "end", "What the team answers.", _program("last"), said=before)
+    return [rounds, end]

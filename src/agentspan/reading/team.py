@@ -1,0 +1,78 @@
+"""The run of a team: who was called, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.reading.drafts import Draft, Within
+from agentspan.reading.requests import asking, decided_at, request_of
+from agentspan.reading.run import StoredSegment
+from agentspan.stored.team import TeamSpec
+from agentspan.stored.usage import Usage, added
+
+
+def called_in(record: WorkflowRecord) -> list[TaskRecord]:
+    """The tasks that stand for members and for what chose them, in the order in which they were called."""
+    return [task for task in record.tasks if task.kind in ("member", "choose")]
+
+
+def members_in(record: WorkflowRecord) -> list[TaskRecord]:
+    """Those of members."""
+    return [task for task in record.tasks if task.kind == "member"]
+
+
+def member_of(task: TaskRecord) -> str:
+    """Who was called: a member, or what chooses one."""
+    return str(task.input_data.get("subWorkflowName") or task.task_def_name)
+
+
+def team_drafts(segment: StoredSegment, team: TeamSpec) -> Iterator[Draft | Within]:
+    """The events of a team's run, as far as it got.
+
+    Members that work beside each other are told of first; then follows what each did, one after the other.
+
+    Args:
+        segment: The run.
+        team: How its members work together.
+    """
+    beside = team.strategy == "parallel"
+    step = 0
+    for _, group in groupby(called_in(segment.record), key=lambda task: "all" if beside else task.task_id):
+        tasks = list(group)
+        for task in tasks:
+            step += task.kind == "member"
+            if task.kind == "member":
+                target = member_of(task)
+                yield Draft(type="handoff", step=step, at=task.scheduled_time, details={"target": target})
+        for place, task in enumerate(tasks):
+            done = yield from _within(segment.parts, task, step - len(tasks) + 1 + place if beside else max(step, 1))
+            if not done:
+                return
+
+
+def _within(parts: Mapping[str, WorkflowRecord], task: TaskRecord, step: int) -> Generator[Draft | Within, None, bool]:
+    part = parts.get(task.sub_workflow_id or "")
+    request = None if part is None else request_of(part)
+    if part is not None and request is not None:
+        who = {"call_id": request.tool, "tool_name": request.tool, "request_id": request.id}
+        at = int(request.asked.timestamp() * 1000) if request.asked else 0
+        yield Draft(type="waiting", step=step, at=at, details={**who, "error": asking(request), "args": request.args})
+        if request.decision is not None:
+            decision = {"approved": request.decision.approved, "by": request.decision.by}
+            yield Draft(type="decision", step=step, at=decided_at(part), details={**who, **decision})
+    elif task.sub_workflow_id is not None:
+        yield Within(task.sub_workflow_id, member_of(task))
+    return task.status == "COMPLETED"
+
+
+def used_in(record: WorkflowRecord, running: Sequence[Usage]) -> Usage:
+    """What members have used so far.
+
+    Args:
+        record: The run, with its tasks.
+        running: What those have used that are at work.
+    """
+    done = [task.output_data.get("usage") or {} for task in called_in(record) if task.status not in PENDING]
+    return Usage.of(added([*done, *(usage.to_json() for usage in running)]))

@@ -1,0 +1,56 @@
+"""The last turn of a run that is to end with an answer: the model is asked without tools, and told so."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from agentspan.stored.names import OUTPUT_TOOL
+from agentspan.stored.request import ModelRequest
+from agentspan.worker.transcript import Exchange, Transcript
+
+Json = dict[str, Any]
+
+_TOLD: dict[str, str] = {
+    "max_turns": "You have used all your turns but this one.",
+    "stopped": "You are asked to come to an end.",
+}
+_ANSWER = "No more tools can be called. Answer now, with what you have found, and say what is missing."
+
+_PLAIN = ("stop", "tool_call", "max_turns")
+"""Reasons that say no more than that the model was done."""
+
+
+@dataclass(frozen=True)
+class LastTurn:
+    """Why a turn is the last one."""
+
+    reason: Literal["max_turns", "stopped"]
+
+    @property
+    def exchange(self) -> Exchange:
+        """What the model is told, after all that was said before."""
+        return Exchange({}, (), f"[{_TOLD[self.reason]} {_ANSWER}]")
+
+    def asked(self, request: ModelRequest) -> ModelRequest:
+        """The request of the turn."""
+        return replace(request, settings={**request.settings, "tool_choice": "none"}) if request.tools else request
+
+    def calls(self, calls: tuple[tuple[str, str, Json | None], ...]) -> tuple[tuple[str, str, Json | None], ...]:
+        """What the model has called, without the tools that it may not call any more."""
+        return tuple(call for call in calls if call[1] == OUTPUT_TOOL)
+
+    async def ended(self, planned: Awaitable[Json]) -> Json:
+        """The plan of the turn, with why it was the last one."""
+        found = await planned
+        ends = found["mode"] == "done" and found["finish_reason"] in _PLAIN
+        return {**found, "finish_reason": self.reason} if ends else found
+
+
+def last_turn(transcript: Transcript, step: int) -> LastTurn | None:
+    """Whether a turn is the last one, and has to be an answer."""
+    if transcript.stopped:
+        return LastTurn("stopped")
+    request = transcript.request
+    return LastTurn("max_turns") if request.on_max_turns == "answer" and step >= request.max_turns else None

@@ -1,0 +1,216 @@
+"""Teams: members after each other, beside each other, chosen, and in turns; as one agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agentspan.agents import Agent, AgentRuntime, DefinitionError, ExecutionFailed, Team, agent_tool, tool
+from agentspan.testing import call, fail, say, wait_until
+from agentspan.testing.plugin import Stage
+
+PLACES = ("server", "worker")
+
+
+@pytest.fixture(autouse=True)
+def provider(model: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)
+
+
+class Desk:
+    """Members that say their name, and what they were told."""
+
+    def __init__(self, model: Stage, place: Any = "worker") -> None:
+        self.model = model
+        self.place = place
+        self.played: dict[str, str] = {}
+        self.looked: list[str] = []
+
+    def member(self, name: str, reply: Any = None, *, looks: bool = False) -> Agent[str]:
+        @tool
+        def look(topic: str) -> str:
+            """Look something up."""
+            self.looked.append(topic)
+            return topic
+
+        def answers(request: Any) -> Any:
+            if looks and not request.turn:
+                return call("look", topic=name)
+            return say(f"{name} says {len(request.prompt)}")
+
+        self.played[name] = self.model.play(reply or answers)
+        about = f"Knows all about {name}."
+        tools = [look] if looks else []
+        return Agent(name, model=self.played[name], tools=tools, description=about, model_place=self.place)
+
+    def told(self, name: str) -> list[str]:
+        return [request.prompt for request in self.model.requests(self.played[name])]
+
+    @property
+    def spent(self) -> int:
+        return sum(request.tokens for played in self.played.values() for request in self.model.requests(played))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_one_after_the_other(runtime: AgentRuntime, model: Stage, place: Any) -> None:
+    desk = Desk(model, place)
+    team = desk.member("reader", looks=True) >> desk.member("writer") >> desk.member("editor")
+    assert team.name == "reader_then_writer_then_editor"
+    handle = runtime.start(team, "Go.")
+    result = handle.result(timeout=60)
+
+    assert desk.told("writer") == ["Go.\n\nPrevious agent output:\nreader says 3"]
+    assert desk.told("editor") == [f"Go.\n\nPrevious agent output:\nwriter says {len(desk.told('writer')[0])}"]
+    assert result.output == f"editor says {len(desk.told('editor')[0])}"
+    assert list(result.sub_results) == ["reader", "writer", "editor"]
+    assert (result.steps, result.usage.prompt_tokens) == (4, desk.spent)
+    assert [(event.type, event.path) for event in handle.stream()] == [
+        ("handoff", ()),
+        ("step", ("reader",)),
+        ("tool_call", ("reader",)),
+        ("tool_result", ("reader",)),
+        ("step", ("reader",)),
+        ("handoff", ()),
+        ("step", ("writer",)),
+        ("handoff", ()),
+        ("step", ("editor",)),
+        ("done", ()),
+    ]
+    status = handle.get_status()
+    assert (status.step, status.max_steps, status.usage.prompt_tokens) == (3, 3, desk.spent)
+    assert len(handle.steps()) == 4
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_beside_each_other(runtime: AgentRuntime, model: Stage, place: Any) -> None:
+    desk = Desk(model, place)
+    members = [desk.member("law", looks=True), desk.member("code"), desk.member("money", looks=True)]
+    handle = runtime.start(Team("review", members, strategy="parallel"), "Go.")
+    result = handle.result(timeout=60)
+
+    assert result.output == "[law]: law says 3\n\n[code]: code says 3\n\n[money]: money says 3"
+    assert result.sub_results == {name: f"{name} says 3" for name in ("law", "code", "money")}
+    assert result.usage.prompt_tokens == desk.spent
+    events = list(handle.stream())
+    assert [event.target for event in events[:3]] == ["law", "code", "money"]
+    assert [event.path for event in events if event.type == "step"] == [
+        (name,) for name in ("law", "law", "code", *["money"] * 2)
+    ]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_one_is_chosen_by_a_model(runtime: AgentRuntime, model: Stage, place: Any) -> None:
+    desk = Desk(model, place)
+    members = [desk.member("billing"), desk.member("refunds", looks=True)]
+    chooser = desk.played["chooser"] = model.play([say("That is for refunds.")])
+    team = Team("desk", members, strategy="router", model=chooser, instructions="Be quick.")
+    result = runtime.run(team, "Money back!")
+
+    assert result.output == "refunds says 11"
+    assert result.sub_results == {"refunds": "refunds says 11"}
+    (asked,) = model.requests(chooser)
+    assert "- billing: Knows all about billing." in asked.system
+    assert "Be quick." in asked.system
+    assert result.usage.prompt_tokens == desk.spent
+
+
+def test_one_is_chosen_by_a_function(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+
+    async def choose(prompt: str) -> str:
+        return "refunds" if "back" in prompt else "billing"
+
+    team = Team("desk", [desk.member("billing"), desk.member("refunds")], strategy="router", router=choose)
+    assert runtime.run(team, "Money back!").output == "refunds says 11"
+    assert runtime.run(team, "Pay!").output == "billing says 4"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_in_turns(runtime: AgentRuntime, model: Stage, place: Any) -> None:
+    desk = Desk(model, place)
+    team = Team("talk", [desk.member("ann"), desk.member("bob")], strategy="round_robin", max_turns=5)
+    handle = runtime.start(team, "Go.")
+    result = handle.result(timeout=60)
+
+    assert [event.target for event in handle.stream() if event.type == "handoff"] == ["ann", "bob"] * 2 + ["ann"]
+    assert desk.told("bob")[0] == "Go.\n\n[ann]: ann says 3"
+    assert desk.told("ann")[2].count("[ann]: ") == 2
+    assert result.output == f"ann says {len(desk.told('ann')[2])}"
+    assert (result.steps, result.usage.prompt_tokens) == (5, desk.spent)
+
+
+def test_by_chance(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+    members = [desk.member(name) for name in ("ann", "bob", "cid")]
+    handle = runtime.start(Team("talk", members, strategy="random", max_turns=8), "Go.")
+
+    assert handle.result(timeout=60).steps == 8
+    drawn = [event.target for event in handle.stream() if event.type == "handoff"]
+    assert len(drawn) == 8
+    assert set(drawn) <= {"ann", "bob", "cid"}
+
+
+def test_as_a_person_says(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+    team = Team("talk", [desk.member("ann"), desk.member("bob")], strategy="manual", max_turns=2)
+    handle = runtime.start(team, "Go.")
+    for number, name in enumerate(("bob", "ann")):
+        wait_until(lambda: len(handle.requests()) == 1, "a question")
+        assert handle.get_status().is_waiting
+        assert ("[bob]: bob says 3" in str(handle.requests()[0].args)) == bool(number)
+        handle.respond(name, by="eve")
+        wait_until(lambda name=name: desk.told(name), "the one that was chosen")
+
+    assert handle.result(timeout=60).output.startswith("ann says")
+    assert [event.by for event in handle.stream() if event.type == "decision"] == ["eve", "eve"]
+
+
+def test_a_team_goes_on_in_the_member_that_failed(runtime: AgentRuntime, model: Stage) -> None:
+    broken = [True]
+    desk = Desk(model)
+    middle = desk.member("writer", lambda request: fail(401, "no such key") if broken[0] else say("written"))
+    team = desk.member("reader", looks=True) >> middle >> desk.member("editor")
+    handle = runtime.start(team, "Go.")
+    with pytest.raises(ExecutionFailed, match="no such key"):
+        handle.result(timeout=60)
+    broken[0] = False
+    handle.retry()
+
+    assert handle.result(timeout=60).output.startswith("editor says")
+    assert desk.looked == ["reader"]
+    assert len(desk.told("reader")) == 2
+
+
+def test_teams_in_teams_and_as_tools(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+    pair = Team("pair", [desk.member("ann", looks=True), desk.member("bob")], strategy="parallel", description="Two.")
+    whole = pair >> desk.member("eve")
+    top = desk.played["boss"] = model.play([call("pair_then_eve", request="Go."), say("Done.")])
+    tools = [agent_tool(whole, description="All three.")]
+    handle = runtime.start(Agent("boss", model=top, tools=tools, model_place="worker"), "Go on.")
+
+    result = handle.result(timeout=60)
+    assert result.output == "Done."
+    assert "[ann]: ann says 3" in desk.told("eve")[0]
+    assert ("pair_then_eve", "pair", "ann") in {event.path for event in handle.stream()}
+    assert result.usage.prompt_tokens == desk.spent
+
+
+def test_what_makes_no_team(model: Stage) -> None:
+    ann, bob = (Agent(name, model="openai/none") for name in ("ann", "bob"))
+    for agents, options, why in (
+        ([ann], {}, "two members"),
+        ([ann, ann], {}, "two members are named 'ann'"),
+        ([ann, "bob"], {}, "list of agents"),
+        ([ann, bob], {"strategy": "chaos"}, "strategy is"),
+        ([ann, bob], {"strategy": "router"}, "nobody chooses"),
+        ([ann, bob], {"router": ann}, "where strategy='router'"),
+        ([ann, bob], {"max_turns": 3}, "take turns"),
+        ([bob, Team("x", [ann, Agent("bob", model="openai/other")])], {}, "two agents are named 'bob'"),
+    ):
+        with pytest.raises(DefinitionError, match=why):
+            Team("team", agents, **options)  # type: ignore[arg-type]
+    with pytest.raises(DefinitionError, match="no agent"):
+        ann >> "bob"  # type: ignore[operator]
