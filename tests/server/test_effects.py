@@ -259,12 +259,30 @@ def test_the_ledger_has_what_called_agents_have_begun(runtime: AgentRuntime, mod
     desk.at_work()
     with pytest.raises(Conflict, match="is an agent at work, run"):
         handle.answer_call("inner_desk", 1)
+    handle.send_back_call("book")
+    desk.at_work(tries=2)
     desk.let_go.set()
     handle.result(timeout=60)
 
     (effect,) = handle.effects()
     assert (effect.path, effect.tool, effect.key) == (("inner_desk",), "book", desk.keys[0])
     assert effect.to_json()["path"] == ["inner_desk"]
+
+
+def test_calls_of_a_teams_members_are_settled_by_the_run_of_the_team(
+    runtime: AgentRuntime, model: Stage, desk: Desk
+) -> None:
+    played = model.play([call("book"), say("booked")])
+    team = Agent("booker", model=played, tools=[desk.book]) >> Agent("teller", model=model.play([say("told")]))
+    handle = runtime.start(team, "Go.")
+    desk.at_work()
+
+    handle.answer_call("book", "by hand", by="ann")
+
+    assert handle.result(timeout=60).output == "told"
+    assert told(model, played) == ["by hand"]
+    (effect,) = handle.effects()
+    assert (effect.path, effect.tool, effect.key) == (("booker",), "book", desk.keys[0])
 
 
 def test_of_several_persons_at_once_one_decides(runtime: AgentRuntime, model: Stage) -> None:
@@ -285,10 +303,10 @@ def test_of_several_persons_at_once_one_decides(runtime: AgentRuntime, model: St
 
         def decide(number: int, won: list[int] = won, meeting: threading.Barrier = meeting) -> None:
             own = runtime.handle(handle.execution_id)
-            own.get_status()
+            call_id = own.steps(1)[0].calls[0].call_id  # a name that no call of the next step has
             meeting.wait(30)
             try:
-                own.answer_call("remote", number, by=str(number))
+                own.answer_call(call_id, number, by=str(number))
                 won.append(number)
             except (Conflict, NotFound):
                 pass
