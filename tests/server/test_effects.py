@@ -166,14 +166,12 @@ def test_calls_of_one_turn_are_settled_one_by_one(runtime: AgentRuntime, model: 
     assert handle.effects() == [], "nobody has begun them"
 
 
-def test_a_call_that_hangs_is_sent_back_and_runs_anew_in_the_same_worker(
-    runtime: AgentRuntime, model: Stage, desk: Desk
-) -> None:
+def test_a_call_that_hangs_runs_anew_in_the_same_worker(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
     name = model.play([call("book"), say("done")])
     handle = runtime.start(Agent("hanging", model=name, tools=[desk.book]), "Go.")
     desk.at_work()
 
-    handle.send_back_call("book", by="ann")
+    handle.retry_call("book", by="ann")
     desk.at_work(tries=2)
     desk.let_go.set()
 
@@ -182,7 +180,7 @@ def test_a_call_that_hangs_is_sent_back_and_runs_anew_in_the_same_worker(
     assert len(set(desk.keys)) == 1
     assert ledger(handle) == [("book", "done", 2, 1)]
     retried = [event.error for event in handle.stream() if event.type == "tool_retry"]
-    assert retried == ["ann sent it back."]
+    assert retried == ["ann had it tried again."]
 
 
 def test_a_call_whose_next_try_is_far_off_is_tried_now(runtime: AgentRuntime, model: Stage) -> None:
@@ -200,7 +198,7 @@ def test_a_call_whose_next_try_is_far_off_is_tried_now(runtime: AgentRuntime, mo
     wait_until(lambda: ledger(handle) == [("busy", "waiting", 1, 0)], "the first try")
     begun = time.monotonic()
 
-    handle.send_back_call("busy")
+    handle.retry_call("busy")
 
     assert handle.result(timeout=60).output == "done"
     assert time.monotonic() - begun < 60
@@ -239,7 +237,7 @@ def test_a_call_that_a_person_allowed_is_settled_where_it_is_made(
     handle.approve(by="ann")
     desk.at_work()
 
-    handle.send_back_call("book", by="ann")
+    handle.retry_call("book", by="ann")
     desk.at_work(tries=2)
     handle.answer_call("book", "by hand", by="bob")
 
@@ -259,7 +257,7 @@ def test_the_ledger_has_what_called_agents_have_begun(runtime: AgentRuntime, mod
     desk.at_work()
     with pytest.raises(Conflict, match="is an agent at work, run"):
         handle.answer_call("inner_desk", 1)
-    handle.send_back_call("book")
+    handle.retry_call("book")
     desk.at_work(tries=2)
     desk.let_go.set()
     handle.result(timeout=60)

@@ -1,4 +1,4 @@
-"""Settle one call of a run from any process, without the agent's code: answer for its tool, skip it, send it back."""
+"""Settle one call of a run, from any process and without the agent's code: answer it, skip it, have it tried again."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def skip(client: Conductor, history: History, call: str, reason: str, by: str) -
     _settle(client, history, _open(client, history, call), "skipped", by, report)
 
 
-def send_back(client: Conductor, history: History, call: str, by: str) -> None:
+def try_again(client: Conductor, history: History, call: str, by: str) -> None:
     """Have a call tried again now, by whatever worker takes it; who is at it is told that nobody waits for it.
 
     Args:
@@ -85,8 +85,8 @@ def send_back(client: Conductor, history: History, call: str, by: str) -> None:
         NotFound: No such call of the run is open.
     """
     task = _open(client, history, call)
-    report = {"status": "FAILED", "reasonForIncompletion": f"{by} sent it back.", "outputData": {}}
-    _settle(client, history, task, "sent_back", by, report)
+    report = {"status": "FAILED", "reasonForIncompletion": f"{by} had it tried again.", "outputData": {}}
+    _settle(client, history, task, "retried", by, report)
 
 
 def _open(client: Conductor, history: History, named: str) -> TaskRecord:

@@ -120,7 +120,7 @@ _WHY: dict[Verb, str] = {
     "handed_back": "Its worker stopped.",
     "answered": "{} answered in its place.",
     "skipped": "{} skipped it.",
-    "sent_back": "{} sent it back.",
+    "retried": "{} had it tried again.",
 }
 
 
