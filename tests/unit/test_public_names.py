@@ -117,6 +117,7 @@ NAMES = {
         "plan",
         "run",
         "run_async",
+        "scatter_gather",
         "start",
         "start_async",
         "stream",
