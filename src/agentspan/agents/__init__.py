@@ -29,6 +29,16 @@ from agentspan.declare.guardrail import (
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
+from agentspan.declare.termination import (
+    FunctionTermination,
+    MaxMessageTermination,
+    StopMessageTermination,
+    Termination,
+    TerminationContext,
+    TextMentionTermination,
+    TokenUsageTermination,
+    ToolCallTermination,
+)
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
 from agentspan.errors import (
     AgentspanError,
@@ -116,6 +126,7 @@ __all__ = [
     "ExecutionTimedOut",
     "File",
     "FinishReason",
+    "FunctionTermination",
     "Guardrail",
     "GuardrailError",
     "GuardrailFailed",
@@ -125,6 +136,7 @@ __all__ = [
     "InputError",
     "LLMGuardrail",
     "LocalServerError",
+    "MaxMessageTermination",
     "MissingWorker",
     "ModelCall",
     "ModelRetried",
@@ -152,10 +164,16 @@ __all__ = [
     "Status",
     "Step",
     "StepBegan",
+    "StopMessageTermination",
+    "Termination",
+    "TerminationContext",
     "TextDelta",
+    "TextMentionTermination",
     "TextVoided",
+    "TokenUsageTermination",
     "Tool",
     "ToolCall",
+    "ToolCallTermination",
     "ToolCalled",
     "ToolContext",
     "ToolError",

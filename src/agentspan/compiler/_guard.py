@@ -23,8 +23,8 @@ _KEPT = "guarded"
 
 
 def has_guards(agent: Agent[Any]) -> bool:
-    """Whether a guardrail may end a run of the agent."""
-    return bool(agent.guardrails) or _has_strict_tools(agent)
+    """Whether a guardrail may end a run of the agent; one asks for the tools that are required."""
+    return bool(agent.guardrails or agent.required_tools) or _has_strict_tools(agent)
 
 
 def _has_strict_tools(agent: Agent[Any]) -> bool:

@@ -95,11 +95,13 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         refusal: The end by one that a guardrail refuses.
     """
     found, verdict = _answer(turn), f"llm_{turn}.output.result.verdict"
+    unmet = {"refused": [_unmet(turn, found)]} if agent.required_tools else {}
     if not agent.judges_answers:
-        return {"done": [_finish(agent, turn, found)]}
+        return {"done": [_finish(agent, turn, found)], **unmet}
     ends: dict[str, list[Json]] = {"done": [_finish(agent, turn, fitting(found, verdict))]}
     if agent.answer_type is not None:
         ends["invalid"] = [invalid(unfit(found, verdict))]
+    ends |= unmet
     if not agent.checks_answers:
         return ends
     after = f"output_{turn}.output.result"
@@ -119,6 +121,12 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         last=ref(f"llm_{turn}.output.result.last"),
     )
     return {**ends, "done": checks}
+
+
+def _unmet(turn: int, found: Json) -> Json:
+    """End as a required tool was not called."""
+    by = f"llm_{turn}.output.result.verdict.refused"
+    return t.terminate("unmet", f"unmet_{turn}", "COMPLETED", refused(found, by))
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
@@ -236,6 +244,8 @@ def _declared(agent: Agent, definition: Json) -> Json:
         keep_chars=agent.context.kept,
         output=output_request(agent),
         on_max_turns=agent.on_max_turns,
+        termination=repr(agent.termination) if agent.termination is not None else "",
+        required_tools=agent.required_tools,
     )
     metadata = {**definition["metadata"], "format": IN_WORKER, "request": asked.to_json()}
     return marked(agent, {**definition, "metadata": metadata})

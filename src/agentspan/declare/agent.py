@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Unpack, cast, overload
 
 from agentspan.declare.callbacks import CallbackHandler
-from agentspan.declare.fallback import models_of
+from agentspan.declare.fallback import check_model, models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
@@ -16,7 +16,8 @@ from agentspan.declare.output import OutputT, Typed, Validator, checked_output
 from agentspan.declare.places import check_place, check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.price import Price
-from agentspan.declare.providers import find_provider, suggest_provider
+from agentspan.declare.providers import find_provider
+from agentspan.declare.termination import Termination, TerminationContext, as_termination, check_required
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import check_text
@@ -152,6 +153,8 @@ class AgentOptions(AgentNames, total=False):
     fallback_models: Sequence[str]
     guardrails: Sequence[Guardrail | Callable[[Any], Any]]
     on_max_turns: OnMaxTurns
+    termination: Termination | Callable[[TerminationContext], bool] | None
+    required_tools: Sequence[str]
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -182,6 +185,8 @@ class Agent(Generic[OutputT]):
     fallback_models: tuple[str, ...]
     guardrails: tuple[Guardrail, ...]
     on_max_turns: OnMaxTurns
+    termination: Termination | None
+    required_tools: tuple[str, ...]
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -227,6 +232,8 @@ class Agent(Generic[OutputT]):
         fallback_models: Sequence[str] = (),
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         on_max_turns: OnMaxTurns = "fail",
+        termination: Termination | Callable[[TerminationContext], bool] | None = None,
+        required_tools: Sequence[str] = (),
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -258,6 +265,9 @@ class Agent(Generic[OutputT]):
                 function looks at the answer. Tools have guardrails of their own.
             on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
                 where a worker calls it; `fail` fails the run when that turn asks for a tool.
+            termination: Where it holds after a turn, the next one is the last, without tools.
+            required_tools: Tools that have to give a result before an answer; one that comes before that is sent back,
+                three times in a row, and then ends the run with a `GuardrailError`.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -271,7 +281,7 @@ class Agent(Generic[OutputT]):
         given |= agent_values(what, given, others)
         check_place(given, what)
         for each in (given["model"], *given["fallback_models"]):
-            _check_model(each, what, anywhere=model_place == "worker")
+            check_model(each, what, anywhere=model_place == "worker")
         _check_text(instructions, f"{what}: instructions")
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
@@ -285,6 +295,8 @@ class Agent(Generic[OutputT]):
         given["answer_type"] = checked_output(given, names, what)
         given["guardrails"] = as_guardrails(guardrails, what)
         check_names(given["guardrails"], names, what)
+        given["termination"] = as_termination(given["termination"], what)
+        given["required_tools"] = check_required(required_tools, names, what)
         self.__dict__.update(given)  # the value is frozen from here on
         if model_place == "server":
             check_server_can(self)
@@ -344,18 +356,6 @@ def _check_types(given: dict[str, Any], what: str) -> None:
     for argument, kind in kinds.items():
         if not isinstance(given[argument], kind):
             raise DefinitionError(f"{what}: {argument} must be a {kind.__name__}, not {given[argument]!r}")
-
-
-def _check_model(model: str, what: str, *, anywhere: bool) -> None:
-    provider, _, name = model.partition("/")
-    if not provider or not name.strip():
-        raise DefinitionError(
-            f"{what}: model {model!r} is not of the form 'provider/model'", hint="Such as 'openai/gpt-4o'."
-        )
-    if find_provider(provider) is None and not anywhere:
-        raise DefinitionError(
-            f"{what}: model {model!r} has an unknown provider {provider!r}: {suggest_provider(provider)}"
-        )
 
 
 def _check_text(text: str, what: str) -> None:

@@ -27,6 +27,8 @@ class ModelRequest:
         max_chars: The transcript is trimmed when it is longer.
         keep_chars: What remains of it then.
         output: The type of its answer; None where that is a text.
+        termination: The condition by which it comes to an end, as code says it; a worker has it itself.
+        required_tools: Tools that have to give a result before an answer.
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
     """
 
@@ -42,12 +44,14 @@ class ModelRequest:
     output: OutputRequest | None = None
     fallback_models: tuple[str, ...] = ()
     on_max_turns: str = "fail"
+    termination: str = ""
+    required_tools: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> ModelRequest:
         """Read it from the metadata of a definition."""
         found = metadata["request"]
-        lists = ("tools", "limited", "fallback_models")
+        lists = ("tools", "limited", "fallback_models", "required_tools")
         values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
         if "output" in found:
             values["output"] = OutputRequest(**found["output"])
@@ -56,12 +60,11 @@ class ModelRequest:
     def to_json(self) -> Json:
         """The request as a definition holds it."""
         found: Json = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
-        del found["fallback_models"]
-        if self.on_max_turns == "fail":
-            del found["on_max_turns"]
-        if self.output is None:
-            del found["output"]
-        return {**found, **({"fallback_models": list(self.fallback_models)} if self.fallback_models else {})}
+        for name in ("output", "fallback_models", "on_max_turns", "termination", "required_tools"):
+            value = found.pop(name)
+            if value not in (None, (), "", "fail"):  # what is not said is not stored
+                found[name] = list(value) if isinstance(value, tuple) else value
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

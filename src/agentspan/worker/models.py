@@ -29,6 +29,7 @@ from agentspan.worker.fallback import first_answer
 from agentspan.worker.last_turn import last_turn
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
+from agentspan.worker.required import missing, required_plan
 from agentspan.worker.tokens import Listeners, Telling
 from agentspan.worker.too_long import TooLong
 from agentspan.worker.transcript import Exchange, Transcript
@@ -139,7 +140,7 @@ class Models:
         output = call.served.output
         refuse_another(transcript.request.output, output)
         telling = self._telling(call, transcript.request)
-        last = last_turn(transcript, given.steps + given.turn)
+        last = last_turn(transcript, given, call.served.termination)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
             given = replace(given, usage=transcript.usage)
 
@@ -163,6 +164,9 @@ class Models:
 
         planned = _planned_turn(transcript.request, given, ask_for_less, telling)
         checked = planned if output is None else _typed(planned, transcript, output)
+        lacking = missing(transcript) if last is None or last.reason == "max_turns" else ()
+        if lacking:
+            checked = required_plan(checked, transcript, lacking)
         return checked if last is None else last.ended(checked)
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:

@@ -92,7 +92,7 @@ class Roster:
         }
         if agent.model_place == "worker":
             tools[model_task_name(agent.name)] = Served(
-                agent.name, version, model_tool(agent), Output.of(agent), is_model=True
+                agent.name, version, model_tool(agent), Output.of(agent), is_model=True, termination=agent.termination
             )
         if agent.checks_answers:
             tools[output_task_name(agent.name)] = Served(agent.name, version, output_tool(agent), Output.of(agent))
