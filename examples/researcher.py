@@ -1,4 +1,4 @@
-"""A researcher that never ends without an answer: out of turns, or once it has read the summary, it says what it knows."""
+"""A researcher that always answers: out of turns, or once it has read the summary, it says what it knows."""
 
 from __future__ import annotations
 
