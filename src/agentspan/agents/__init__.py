@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agentspan.compat import AgentConfig, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
-from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.agent import Agent
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.content import File, Image
 from agentspan.declare.guardrail import (
@@ -29,6 +29,7 @@ from agentspan.declare.guardrail import (
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
+from agentspan.declare.settings import ContextBudget, ModelSettings
 from agentspan.declare.termination import (
     FunctionTermination,
     MaxMessageTermination,

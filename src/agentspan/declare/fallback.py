@@ -9,7 +9,7 @@ from agentspan.declare.providers import find_provider, suggest_provider
 from agentspan.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from agentspan.declare.agent import ModelSettings
+    from agentspan.declare.settings import ModelSettings
 
 
 def models_of(

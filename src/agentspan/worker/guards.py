@@ -150,7 +150,10 @@ def entered(guards: Sequence[Guardrail], given: Json, means: Means) -> Json:
     """
     if list(given.get("guardrails") or ()) != [guard.name for guard in guards]:
         raise ArgumentError(OTHERS)
-    finding = found_by(guards, given["prompt"], means, plain=_prompt)
+    prompt = given.get("prompt")
+    if not isinstance(prompt, str):
+        raise ToolFailed("The guardrails of the prompt were not given it.")
+    finding = found_by(guards, prompt, means, plain=_prompt)
     refused = finding.refused or next((told for _, told in finding.sent_back), None)
     if refused is not None:
         return Verdict(mode="refused", guards=tuple(finding.guards), refused=refused).to_json()

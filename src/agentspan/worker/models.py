@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
-from importlib import import_module
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any, Protocol, cast
+from typing import Any
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.content import is_file
@@ -24,6 +23,7 @@ from agentspan.stored.output import Verdict
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.stored.usage import added
+from agentspan.worker.answer import Answer, provider
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
 from agentspan.worker.last_turn import last_turn
@@ -62,46 +62,6 @@ def model_tool(agent: Agent) -> Tool[..., Any]:
             hint="pip install 'agents-on-conductor[models]', or leave out model_place.",
         )
     return tool(model, retry=agent.model_retry)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a provider answered.
-
-    Attributes:
-        message: The whole of it, as JSON.
-        text: Its text.
-        calls: The calls in it: id, name and arguments, None where they are no JSON object.
-        finish_reason: Why it ends there: `stop`, `length`, `content_filter`, `tool_call`.
-        usage: Tokens of this call, and what they cost.
-        model: What answered.
-    """
-
-    message: Json
-    text: str
-    calls: tuple[tuple[str, str, Json | None], ...]
-    finish_reason: str
-    usage: Json
-    model: str
-
-
-class Provider(Protocol):
-    """Asks a model; `agentspan.worker.provider` does, on pydantic-ai."""
-
-    def ask(
-        self,
-        request: ModelRequest,
-        beginning: Sequence[Json],
-        exchanges: Sequence[Exchange],
-        left_out: int,
-        hear: Callable[[str], None] | None,
-    ) -> Coroutine[Any, Any, Answer]:
-        """One request, without tries beside it; `hear` is called with the text as it comes.
-
-        Raises:
-            ToolFailed: The provider refuses, for good.
-            ModelAway: It cannot be reached, or fails; another try may help.
-        """
 
 
 _MODELS = 100
@@ -364,12 +324,3 @@ def _fork(given: ModelInput, calls: list[Json], known: list[int], step: int, max
             for place, reference in references.items()
         },
     }
-
-
-_late = threading.Lock()
-
-
-def provider() -> Provider:
-    """The module that asks models, loaded with the first call: its library takes seconds."""
-    with _late:
-        return cast(Provider, import_module("agentspan.worker.provider"))
