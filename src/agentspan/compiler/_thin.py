@@ -13,6 +13,8 @@ from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, failures, loop
 from agentspan.compiler._guard import (
     answered,
+    counted,
+    counting,
     handed_on,
     kept,
     refused,
@@ -20,6 +22,8 @@ from agentspan.compiler._guard import (
     segment_entry,
     single_entry,
     stop,
+    usage_after,
+    usage_before,
 )
 from agentspan.compiler._output import check, checked_ends, fitting, invalid_end, marked, output_request, unfit
 from agentspan.compiler._segment import tools_of
@@ -110,15 +114,16 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         turn,
         checked_ends(
             agent,
-            _finish(agent, turn, fitting(found, after)),
-            {**invalid(unfit(found, after)), "taskReferenceName": f"refused_{turn}"},
-            refusal(refused(found, f"{after}.refused")),
+            _finish(agent, turn, fitting(counted(agent, found, after), after)),
+            {**invalid(unfit(counted(agent, found, after), after)), "taskReferenceName": f"refused_{turn}"},
+            refusal(refused(counted(agent, found, after), f"{after}.refused")),
         ),
         execution_id=ref("workflow.workflowId" if not agent.tools else "workflow.input.execution_id"),
         step=ref(f"llm_{turn}.output.result.step"),
         verdict=ref(verdict),
         rejected=ref(f"llm_{turn}.output.result.rejected"),
         last=ref(f"llm_{turn}.output.result.last"),
+        **counting(agent, f"llm_{turn}.output.result.usage"),
     )
     return {**ends, "done": checks}
 
@@ -173,7 +178,7 @@ def _segment(agent: Agent) -> Json:
         [*segment_entry(agent), *(task for turn in range(1, TURNS_PER_SEGMENT + 1) for task in _turn(agent, turn))],
         inputParameters=["execution_id", "usage", "steps", "previous", "model_by", "tool_by", *_entering(agent)],
         outputParameters={
-            "usage": ref(f"{last}.usage"),
+            "usage": usage_after(agent, TURNS_PER_SEGMENT, f"{last}.usage"),
             "steps": ref(f"{last}.step"),
             **_by(TURNS_PER_SEGMENT),
             **kept(agent),
@@ -205,7 +210,7 @@ def _model(agent: Agent, turn: int, execution_id: str) -> Json:
         "segment": ref("workflow.workflowId"),
         "turn": turn,
         "steps": ref("workflow.input.steps"),
-        "usage": ref(before),
+        "usage": usage_before(agent, turn, before),
     }
     if agent.tools:
         given = {name: ref(f"workflow.input.{name}") for name in _by(1)}

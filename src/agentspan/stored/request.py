@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agentspan.stored.output import OutputRequest
+from agentspan.stored.usage import newest
 
 Json = dict[str, Any]
 
@@ -97,7 +98,7 @@ class ModelInput:
             segment=str(given["segment"]),
             turn=int(given["turn"]),
             steps=int(given.get("steps") or 0),
-            usage=given.get("usage") or {},
+            usage=newest(given.get("usage")) or {},
             model_by=given.get("model_by"),
             tool_by=given.get("tool_by"),
         )
