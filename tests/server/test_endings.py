@@ -18,6 +18,7 @@ from agentspan.agents import (
     Conflict,
     DefinitionError,
     ExecutionFailed,
+    Guardrail,
     GuardrailError,
     MaxMessageTermination,
     ModelSettings,
@@ -175,6 +176,20 @@ def test_a_stop_at_the_end_of_a_segment_waits_for_the_next(
     handle.stop()
 
     assert (handle.result(60).finish_reason, handle.result(60).output) == ("stopped", "I saw some.")
+
+
+def test_a_stop_before_the_first_turn(runtime: AgentRuntime, model: Stage, make: Make, gate: threading.Event) -> None:
+    def slow(prompt: str) -> bool:
+        return gate.wait(60)
+
+    agent = make("stopped_early", until_told, tools=[look], guardrails=[Guardrail(slow, position="input")])
+    handle = runtime.start(agent, "Look around.")
+    wait_until(lambda: handle.get_status().current_task == "input", "the guardrail to be at work")
+    handle.stop()
+    gate.set()
+
+    assert (handle.result(60).output, handle.result(60).finish_reason) == ("I saw some.", "stopped")
+    assert len(model.requests(agent.model)) == 1
 
 
 def test_what_cannot_be_stopped(

@@ -262,6 +262,38 @@ def test_a_prompt_is_changed_for_the_model_and_for_the_session(
     assert model.requests(agent.model)[-1].messages[0].text == "My card is ****."
 
 
+@TOOLS
+@PLACES
+def test_a_prompts_guardrail_that_fails_can_be_retried(
+    runtime: AgentRuntime, model: Stage, make: Make, place: str, tools: bool
+) -> None:
+    tries: list[int] = []
+
+    def flaky(prompt: str) -> bool:
+        tries.append(1)
+        if len(tries) < 2:
+            raise OSError("the list is away")
+        return True
+
+    guards = [Guardrail(flaky, position="input")]
+    agent = make(
+        "guard_entry_flaky",
+        place,
+        [say("hello")],
+        guardrails=guards,
+        tools=[look] if tools else [],
+        model_retry=Retry(1),
+    )
+    handle = runtime.start(agent, "Go.")
+    with pytest.raises(ExecutionFailed, match="the list is away"):
+        handle.result(60)
+    assert model.requests(agent.model) == []
+    handle.retry()
+
+    assert handle.result(60).output == "hello"
+    assert [event.type for event in handle.stream()] == ["error", "resumed", "guardrail_pass", "step", "done"]
+
+
 # ---- tools ---------------------------------------------------------------------------------------------
 
 
