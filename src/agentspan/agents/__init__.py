@@ -35,6 +35,16 @@ from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
 from agentspan.declare.settings import ContextBudget, ModelSettings
 from agentspan.declare.team import Team, scatter_gather
+from agentspan.declare.termination import (
+    FunctionTermination,
+    MaxMessageTermination,
+    StopMessageTermination,
+    Termination,
+    TerminationContext,
+    TextMentionTermination,
+    TokenUsageTermination,
+    ToolCallTermination,
+)
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
 from agentspan.declare.toolset import toolset
 from agentspan.errors import (
@@ -140,6 +150,7 @@ __all__ = [
     "ExecutionTimedOut",
     "File",
     "FinishReason",
+    "FunctionTermination",
     "Guardrail",
     "GuardrailError",
     "GuardrailFailed",
@@ -150,6 +161,7 @@ __all__ = [
     "InputError",
     "LLMGuardrail",
     "LocalServerError",
+    "MaxMessageTermination",
     "MissingWorker",
     "ModelCall",
     "ModelRetried",
@@ -179,11 +191,17 @@ __all__ = [
     "Status",
     "Step",
     "StepBegan",
+    "StopMessageTermination",
     "Team",
+    "Termination",
+    "TerminationContext",
     "TextDelta",
+    "TextMentionTermination",
     "TextVoided",
+    "TokenUsageTermination",
     "Tool",
     "ToolCall",
+    "ToolCallTermination",
     "ToolCalled",
     "ToolContext",
     "ToolError",

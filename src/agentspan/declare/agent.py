@@ -13,15 +13,16 @@ from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.called import check_called
 from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
-from agentspan.declare.fallback import models_of
+from agentspan.declare.fallback import check_model, models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
 from agentspan.declare.places import check_place, check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
-from agentspan.declare.providers import find_provider, suggest_provider
+from agentspan.declare.providers import find_provider
 from agentspan.declare.settings import ContextBudget, ModelSettings
+from agentspan.declare.termination import Termination, TerminationContext, as_termination, check_required
 from agentspan.declare.tool import Tool
 from agentspan.declare.toolset import Tools, each_tool
 from agentspan.errors import DefinitionError, InputError
@@ -62,6 +63,8 @@ class AgentOptions(AgentNames, total=False):
     on_request: OnRequest | None
     guardrails: Sequence[Guardrail | Callable[[Any], Any]]
     on_max_turns: OnMaxTurns
+    termination: Termination | Callable[[TerminationContext], bool] | None
+    required_tools: Sequence[str]
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -93,6 +96,8 @@ class Agent(Generic[OutputT]):
     on_request: OnRequest | None = field(compare=False)
     guardrails: tuple[Guardrail, ...]
     on_max_turns: OnMaxTurns
+    termination: Termination | None
+    required_tools: tuple[str, ...]
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -139,6 +144,8 @@ class Agent(Generic[OutputT]):
         on_request: OnRequest | None = None,
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         on_max_turns: OnMaxTurns = "fail",
+        termination: Termination | Callable[[TerminationContext], bool] | None = None,
+        required_tools: Sequence[str] = (),
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -172,6 +179,9 @@ class Agent(Generic[OutputT]):
                 function looks at the answer. Tools have guardrails of their own.
             on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
                 where a worker calls it; `fail` fails the run when that turn asks for a tool.
+            termination: Where it holds after a turn, the next one is the last, without tools.
+            required_tools: Tools that have to give a result before an answer; one that comes before that is sent back,
+                three times in a row, and then ends the run with a `GuardrailError`.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -188,7 +198,7 @@ class Agent(Generic[OutputT]):
         check_called(name, given["tools"])
         check_place(given, what)
         for each in (given["model"], *given["fallback_models"]):
-            _check_model(each, what, anywhere=model_place == "worker")
+            check_model(each, what, anywhere=model_place == "worker")
         _check_text(instructions, f"{what}: instructions")
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
@@ -201,6 +211,8 @@ class Agent(Generic[OutputT]):
         given["answer_type"] = checked_output(given, names, what)
         given["guardrails"] = as_guardrails(guardrails, what)
         check_names(given["guardrails"], names, what)
+        given["termination"] = as_termination(given["termination"], what)
+        given["required_tools"] = check_required(required_tools, names, what)
         self.__dict__.update(given)  # the value is frozen from here on
         if model_place == "server":
             check_server_can(self)
@@ -269,18 +281,6 @@ def _check_types(given: dict[str, Any], what: str) -> None:
     for argument, kind in kinds.items():
         if not isinstance(given[argument], kind):
             raise DefinitionError(f"{what}: {argument} must be a {kind.__name__}, not {given[argument]!r}")
-
-
-def _check_model(model: str, what: str, *, anywhere: bool) -> None:
-    provider, _, name = model.partition("/")
-    if not provider or not name.strip():
-        raise DefinitionError(
-            f"{what}: model {model!r} is not of the form 'provider/model'", hint="Such as 'openai/gpt-4o'."
-        )
-    if find_provider(provider) is None and not anywhere:
-        raise DefinitionError(
-            f"{what}: model {model!r} has an unknown provider {provider!r}: {suggest_provider(provider)}"
-        )
 
 
 def _check_text(text: str, what: str) -> None:

@@ -55,7 +55,9 @@ def _tools(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
 
 def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     if agent.model_place == "worker":
-        served = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True)
+        served = Served(
+            agent.name, version, model_tool(agent), Output.of(agent), is_model=True, termination=agent.termination
+        )
         yield model_task_name(agent.name), served
 
 
