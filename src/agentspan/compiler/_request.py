@@ -27,7 +27,9 @@ _LACKS = (
 _TOLD = (
     'if .decided.mode == "answered" then {result: .decided.result} '
     'elif .decided.mode == "refuse" then {error: .decided.error} '
-    'elif (.said | type) == "object" and (.said | has("result")) then {result: .said.result} '
+    'elif (.said | type) == "object" and (.said | has("result")) then .said as $said '
+    '| {result: (if ($said.result | type) == "string" and $said.subWorkflowId != null '
+    'then ($said.result | ltrimstr("text-" + $said.subWorkflowId[:8] + ":")) else $said.result end)} '
     "else {error: ((.said.error? // .reason) "
     '// "The tool gave no result: every worker that ran it died, or it timed out.")} end '
     "+ (if .decided.decision then {decision: .decided.decision} else {} end) "
