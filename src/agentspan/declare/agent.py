@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, cast, overload
 
 from agentspan.declare.approval import OnRequest
+from agentspan.declare.budget import Budget, check_budget
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.called import check_called
 from agentspan.declare.commands import command_tools
@@ -162,6 +163,7 @@ class AgentOptions(AgentNames, total=False):
     on_request: OnRequest | None
     guardrails: Sequence[Guardrail | Callable[[Any], Any]]
     on_max_turns: OnMaxTurns
+    budget: Budget | None
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -193,6 +195,7 @@ class Agent(Generic[OutputT]):
     on_request: OnRequest | None = field(compare=False)
     guardrails: tuple[Guardrail, ...]
     on_max_turns: OnMaxTurns
+    budget: Budget | None
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -239,6 +242,7 @@ class Agent(Generic[OutputT]):
         on_request: OnRequest | None = None,
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         on_max_turns: OnMaxTurns = "fail",
+        budget: Budget | None = None,
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -272,6 +276,7 @@ class Agent(Generic[OutputT]):
                 function looks at the answer. Tools have guardrails of their own.
             on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
                 where a worker calls it; `fail` fails the run when that turn asks for a tool.
+            budget: What a run may use before a person is asked whether it may use more; where a worker calls the model.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -301,6 +306,7 @@ class Agent(Generic[OutputT]):
         given["answer_type"] = checked_output(given, names, what)
         given["guardrails"] = as_guardrails(guardrails, what)
         check_names(given["guardrails"], names, what)
+        check_budget(budget, names, what)
         self.__dict__.update(given)  # the value is frozen from here on
         if model_place == "server":
             check_server_can(self)

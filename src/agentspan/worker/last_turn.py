@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from agentspan.stored.names import OUTPUT_TOOL
-from agentspan.stored.request import ModelRequest
+from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.worker.transcript import Exchange, Transcript
 
 Json = dict[str, Any]
@@ -15,6 +15,7 @@ Json = dict[str, Any]
 _TOLD: dict[str, str] = {
     "max_turns": "You have used all your turns but this one.",
     "stopped": "You are asked to come to an end.",
+    "budget": "The budget of this run is used up.",
 }
 _ANSWER = "No more tools can be called. Answer now, with what you have found, and say what is missing."
 
@@ -26,7 +27,7 @@ _PLAIN = ("stop", "tool_call", "max_turns")
 class LastTurn:
     """Why a turn is the last one."""
 
-    reason: Literal["max_turns", "stopped"]
+    reason: Literal["max_turns", "stopped", "budget"]
 
     @property
     def exchange(self) -> Exchange:
@@ -48,9 +49,15 @@ class LastTurn:
         return {**found, "finish_reason": self.reason} if ends else found
 
 
-def last_turn(transcript: Transcript, step: int) -> LastTurn | None:
+def last_turn(transcript: Transcript, given: ModelInput) -> LastTurn | None:
     """Whether a turn is the last one, and has to be an answer."""
     if transcript.stopped:
         return LastTurn("stopped")
+    if given.ending:
+        return LastTurn("budget")
     request = transcript.request
-    return LastTurn("max_turns") if request.on_max_turns == "answer" and step >= request.max_turns else None
+    return (
+        LastTurn("max_turns")
+        if request.on_max_turns == "answer" and given.steps + given.turn >= request.max_turns
+        else None
+    )

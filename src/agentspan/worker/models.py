@@ -141,7 +141,7 @@ class Models:
         # What the agents have used that were called in the turn before counts from here on.
         given = replace(given, usage=added((given.usage, *transcript.used())))
         telling = self._telling(call, transcript.request)
-        last = last_turn(transcript, given.steps + given.turn)
+        last = last_turn(transcript, given)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
             given = replace(given, usage=transcript.usage)
 
