@@ -124,7 +124,7 @@ def answer(session: Session, request_id: str, value: str, by: str | None, output
 @_by
 @output_option
 @click.pass_obj
-def extend(session: Session, request_id: str, by: str | None, output: Output, **more: Any) -> None:
+def extend(session: Session, /, request_id: str, by: str | None, output: Output, **more: Any) -> None:
     """Let a run use more than its budget."""
     runtime = session.runtime()
     runtime.extend(request_id, by=by or _user(), **more)

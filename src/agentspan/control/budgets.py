@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from agentspan.control.decisions import check, decide, waiting
 from agentspan.engine.client import Conductor
@@ -10,7 +11,7 @@ from agentspan.errors import InputError
 from agentspan.stored.budget import Spent
 
 
-def extend(client: Conductor, request_id: str, more: Mapping[str, float | None], *, by: str | None = None) -> None:
+def extend(client: Conductor, request_id: str, more: Mapping[str, Any], *, by: str | None = None) -> None:
     """Let a run use more.
 
     Args:

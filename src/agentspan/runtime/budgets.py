@@ -29,7 +29,7 @@ class Budgets:
                 about no budget.
             NotFound: There is no such request.
         """
-        budgets.extend(self.client, request_id, dict(more), by=by)
+        budgets.extend(self.client, request_id, {**more}, by=by)
 
     def finish(self, request_id: str, *, by: str | None = None) -> None:
         """Have a run whose budget is used up end with an answer: the model gives it without tools.
