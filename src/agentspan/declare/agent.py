@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, overload
 
 from agentspan.declare.approval import OnRequest
+from agentspan.declare.budget import Budget, check_budget
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.called import check_called
 from agentspan.declare.commands import command_tools
@@ -63,6 +64,7 @@ class AgentOptions(AgentNames, total=False):
     on_request: OnRequest | None
     guardrails: Sequence[Guardrail | Callable[[Any], Any]]
     on_max_turns: OnMaxTurns
+    budget: Budget | None
     termination: Termination | Callable[[TerminationContext], bool] | None
     required_tools: Sequence[str]
 
@@ -96,6 +98,7 @@ class Agent(Generic[OutputT]):
     on_request: OnRequest | None = field(compare=False)
     guardrails: tuple[Guardrail, ...]
     on_max_turns: OnMaxTurns
+    budget: Budget | None
     termination: Termination | None
     required_tools: tuple[str, ...]
     memory: ConversationMemory | None = field(compare=False)
@@ -144,6 +147,7 @@ class Agent(Generic[OutputT]):
         on_request: OnRequest | None = None,
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         on_max_turns: OnMaxTurns = "fail",
+        budget: Budget | None = None,
         termination: Termination | Callable[[TerminationContext], bool] | None = None,
         required_tools: Sequence[str] = (),
         **others: Unpack[AgentNames],
@@ -179,6 +183,7 @@ class Agent(Generic[OutputT]):
                 function looks at the answer. Tools have guardrails of their own.
             on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
                 where a worker calls it; `fail` fails the run when that turn asks for a tool.
+            budget: What a run may use before a person is asked whether it may use more; where a worker calls the model.
             termination: Where it holds after a turn, the next one is the last, without tools.
             required_tools: Tools that have to give a result before an answer; one that comes before that is sent back,
                 three times in a row, and then ends the run with a `GuardrailError`.
@@ -211,6 +216,7 @@ class Agent(Generic[OutputT]):
         given["answer_type"] = checked_output(given, names, what)
         given["guardrails"] = as_guardrails(guardrails, what)
         check_names(given["guardrails"], names, what)
+        check_budget(budget, names, what)
         given["termination"] = as_termination(given["termination"], what)
         given["required_tools"] = check_required(required_tools, names, what)
         self.__dict__.update(given)  # the value is frozen from here on
