@@ -29,6 +29,7 @@ from agentspan.declare.guardrail import (
     RegexGuardrail,
     guardrail,
 )
+from agentspan.declare.handoff import Handoff, HandoffContext, OnTextMention, OnToolResult, handoff
 from agentspan.declare.human_tool import human_tool
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
@@ -145,6 +146,8 @@ __all__ = [
     "GuardrailPassed",
     "GuardrailResult",
     "HandedOff",
+    "Handoff",
+    "HandoffContext",
     "Image",
     "InputError",
     "LLMGuardrail",
@@ -157,6 +160,8 @@ __all__ = [
     "ModelThought",
     "NotFound",
     "OnFail",
+    "OnTextMention",
+    "OnToolResult",
     "OutputInvalid",
     "PassedOver",
     "Position",
@@ -205,6 +210,7 @@ __all__ = [
     "current_tool_context",
     "get_credential",
     "guardrail",
+    "handoff",
     "http_tool",
     "human_tool",
     "mcp_tool",

@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, failures, loop
+from agentspan.compiler._crew import at_work_given, at_work_left, crew_known, handing_over, whose_answer
 from agentspan.compiler._guard import (
     answered,
     handed_on,
@@ -28,6 +29,7 @@ from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
+from agentspan.declare.handoff import as_one
 from agentspan.declare.tool import Tool
 from agentspan.stored.format import IN_WORKER
 from agentspan.stored.names import SEGMENT, TURNS_PER_SEGMENT, model_task_name, segment_name
@@ -40,7 +42,11 @@ _End = Callable[[Json], Json]
 
 
 def thin(agent: Agent, versions: Mapping[str, int]) -> tuple[Json, ...]:
-    return (_segment(agent), _looping(agent, versions)) if agent.tools else (_single(agent),)
+    if not agent.loops:
+        return (_single(agent),)
+    whole = as_one(agent)
+    segment, looping = _segment(whole), _looping(whole)
+    return crew_known(agent, segment), crew_known(agent, _declared(agent, looping, versions))
 
 
 def model_definition(agent: Agent) -> Json:
@@ -115,7 +121,8 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
             {**invalid(unfit(found, after)), "taskReferenceName": f"refused_{turn}"},
             refusal(refused(found, f"{after}.refused")),
         ),
-        execution_id=ref("workflow.workflowId" if not agent.tools else "workflow.input.execution_id"),
+        **whose_answer(agent, turn),
+        execution_id=ref("workflow.workflowId" if not agent.loops else "workflow.input.execution_id"),
         step=ref(f"llm_{turn}.output.result.step"),
         verdict=ref(verdict),
         rejected=ref(f"llm_{turn}.output.result.rejected"),
@@ -128,7 +135,7 @@ def _finish(agent: Agent, turn: int, output: Json) -> Json:
     return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, output))
 
 
-def _looping(agent: Agent, versions: Mapping[str, int]) -> Json:
+def _looping(agent: Agent) -> Json:
     one_segment: Json = {
         "execution_id": ref("workflow.workflowId"),
         "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
@@ -137,20 +144,17 @@ def _looping(agent: Agent, versions: Mapping[str, int]) -> Json:
         "model_by": ref(f"{SEGMENT}.output.model_by"),
         "tool_by": ref(f"{SEGMENT}.output.tool_by"),
         **_entering(agent),
+        **at_work_given(agent),
     }
     output = answer(agent)
-    return _declared(
+    return workflow(
         agent,
-        workflow(
-            agent,
-            agent.name,
-            agent.description or f"Agent {agent.name}: {agent.model} with {len(agent.tools)} tools.",
-            [loop(agent, one_segment), *failures(agent, output)],
-            inputParameters=["prompt", "messages", "context"],
-            outputParameters=output,
-            **time_limit(agent),
-        ),
-        versions,
+        agent.name,
+        agent.description or f"Agent {agent.name}: {agent.model} with {len(agent.tools)} tools.",
+        [loop(agent, one_segment), *failures(agent, output)],
+        inputParameters=["prompt", "messages", "context"],
+        outputParameters=output,
+        **time_limit(agent),
     )
 
 
@@ -167,12 +171,17 @@ def _segment(agent: Agent) -> Json:
         segment_name(agent.name),
         f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
         [*segment_entry(agent), *(task for turn in range(1, TURNS_PER_SEGMENT + 1) for task in _turn(agent, turn))],
-        inputParameters=["execution_id", "usage", "steps", "previous", "model_by", "tool_by", *_entering(agent)],
+        inputParameters=[
+            *("execution_id", "usage", "steps", "previous", "model_by", "tool_by"),
+            *_entering(agent),
+            *at_work_given(agent),
+        ],
         outputParameters={
             "usage": ref(f"{last}.usage"),
             "steps": ref(f"{last}.step"),
             **_by(TURNS_PER_SEGMENT),
             **kept(agent),
+            **at_work_left(agent),
         },
     )
 
@@ -203,7 +212,7 @@ def _model(agent: Agent, turn: int, execution_id: str) -> Json:
         "steps": ref("workflow.input.steps"),
         "usage": ref(before),
     }
-    if agent.tools:
+    if agent.loops:
         given = {name: ref(f"workflow.input.{name}") for name in _by(1)}
         inputs |= _by(turn - 1) if turn > 1 else given
     return t.task("SIMPLE", model_task_name(agent.name), f"llm_{turn}", inputs)
@@ -227,23 +236,34 @@ def _answer(turn: int) -> Json:
 
 def _declared(agent: Agent, definition: Json, versions: Mapping[str, int] = NO_VERSIONS) -> Json:
     """With what a worker needs to know of the agent, whatever version of it the worker has itself."""
-    asked = ModelRequest(
+    asked = handing_over(agent, lambda each: _asked_for(each, versions, own=each.name == agent.name))
+    metadata = {**definition["metadata"], "format": IN_WORKER, "request": asked.to_json()}
+    return marked(as_one(agent), {**definition, "metadata": metadata})
+
+
+def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> ModelRequest:
+    """How the model of an agent is asked; `own` where the definition is its own."""
+    calls = parts(agent, versions)
+    return ModelRequest(
         model=agent.model,
         fallback_models=agent.fallback_models,
         instructions=agent.instructions,
         tools=tuple(_tool(tool) for tool in agent.tools),
         tool_tasks=tool_tasks(agent),
         limited=tuple(limited(agent)),
-        parts={name: Part(**part) for name, part in parts(agent, versions).items()},
+        parts={name: _part(part, None if own else versions.get(agent.name, 1)) for name, part in calls.items()},
         settings=_settings(agent),
-        max_turns=agent.max_turns if agent.tools else agent.most_sent_back + 1,
+        max_turns=agent.max_turns if agent.loops else agent.most_sent_back + 1,
         max_chars=agent.context.max_chars,
         keep_chars=agent.context.kept,
         output=output_request(agent),
         on_max_turns=agent.on_max_turns,
     )
-    metadata = {**definition["metadata"], "format": IN_WORKER, "request": asked.to_json()}
-    return marked(agent, {**definition, "metadata": metadata})
+
+
+def _part(part: Json, version: int | None) -> Part:
+    """The workflow of a call; its version, where it is that of the agent that takes over."""
+    return Part(**part) if version is None else Part(**{"version": version, **part})
 
 
 def _tool(tool: Tool[..., object]) -> Json:

@@ -15,6 +15,7 @@ from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
+from agentspan.declare.handoff import Handoff, as_handoffs, check_handoffs
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
@@ -162,6 +163,8 @@ class AgentOptions(AgentNames, total=False):
     on_request: OnRequest | None
     guardrails: Sequence[Guardrail | Callable[[Any], Any]]
     on_max_turns: OnMaxTurns
+    handoffs: Sequence[Agent[Any] | Handoff]
+    allowed_transitions: Mapping[str, Sequence[str]] | None
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -193,6 +196,8 @@ class Agent(Generic[OutputT]):
     on_request: OnRequest | None = field(compare=False)
     guardrails: tuple[Guardrail, ...]
     on_max_turns: OnMaxTurns
+    handoffs: tuple[Handoff, ...]
+    allowed_transitions: Mapping[str, Sequence[str]] | None = field(hash=False)
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -239,6 +244,8 @@ class Agent(Generic[OutputT]):
         on_request: OnRequest | None = None,
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         on_max_turns: OnMaxTurns = "fail",
+        handoffs: Sequence[Agent[Any] | Handoff] = (),
+        allowed_transitions: Mapping[str, Sequence[str]] | None = None,
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -272,6 +279,10 @@ class Agent(Generic[OutputT]):
                 function looks at the answer. Tools have guardrails of their own.
             on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
                 where a worker calls it; `fail` fails the run when that turn asks for a tool.
+            handoffs: Agents that may take its runs over, in the same conversation, where a worker calls the models: an
+                agent, for which its model calls, or what `handoff` makes of one.
+            allowed_transitions: Who may hand over to whom, by names, of all agents that its runs may come to; those
+                that it does not name hand over as they are declared.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -285,7 +296,8 @@ class Agent(Generic[OutputT]):
         given |= agent_values(what, given, others)
         listed = _as_tools((*_as_tools(tools, what), *command_tools(name, others)), what)
         given["tools"] = with_credentials(listed, others.get("credentials") or (), what)
-        check_called(name, given["tools"])
+        given["handoffs"] = as_handoffs(handoffs, Agent, what)
+        check_called(name, given["tools"], [each.agent for each in given["handoffs"]])
         check_place(given, what)
         for each in (given["model"], *given["fallback_models"]):
             _check_model(each, what, anywhere=model_place == "worker")
@@ -302,6 +314,7 @@ class Agent(Generic[OutputT]):
         given["guardrails"] = as_guardrails(guardrails, what)
         check_names(given["guardrails"], names, what)
         self.__dict__.update(given)  # the value is frozen from here on
+        check_handoffs(self)
         if model_place == "server":
             check_server_can(self)
 
@@ -324,6 +337,11 @@ class Agent(Generic[OutputT]):
         )
         beside = self.on_request is not None or bool(self.guardrails)
         return own or self.model_place == "worker" or self.checks_answers or beside
+
+    @property
+    def loops(self) -> bool:
+        """Whether its runs may have any number of turns."""
+        return bool(self.tools or self.handoffs)
 
     @property
     def checks_answers(self) -> bool:

@@ -27,6 +27,8 @@ def check_server_can(agent: Agent[Any]) -> None:
         raise _worker_can(
             f"{what}: the Conductor server offers the tools in each turn; on_max_turns='answer' needs a worker"
         )
+    if agent.handoffs:
+        raise _worker_can(f"{what}: the Conductor server calls the model of one agent; handoffs need a worker")
     if agent.fallback_models:
         raise _worker_can(f"{what}: the Conductor server calls one model; {agent.model} and others need a worker")
     if not agent.tools:

@@ -18,6 +18,7 @@ class Draft:
     at: int
     details: dict[str, Any] = field(default_factory=dict)
     path: tuple[str, ...] = ()
+    agent: str | None = None
 
     def numbered(self, execution_id: str, seq: int) -> AnyEvent:
         """The event at its place."""
@@ -28,6 +29,7 @@ class Draft:
             step=self.step,
             timestamp=moment(self.at),
             path=self.path,
+            agent=self.agent,
             **self.details,
         )
 

@@ -13,8 +13,9 @@ from types import FunctionType
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.called import members_of
+from agentspan.declare.called import members_of, taking_over
 from agentspan.declare.guardrail import LLMGuardrail, Position, RegexGuardrail
+from agentspan.declare.handoff import as_one
 from agentspan.declare.team import Router, Team
 from agentspan.declare.tool import Tool, tool
 from agentspan.schema.arguments import innermost
@@ -32,6 +33,7 @@ from agentspan.worker.approval import approval_tool, notice_tool
 from agentspan.worker.call import Served
 from agentspan.worker.guard_model import check_can_ask
 from agentspan.worker.guards import input_tool
+from agentspan.worker.handoffs import Crew
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
 
@@ -98,6 +100,7 @@ class Roster:
             if isinstance(guard, LLMGuardrail):
                 check_can_ask(guard, agent.name)
         files = agent.model_place == "worker"
+        crew = Crew.of(agent)
         tools = {
             tool_task_name(agent.name, each.name): Served(agent.name, version, each, shows_files=files)
             for each in agent.tools
@@ -105,17 +108,23 @@ class Roster:
         }
         if agent.model_place == "worker":
             tools[model_task_name(agent.name)] = Served(
-                agent.name, version, model_tool(agent), Output.of(agent), is_model=True
+                agent.name, version, model_tool(agent), Output.of(agent), is_model=True, crew=crew
             )
-        if agent.checks_answers:
-            tools[output_task_name(agent.name)] = Served(agent.name, version, output_tool(agent), Output.of(agent))
+        whole = as_one(agent)
+        if whole.checks_answers:
+            answers = Served(agent.name, version, output_tool(agent), Output.of(whole), crew=crew)
+            tools[output_task_name(agent.name)] = answers
         if any(tool.approval is not None for tool in agent.tools):
             tools[approval_task_name(agent.name)] = Served(agent.name, version, approval_tool(agent), of=agent)
         if agent.on_request is not None:
             tools[notice_task_name(agent.name)] = Served(agent.name, version, notice_tool(agent), of=agent)
         if isinstance(agent, Team) and agent.router_function is not None:
             tools[router_task_name(agent.name)] = Served(agent.name, version, router_tool(agent.router_function))
-        for called in (*members_of(agent), *(each.agent for each in agent.tools if each.agent is not None)):
+        for called in (
+            *members_of(agent),
+            *taking_over(agent),
+            *(each.agent for each in agent.tools if each.agent is not None),
+        ):
             tools |= self._added(called, versions)
         if agent.guards(Position.INPUT):
             guards = agent.guards(Position.INPUT)
@@ -187,7 +196,8 @@ def is_anybodys(served: Served) -> bool:
     answers = () if served.output is None or served.is_model else served.output.guards
     guards = (*served.tool.guardrails, *served.guards, *answers)
     own = [guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)]
-    return all(holds_nothing(function) for function in (served.tool.function, *own))
+    decide = served.crew.functions if served.crew is not None and served.is_model else ()
+    return all(holds_nothing(function) for function in (served.tool.function, *own, *decide))
 
 
 def router_tool(router: Router) -> Tool[..., Any]:
