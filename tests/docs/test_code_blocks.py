@@ -39,6 +39,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "place_order": {"sku": "AB-1234", "amount": 2},
     "goods_price": {"item": "bell"},
     "budget": {},
+    "pay": {"amount": 100},
+    "ask_owner": {"question": "Sure?"},
+    "capital_of": {"country": "Norway"},
+    "geographer": {"request": "The capital of Norway?"},
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
 }
@@ -47,6 +51,9 @@ ANSWERS = {
     "stock_of": "There are 7 pieces.",
     "forecast": "Planned.",
     "charge": "Charged.",
+    "pay": "Paid.",
+    "capital_of": "Oslo.",
+    "geographer": "In Oslo.",
     "run_command": "Listed.",
 }
 
@@ -60,6 +67,8 @@ def gpt(request: ModelRequest) -> Reply:
         return say("HELLO!" if request.turn == 0 else "Hello.")
     offered = [tool.name for tool in request.tools]
     called = {asked.name for turn in request.messages for asked in turn.tool_calls}
+    if request.body.get("tool_choice") == "none":
+        return say("That is all there is.")
     left = [name for name in offered if name not in called]
     return call(left[0], ARGUMENTS[left[0]]) if left else say(ANSWERS[offered[0]] if offered else "Done.")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agentspan.compat import AgentConfig, get_credential, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
-from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.agent import Agent
 from agentspan.declare.agent_tool import agent_tool
 from agentspan.declare.approval import Approval, Request
 from agentspan.declare.callbacks import CallbackHandler
@@ -34,7 +34,18 @@ from agentspan.declare.human_tool import human_tool
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
-from agentspan.declare.team import Team
+from agentspan.declare.settings import ContextBudget, ModelSettings
+from agentspan.declare.team import Team, scatter_gather
+from agentspan.declare.termination import (
+    FunctionTermination,
+    MaxMessageTermination,
+    StopMessageTermination,
+    Termination,
+    TerminationContext,
+    TextMentionTermination,
+    TokenUsageTermination,
+    ToolCallTermination,
+)
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
 from agentspan.declare.toolset import toolset
 from agentspan.errors import (
@@ -140,6 +151,7 @@ __all__ = [
     "ExecutionTimedOut",
     "File",
     "FinishReason",
+    "FunctionTermination",
     "Guardrail",
     "GuardrailError",
     "GuardrailFailed",
@@ -152,6 +164,7 @@ __all__ = [
     "InputError",
     "LLMGuardrail",
     "LocalServerError",
+    "MaxMessageTermination",
     "MissingWorker",
     "ModelCall",
     "ModelRetried",
@@ -183,11 +196,17 @@ __all__ = [
     "Status",
     "Step",
     "StepBegan",
+    "StopMessageTermination",
     "Team",
+    "Termination",
+    "TerminationContext",
     "TextDelta",
+    "TextMentionTermination",
     "TextVoided",
+    "TokenUsageTermination",
     "Tool",
     "ToolCall",
+    "ToolCallTermination",
     "ToolCalled",
     "ToolContext",
     "ToolError",
@@ -217,6 +236,7 @@ __all__ = [
     "plan",
     "run",
     "run_async",
+    "scatter_gather",
     "start",
     "start_async",
     "stream",

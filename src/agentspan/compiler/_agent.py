@@ -72,8 +72,8 @@ def _asked(agent: Agent, turn: int, most: int) -> list[Json]:
     mode = ref(f"plan_{turn}.output.result.mode")
     done = [finish(agent, turn)]
     if checked:
-        invalid = invalid_end(agent, f"invalid_{turn}", server_unfit(answer_of(turn), turn))
-        refusal = refused_end(agent, f"guarded_{turn}", server_refused(answer_of(turn), turn))
+        invalid = invalid_end(agent, f"invalid_{turn}", server_unfit(agent, answer_of(turn), turn))
+        refusal = refused_end(agent, f"guarded_{turn}", server_refused(agent, answer_of(turn), turn))
         given = {"execution_id": ref("workflow.workflowId"), "rejected": rejected_before(turn), "last": last}
         done = server_checks(agent, turn, answer_of(turn), invalid, refusal, **given)
     ends = {"done": done, "failed": [failed(turn, last=last)]}

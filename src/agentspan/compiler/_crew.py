@@ -31,7 +31,8 @@ def handing_over(agent: Agent[Any], asked: Callable[[Agent[Any]], ModelRequest])
     requests = {name: _with(asked(each), name, handoffs[name]) for name, each in crew(agent).items()}
     own = requests[agent.name]
     limited = {
-        name: replace(each, max_turns=own.max_turns, on_max_turns=own.on_max_turns) for name, each in requests.items()
+        name: replace(each, max_turns=own.max_turns, on_max_turns=own.on_max_turns, termination=own.termination)
+        for name, each in requests.items()
     }
     return replace(own, agents=limited)
 

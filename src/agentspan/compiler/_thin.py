@@ -14,6 +14,8 @@ from agentspan.compiler._agent import answer, failures, loop
 from agentspan.compiler._crew import at_work_given, at_work_left, crew_known, handing_over, whose_answer
 from agentspan.compiler._guard import (
     answered,
+    counted,
+    counting,
     handed_on,
     kept,
     refused,
@@ -21,6 +23,8 @@ from agentspan.compiler._guard import (
     segment_entry,
     single_entry,
     stop,
+    usage_after,
+    usage_before,
 )
 from agentspan.compiler._output import check, checked_ends, fitting, invalid_end, marked, output_request, unfit
 from agentspan.compiler._part import parts
@@ -104,11 +108,13 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         refusal: The end by one that a guardrail refuses.
     """
     found, verdict = _answer(turn), f"llm_{turn}.output.result.verdict"
+    unmet = {"refused": [_unmet(turn, found)]} if agent.required_tools else {}
     if not agent.judges_answers:
-        return {"done": [_finish(agent, turn, found)]}
+        return {"done": [_finish(agent, turn, found)], **unmet}
     ends: dict[str, list[Json]] = {"done": [_finish(agent, turn, fitting(found, verdict))]}
     if agent.answer_type is not None:
         ends["invalid"] = [invalid(unfit(found, verdict))]
+    ends |= unmet
     if not agent.checks_answers:
         return ends
     after = f"output_{turn}.output.result"
@@ -117,9 +123,9 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         turn,
         checked_ends(
             agent,
-            _finish(agent, turn, fitting(found, after)),
-            {**invalid(unfit(found, after)), "taskReferenceName": f"refused_{turn}"},
-            refusal(refused(found, f"{after}.refused")),
+            _finish(agent, turn, fitting(counted(agent, found, after), after)),
+            {**invalid(unfit(counted(agent, found, after), after)), "taskReferenceName": f"refused_{turn}"},
+            refusal(refused(counted(agent, found, after), f"{after}.refused")),
         ),
         **whose_answer(agent, turn),
         execution_id=ref("workflow.workflowId" if not agent.loops else "workflow.input.execution_id"),
@@ -127,8 +133,15 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         verdict=ref(verdict),
         rejected=ref(f"llm_{turn}.output.result.rejected"),
         last=ref(f"llm_{turn}.output.result.last"),
+        **counting(agent, f"llm_{turn}.output.result.usage"),
     )
     return {**ends, "done": checks}
+
+
+def _unmet(turn: int, found: Json) -> Json:
+    """End as a required tool was not called."""
+    by = f"llm_{turn}.output.result.verdict.refused"
+    return t.terminate("unmet", f"unmet_{turn}", "COMPLETED", refused(found, by))
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
@@ -177,7 +190,7 @@ def _segment(agent: Agent) -> Json:
             *at_work_given(agent),
         ],
         outputParameters={
-            "usage": ref(f"{last}.usage"),
+            "usage": usage_after(agent, TURNS_PER_SEGMENT, f"{last}.usage"),
             "steps": ref(f"{last}.step"),
             **_by(TURNS_PER_SEGMENT),
             **kept(agent),
@@ -210,7 +223,7 @@ def _model(agent: Agent, turn: int, execution_id: str) -> Json:
         "segment": ref("workflow.workflowId"),
         "turn": turn,
         "steps": ref("workflow.input.steps"),
-        "usage": ref(before),
+        "usage": usage_before(agent, turn, before),
     }
     if agent.loops:
         given = {name: ref(f"workflow.input.{name}") for name in _by(1)}
@@ -258,6 +271,8 @@ def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> Model
         keep_chars=agent.context.kept,
         output=output_request(agent),
         on_max_turns=agent.on_max_turns,
+        termination=repr(agent.termination) if agent.termination is not None else "",
+        required_tools=agent.required_tools,
     )
 
 

@@ -228,6 +228,7 @@ def as_one(agent: Agent[Any]) -> Agent[Any]:
         ),
         answer_type=None if first is None else replace(first, schema=schemas),
         output_validators=tuple(check for each in agents for check in each.output_validators),
+        required_tools=tuple(name for each in agents for name in each.required_tools),
         output_retries=max(each.output_retries for each in agents),
     )
     return made

@@ -87,8 +87,8 @@ def _check_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
     verdict = turn.verdict
     if verdict is None:
         return False
-    if turn.checks:
-        yield from _guard_drafts(verdict.guards, turn.step, turn.checks[-1].end_time)
+    at = turn.checks[-1].end_time if turn.checks else turn.planned_at
+    yield from _guard_drafts(verdict.guards, turn.step, at)
     if verdict.mode == "again":
         yield _sent_back_draft(turn, verdict)
     return verdict.mode == "again"

@@ -138,7 +138,7 @@ class Waits:
         if mismatch is not None and mismatch.open:
             tool = tool_of_task(task.task_def_name)
             missing = self._missing(task, mismatch.at, self._last_poll(task), mismatch.why)
-            return self._lacks(missing, f"with another version of {tool}", mismatch.why, task.worker_id)
+            return self._lacks(task, missing, f"with another version of {tool}", mismatch.why, task.worker_id)
         failures = task.notes.failures
         if failures and task.due / 1000 > self._now:
             return self._put_off(task, failures[-1])
@@ -175,6 +175,7 @@ class Waits:
             text=f"Attempt {last.attempt} of {tool} failed: {last.error} The next one is due {self._in(task.due)}.",
             since=moment(last.at),
             tool=tool,
+            next=self._by_hand(task, "again", "   tries it now"),
             task_id=task.task_id,
         )
 
@@ -188,7 +189,7 @@ class Waits:
         if last is None or not self._is_lately(last):
             asked = f"the last one asked {self._ago(last.last_poll_time)} ago" if last else "none has ever asked for it"
             missing = self._missing(task, task.due, last)
-            return self._lacks(missing, f"that serves {tool}", f"{asked}.", last.worker_id if last else None)
+            return self._lacks(task, missing, f"that serves {tool}", f"{asked}.", last.worker_id if last else None)
         waiting = self._client.queue_sizes([task.task_def_name]).get(task.task_def_name, 0)
         text = (
             f"{tool} waits for its turn, since {self._ago(task.due)}: workers serve it, {waiting} calls are in its "
@@ -249,7 +250,7 @@ class Waits:
             mismatch=mismatch,
         )
 
-    def _lacks(self, missing: MissingWorker, wanted: str, why: str, worker: str | None) -> Reason:
+    def _lacks(self, task: TaskRecord, missing: MissingWorker, wanted: str, why: str, worker: str | None) -> Reason:
         since = int(missing.since.timestamp() * 1000)
         return Reason(
             kind="missing_worker",
@@ -257,9 +258,15 @@ class Waits:
             since=missing.since,
             tool=missing.tool,
             worker=worker,
-            next=(self._serve(),),
+            next=(self._serve(), *self._by_hand(task, "answer", "VALUE    gives its result by hand")),
             missing=missing,
         )
+
+    def _by_hand(self, task: TaskRecord, verb: str, rest: str) -> tuple[str, ...]:
+        """What a person can do about a tool's call."""
+        if task.kind != "tool":
+            return ()
+        return (f"{_command(verb, self._run)} {tool_of_task(task.task_def_name)} {rest}",)
 
     def _serve(self) -> str:
         agent = self._run.workflow_definition["metadata"]["agent"]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentspan.stored.usage import newest
+
 SEGMENT_INPUT = (
     "execution_id",
     "prompt",
@@ -51,7 +53,7 @@ class SegmentInput:
             execution_id=given.get("execution_id"),
             steps=int(given.get("steps") or 0),
             previous=given.get("previous"),
-            usage=given.get("usage"),
+            usage=newest(given.get("usage")),
             agent=given.get("agent"),
         )
 

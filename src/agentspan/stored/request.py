@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from agentspan.stored.output import OutputRequest
+from agentspan.stored.usage import newest
 
 Json = dict[str, Any]
 
@@ -59,6 +60,8 @@ class ModelRequest:
         output: The type of its answer; None where that is a text.
         parts: The workflow that makes the calls of a tool, by its name; those of other tools are tasks.
         version: The version of the agent, and of these workflows where they are its own.
+        termination: The condition by which it comes to an end, as code says it; a worker has it itself.
+        required_tools: Tools that have to give a result before an answer.
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
         agent: Whose request it is.
         transfers: How another agent takes over from it.
@@ -82,6 +85,8 @@ class ModelRequest:
     agent: str = field(default="", compare=False)
     transfers: tuple[Transfer, ...] = ()
     agents: dict[str, ModelRequest] = field(default_factory=dict)
+    termination: str = ""
+    required_tools: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
@@ -95,7 +100,7 @@ class ModelRequest:
 
     @classmethod
     def _of(cls, found: Mapping[str, Any], agent: str, version: int) -> ModelRequest:
-        lists = ("tools", "limited", "fallback_models")
+        lists = ("tools", "limited", "fallback_models", "required_tools")
         values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
         if "output" in found:
             values["output"] = OutputRequest(**found["output"])
@@ -110,15 +115,12 @@ class ModelRequest:
         found["agents"] = {name: other.to_json() for name, other in self.agents.items() if name != self.agent}
         for name in ("agent", "version", *(name for name in ("transfers", "agents") if not found[name])):
             del found[name]
-        del found["fallback_models"]
         found["parts"] = {name: _without_none(asdict(part)) for name, part in self.parts.items()}
-        if not self.parts:
-            del found["parts"]
-        if self.on_max_turns == "fail":
-            del found["on_max_turns"]
-        if self.output is None:
-            del found["output"]
-        return {**found, **({"fallback_models": list(self.fallback_models)} if self.fallback_models else {})}
+        for name in ("output", "fallback_models", "on_max_turns", "termination", "required_tools", "parts"):
+            value = found.pop(name)
+            if value not in (None, (), "", "fail", {}):  # what is not said is not stored
+                found[name] = list(value) if isinstance(value, tuple) else value
+        return found
 
 
 def _without_none(values: Json) -> Json:
@@ -155,7 +157,7 @@ class ModelInput:
             segment=str(given["segment"]),
             turn=int(given["turn"]),
             steps=int(given.get("steps") or 0),
-            usage=given.get("usage") or {},
+            usage=newest(given.get("usage")) or {},
             model_by=given.get("model_by"),
             tool_by=given.get("tool_by"),
         )

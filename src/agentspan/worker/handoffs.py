@@ -108,7 +108,8 @@ class Crew:
 
     async def end(self, planned: Json, transcript: Transcript) -> Json:
         """The plan of a turn with who goes on after it."""
-        name, is_last = transcript.agent, transcript.stopped or planned["step"] >= transcript.request.max_turns
+        name = transcript.agent
+        is_last = planned["finish_reason"] == "stopped" or planned["step"] >= transcript.request.max_turns
         context = HandoffContext(agent=name, step=planned["step"], text=planned["text"])
         if planned["mode"] in CALLING:
             planned, target = self._called(planned, name)
