@@ -71,6 +71,7 @@ class Event(_Foreign):
         type: What happened.
         path: Where it happened, of an agent that this one has called, or that called one: the tools' names, outermost
             first. `step` is then that agent's own.
+        agent: Who was at work, of a run that agents hand over; None of any other.
     """
 
     execution_id: str
@@ -79,6 +80,7 @@ class Event(_Foreign):
     timestamp: datetime
     type: EventName
     path: tuple[str, ...] = ()
+    agent: str | None = None
 
     @property
     def content(self) -> str | None:
@@ -253,10 +255,10 @@ class BudgetNearlyUsed(Event):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class HandedOff(Event):
-    """A member of a team begins; its events follow, with its name in their `path`.
+    """A member of a team begins, and its events follow with its name in their `path`; or an agent takes over.
 
     Attributes:
-        target: The member.
+        target: The member, or who takes over.
     """
 
     target: str

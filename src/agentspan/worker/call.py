@@ -28,6 +28,7 @@ from agentspan.stored.intervention import kept
 from agentspan.stored.mark import without_mark
 from agentspan.stored.notes import Failure, Mismatch, Notes
 from agentspan.worker.guards import GuardRefused
+from agentspan.worker.handoffs import Crew
 from agentspan.worker.output import Output
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -65,6 +66,8 @@ class Served:
     """The condition by which a run comes to an end, where the tool stands for the model."""
     shows_files: bool = False
     """Whether the model can be shown what its tools return beside text."""
+    crew: Crew | None = None
+    """Who may be at work in its agent's runs, where the tool stands for the model or for the checks of its answers."""
     of: Agent[Any] | None = None
     """Whose requests to people these are, where the tool stands for the checks before them, or for the notices."""
 

@@ -146,7 +146,8 @@ def is_anybodys(served: Served) -> bool:
     answers = () if served.output is None or served.is_model else served.output.guards
     guards = (*served.tool.guardrails, *served.guards, *answers)
     own = [guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)]
-    return all(holds_nothing(function) for function in (served.tool.function, *own))
+    decide = served.crew.functions if served.crew is not None and served.is_model else ()
+    return all(holds_nothing(function) for function in (served.tool.function, *own, *decide))
 
 
 def holds_nothing(function: Callable[..., Any]) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.called import members_of
+from agentspan.declare.called import members_of, taking_over
 from agentspan.declare.guardrail import LLMGuardrail, Position
+from agentspan.declare.handoff import as_one
 from agentspan.declare.team import Team
 from agentspan.declare.tool import Tool, tool
 from agentspan.stored.names import (
@@ -24,6 +26,7 @@ from agentspan.worker.approval import approval_tool, notice_tool
 from agentspan.worker.call import Served
 from agentspan.worker.guard_model import check_can_ask
 from agentspan.worker.guards import input_tool
+from agentspan.worker.handoffs import Crew
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
 
@@ -41,7 +44,8 @@ def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Serve
     found: dict[str, Served] = {}
     for part in (_tools, _model, _checks, _people, _team):
         found |= dict(part(agent, versions[agent.name]))
-    for called in (*members_of(agent), *(each.agent for each in agent.tools if each.agent is not None)):
+    asked = (each.agent for each in agent.tools if each.agent is not None)
+    for called in (*members_of(agent), *taking_over(agent), *asked):
         found |= served_by(called, versions)
     return found
 
@@ -58,15 +62,17 @@ def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
         served = Served(
             agent.name, version, model_tool(agent), Output.of(agent), is_model=True, termination=agent.termination
         )
-        yield model_task_name(agent.name), served
+        yield model_task_name(agent.name), replace(served, crew=Crew.of(agent))
 
 
 def _checks(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     for guard in (*agent.guardrails, *(guard for each in agent.tools for guard in each.guardrails)):
         if isinstance(guard, LLMGuardrail):
             check_can_ask(guard, agent.name)
-    if agent.checks_answers:
-        yield output_task_name(agent.name), Served(agent.name, version, output_tool(agent), Output.of(agent))
+    whole = as_one(agent)
+    if whole.checks_answers:
+        served = Served(agent.name, version, output_tool(agent), Output.of(whole), crew=Crew.of(agent))
+        yield output_task_name(agent.name), served
     guards = agent.guards(Position.INPUT)
     if guards:
         yield input_task_name(agent.name), Served(agent.name, version, input_tool(agent), guards=guards)

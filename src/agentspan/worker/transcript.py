@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import takewhile
@@ -23,14 +24,23 @@ class Exchange:
         said: The provider's message, as JSON.
         told: The model's calls with what it is told of each: `result` or `error`.
         note: Why its answer was sent back; empty where it was not.
+        agent: Whose turn it was, of a run that agents hand over.
+        next: Who goes on after it.
     """
 
     said: Json
     told: tuple[tuple[PlannedCall, Json], ...]
     note: str = ""
+    agent: str = ""
+    next: str = ""
 
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
+
+    @property
+    def remark(self) -> str:
+        """What is said to the model after it, where that is no result of a call."""
+        return self.note or (f"[{self.next} takes over, and goes on here.]" if self.next != self.agent else "")
 
     @cached_property
     def chars(self) -> int:
@@ -60,6 +70,8 @@ class Transcript:
         read: Tasks of that segment before that of the turn after.
         stopped: Whether somebody wants the run to come to an end.
         usage: Tokens of the run as of the last turn that was read.
+        crew: How the models of all agents are asked that may be at work, by their names, where there are several.
+        agent: Which one of them `request` asks.
     """
 
     request: ModelRequest
@@ -72,9 +84,23 @@ class Transcript:
     read: int = 0
     stopped: bool = False
     usage: Json = field(default_factory=dict)
+    crew: Mapping[str, ModelRequest] = field(default_factory=dict)
+    agent: str = ""
+
+    @property
+    def first(self) -> str:
+        """The agent that the run was begun with."""
+        return next(iter(self.crew), "")
+
+    def ask_as(self, agent: str) -> None:
+        """Have an agent of the crew asked from now on."""
+        if agent != self.agent:
+            self.agent, self.request = agent, self.crew[agent]
 
     def add(self, exchange: Exchange) -> None:
         """Go on with a turn that is over."""
+        if exchange.agent:
+            self.ask_as(exchange.agent)
         exchange = exchange.within(self.request.max_chars)
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
