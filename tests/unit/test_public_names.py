@@ -75,6 +75,7 @@ NAMES = {
         "Resumed",
         "Retry",
         "RetryTool",
+        "RunContext",
         "RunDone",
         "RunFailed",
         "ServerError",

@@ -30,6 +30,7 @@ from agentspan.declare.guardrail import (
     guardrail,
 )
 from agentspan.declare.human_tool import human_tool
+from agentspan.declare.instructions import RunContext
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
@@ -169,6 +170,7 @@ __all__ = [
     "Resumed",
     "Retry",
     "RetryTool",
+    "RunContext",
     "RunDone",
     "RunFailed",
     "ServerError",

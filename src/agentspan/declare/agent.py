@@ -15,6 +15,7 @@ from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
+from agentspan.declare.instructions import Each, Instructions, check_instructions
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
@@ -147,7 +148,8 @@ _MODEL_RETRY = Retry(attempts=6, delay=2, backoff="exponential", max_delay=60)
 class AgentOptions(AgentNames, total=False):
     """The keyword arguments of `Agent` beside `model` and `output_type`; it tells what each means."""
 
-    instructions: str
+    instructions: Instructions
+    instructions_each: Each
     tools: Tools
     description: str
     max_turns: int
@@ -176,7 +178,7 @@ class Agent(Generic[OutputT]):
 
     name: str
     model: str
-    instructions: str
+    instructions: Instructions
     tools: tuple[Tool[..., Any], ...]
     description: str
     max_turns: int
@@ -193,6 +195,7 @@ class Agent(Generic[OutputT]):
     on_request: OnRequest | None = field(compare=False)
     guardrails: tuple[Guardrail, ...]
     on_max_turns: OnMaxTurns
+    instructions_each: Each
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -223,7 +226,7 @@ class Agent(Generic[OutputT]):
         name: str,
         *,
         model: str | Sequence[str],
-        instructions: str = "",
+        instructions: Instructions = "",
         tools: Tools = (),
         description: str = "",
         max_turns: int = 100,
@@ -239,6 +242,7 @@ class Agent(Generic[OutputT]):
         on_request: OnRequest | None = None,
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         on_max_turns: OnMaxTurns = "fail",
+        instructions_each: Each = "run",
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -247,7 +251,7 @@ class Agent(Generic[OutputT]):
             name: Its name, which is also the name of its workflow.
             model: "provider/model", such as "openai/gpt-4o". Of several the first one is asked in each turn, and the
                 others, in their order, where it refuses or gives no answer.
-            instructions: The system prompt.
+            instructions: The system prompt, or a function of a `RunContext`, plain or `async`; a worker asks it.
             tools: Tools, plain functions, which become tools, and groups of both.
             description: For people, and for agents that may call this one.
             max_turns: The run fails when the model has not finished by then.
@@ -272,6 +276,8 @@ class Agent(Generic[OutputT]):
                 function looks at the answer. Tools have guardrails of their own.
             on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
                 where a worker calls it; `fail` fails the run when that turn asks for a tool.
+            instructions_each: How often that function is asked: once in a `run`, or before each `turn`, where a worker
+                calls the model. What it gave is stored with the run. What it raises is tried again by `model_retry`.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -289,7 +295,7 @@ class Agent(Generic[OutputT]):
         check_place(given, what)
         for each in (given["model"], *given["fallback_models"]):
             _check_model(each, what, anywhere=model_place == "worker")
-        _check_text(instructions, f"{what}: instructions")
+        check_instructions(instructions, instructions_each, what)
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
         if on_max_turns not in ("answer", "fail"):
@@ -304,6 +310,11 @@ class Agent(Generic[OutputT]):
         self.__dict__.update(given)  # the value is frozen from here on
         if model_place == "server":
             check_server_can(self)
+
+    @property
+    def fixed_instructions(self) -> str:
+        """The system prompt; empty where a function gives it."""
+        return self.instructions if isinstance(self.instructions, str) else ""
 
     @property
     def provider(self) -> str:
@@ -322,7 +333,7 @@ class Agent(Generic[OutputT]):
             tool.is_served or tool.approval is not None or (tool.agent is not None and tool.agent.needs_worker)
             for tool in self.tools
         )
-        beside = self.on_request is not None or bool(self.guardrails)
+        beside = self.on_request is not None or bool(self.guardrails) or callable(self.instructions)
         return own or self.model_place == "worker" or self.checks_answers or beside
 
     @property

@@ -27,6 +27,10 @@ def check_server_can(agent: Agent[Any]) -> None:
         raise _worker_can(
             f"{what}: the Conductor server offers the tools in each turn; on_max_turns='answer' needs a worker"
         )
+    if agent.instructions_each == "turn":
+        raise _worker_can(
+            f"{what}: the Conductor server has one system prompt for a run; instructions_each='turn' needs a worker"
+        )
     if agent.fallback_models:
         raise _worker_can(f"{what}: the Conductor server calls one model; {agent.model} and others need a worker")
     if not agent.tools:

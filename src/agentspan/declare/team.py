@@ -162,7 +162,7 @@ def _chooser(
         return router
     if not model:
         raise DefinitionError(f"team {name!r}: nobody chooses", hint="Give it a model, or a router.")
-    known = "\n".join(f"- {agent.name}: {agent.description or agent.instructions[:300]}" for agent in members)
+    known = "\n".join(f"- {agent.name}: {agent.description or agent.fixed_instructions[:300]}" for agent in members)
     told = f"{instructions}\n\n" if instructions else ""
     asked = f"{told}Choose who answers the user. Answer with one of these names, and nothing else:\n{known}"
     return Agent(f"{name}_router", model=model, instructions=asked, model_place=members[0].model_place)

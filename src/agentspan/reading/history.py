@@ -350,7 +350,7 @@ def _is_settled(task: TaskRecord) -> bool:
 def _current_task(pending: list[TaskRecord]) -> str | None:
     names = []
     for task in pending:
-        if task.kind in ("llm", "tool", "output", "input"):
+        if task.kind in ("llm", "tool", "output", "input", "instructions"):
             names.append("model" if task.kind == "llm" else tool_of_task(task.task_def_name))
     return ", ".join(dict.fromkeys(names)) or None
 

@@ -44,6 +44,7 @@ class ModelRequest:
         output: The type of its answer; None where that is a text.
         parts: The workflow that makes the calls of a tool, by its name; those of other tools are tasks.
         version: The version of the agent, and of these workflows where they are its own.
+        instructions_each: How often a worker asks its own function for the instructions; None where they stand here.
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
     """
 
@@ -61,6 +62,7 @@ class ModelRequest:
     parts: dict[str, Part] = field(default_factory=dict)
     version: int = 1
     on_max_turns: str = "fail"
+    instructions_each: str | None = None
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
@@ -81,6 +83,8 @@ class ModelRequest:
         found["parts"] = {name: _without_none(asdict(part)) for name, part in self.parts.items()}
         if not self.parts:
             del found["parts"]
+        if self.instructions_each is None:
+            del found["instructions_each"]
         if self.on_max_turns == "fail":
             del found["on_max_turns"]
         if self.output is None:

@@ -16,6 +16,7 @@ from agentspan.declare.agent import Agent
 from agentspan.declare.content import holds_files
 from agentspan.declare.credentials import Credentials
 from agentspan.declare.guardrail import Guardrail
+from agentspan.declare.instructions import Function
 from agentspan.declare.tool import Tool, ToolContext
 from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import RetryTool, ToolFailed
@@ -62,6 +63,8 @@ class Served:
     """What looks at the prompt, where the tool stands for that."""
     shows_files: bool = False
     """Whether the model can be shown what its tools return beside text."""
+    instructions: Function | None = None
+    """The function that gives the instructions, where the tool stands for the model or for that function."""
     of: Agent[Any] | None = None
     """Whose requests to people these are, where the tool stands for the checks before them, or for the notices."""
 

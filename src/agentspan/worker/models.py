@@ -21,11 +21,12 @@ from agentspan.reading.run import StoredSegment, StoredTurn, is_skipped, turns_o
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.output import Verdict
-from agentspan.stored.plan import Plan
+from agentspan.stored.plan import Plan, PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.usage import added
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
+from agentspan.worker.instructions import Wait, asked_with, with_the_call
 from agentspan.worker.last_turn import last_turn
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
@@ -131,7 +132,7 @@ class Models:
         self._kept: OrderedDict[str, Transcript] = OrderedDict()
         self._lock = threading.Lock()
 
-    def answer(self, call: Call) -> Awaitable[Json]:
+    def answer(self, call: Call, wait: Wait) -> Awaitable[Json]:
         """The plan of a turn; what has to be read for it is read now, the model is asked when it is awaited."""
         given = ModelInput.of(call.task.input_data)
         asks = provider()
@@ -140,6 +141,8 @@ class Models:
         refuse_another(transcript.request.output, output)
         # What the agents have used that were called in the turn before counts from here on.
         given = replace(given, usage=added((given.usage, *transcript.used())))
+        beside = with_the_call(call, transcript, wait)
+        asked_with(transcript, beside)
         telling = self._telling(call, transcript.request)
         last = last_turn(transcript, given.steps + given.turn)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
@@ -165,7 +168,8 @@ class Models:
 
         planned = _planned_turn(transcript.request, given, ask_for_less, telling)
         checked = planned if output is None else _typed(planned, transcript, output)
-        return checked if last is None else last.ended(checked)
+        ended = checked if last is None else last.ended(checked)
+        return _beside(ended, beside) if beside else ended
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
         execution_id, listeners = call.given.execution_id, self._listeners
@@ -236,7 +240,7 @@ class Models:
         if plan.mode != "one" or given.tool_by != self._worker_id:
             return None
         told = self._recall(given.execution_id, step, tool_reference(turn))
-        return None if told is None else Exchange(result["message"], ((plan.calls[0], told["outputData"]),))
+        return None if told is None else _told(result, ((plan.calls[0], told["outputData"]),))
 
     def _read(self, given: ModelInput) -> Transcript:
         """Read the whole run: no worker of this process has made its last call."""
@@ -274,9 +278,13 @@ def _prompt(given: Json, verdict: Verdict | None) -> Json:
 
 
 def _exchange(turn: StoredTurn) -> Exchange:
-    said = turn.model[-1].output_data["result"]["message"]
+    result = turn.model[-1].output_data["result"]
     note, answers = sent_back(turn)
-    return Exchange(said, (*((call.planned, call.told or {}) for call in turn.calls), *answers), note)
+    return _told(result, (*((call.planned, call.told or {}) for call in turn.calls), *answers), note)
+
+
+def _told(result: Json, told: tuple[tuple[PlannedCall, Json], ...], note: str = "") -> Exchange:
+    return Exchange(result["message"], told, note, result.get("instructions"))
 
 
 def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
@@ -297,6 +305,10 @@ async def _planned_turn(
             telling.end()
     passed = [each.to_json() for each in passed_over]
     return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
+
+
+async def _beside(planned: Awaitable[Json], beside: Json) -> Json:
+    return {**await planned, **beside}
 
 
 async def _typed(planned: Awaitable[Json], transcript: Transcript, output: Output) -> Json:

@@ -21,6 +21,7 @@ from agentspan.schema.arguments import innermost
 from agentspan.stored.names import (
     approval_task_name,
     input_task_name,
+    instructions_task_name,
     model_task_name,
     notice_task_name,
     output_task_name,
@@ -32,6 +33,7 @@ from agentspan.worker.approval import approval_tool, notice_tool
 from agentspan.worker.call import Served
 from agentspan.worker.guard_model import check_can_ask
 from agentspan.worker.guards import input_tool
+from agentspan.worker.instructions import function_of, instructions_tool
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
 
@@ -103,10 +105,7 @@ class Roster:
             for each in agent.tools
             if each.is_served
         }
-        if agent.model_place == "worker":
-            tools[model_task_name(agent.name)] = Served(
-                agent.name, version, model_tool(agent), Output.of(agent), is_model=True
-            )
+        tools |= _model(agent, version)
         if agent.checks_answers:
             tools[output_task_name(agent.name)] = Served(agent.name, version, output_tool(agent), Output.of(agent))
         if any(tool.approval is not None for tool in agent.tools):
@@ -186,8 +185,23 @@ def is_anybodys(served: Served) -> bool:
     """Whether a tool and its guardrails are the same whoever makes them, so that they may serve any run."""
     answers = () if served.output is None or served.is_model else served.output.guards
     guards = (*served.tool.guardrails, *served.guards, *answers)
-    own = [guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)]
-    return all(holds_nothing(function) for function in (served.tool.function, *own))
+    own: list[Callable[..., Any]] = [
+        guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)
+    ]
+    gives = [served.instructions] if served.instructions is not None else []
+    return all(holds_nothing(function) for function in (served.tool.function, *own, *gives))
+
+
+def _model(agent: Agent[Any], version: int) -> dict[str, Served]:
+    """What serves the calls of an agent's model, or gives the server what it calls it with."""
+    function = function_of(agent)
+    if agent.model_place == "worker":
+        model = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True, instructions=function)
+        return {model_task_name(agent.name): model}
+    if function is None:
+        return {}
+    asks = Served(agent.name, version, instructions_tool(agent), instructions=function)
+    return {instructions_task_name(agent.name): asks}
 
 
 def router_tool(router: Router) -> Tool[..., Any]:

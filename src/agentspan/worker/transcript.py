@@ -28,6 +28,8 @@ class Exchange:
     said: Json
     told: tuple[tuple[PlannedCall, Json], ...]
     note: str = ""
+    instructions: str | None = None
+    """What a function gave for it, where one was asked."""
 
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
@@ -60,6 +62,7 @@ class Transcript:
         read: Tasks of that segment before that of the turn after.
         stopped: Whether somebody wants the run to come to an end.
         usage: Tokens of the run as of the last turn that was read.
+        instructions: What a function last gave for it.
     """
 
     request: ModelRequest
@@ -72,10 +75,13 @@ class Transcript:
     read: int = 0
     stopped: bool = False
     usage: Json = field(default_factory=dict)
+    instructions: str = ""
 
     def add(self, exchange: Exchange) -> None:
         """Go on with a turn that is over."""
         exchange = exchange.within(self.request.max_chars)
+        if exchange.instructions is not None:
+            self.instructions = exchange.instructions
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
         self.chars += self.sizes[-1]
