@@ -39,6 +39,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "place_order": {"sku": "AB-1234", "amount": 2},
     "goods_price": {"item": "bell"},
     "budget": {},
+    "pay": {"amount": 100},
+    "ask_owner": {"question": "Sure?"},
+    "capital_of": {"country": "Norway"},
+    "geographer": {"request": "The capital of Norway?"},
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
 }
@@ -47,6 +51,9 @@ ANSWERS = {
     "stock_of": "There are 7 pieces.",
     "forecast": "Planned.",
     "charge": "Charged.",
+    "pay": "Paid.",
+    "capital_of": "Oslo.",
+    "geographer": "In Oslo.",
     "run_command": "Listed.",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from agentspan.agents import (
     Agent,
     AgentRuntime,
     ExecutionFailed,
-    InputError,
     ModelSettings,
     Retry,
     RunContext,
@@ -53,15 +52,12 @@ def looks(times: int) -> Callable[[ModelRequest], Reply]:
 
 
 @pytest.fixture
-def asked() -> Iterator[list[RunContext]]:
-    found: list[RunContext] = []
-    yield found
+def asked() -> list[RunContext]:
+    return []
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_once_a_run(
-    runtime: AgentRuntime, model: Stage, make: Make, asked: list[RunContext], place: str
-) -> None:
+def test_once_a_run(runtime: AgentRuntime, model: Stage, make: Make, asked: list[RunContext], place: str) -> None:
     def told(context: RunContext) -> str:
         asked.append(context)
         return f"Be kind to {context.context['name']} in ${{workflow.input.prompt}}, {len(asked)}."
@@ -136,9 +132,7 @@ def test_it_gives_a_text(runtime: AgentRuntime, make: Make, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_it_sees_the_prompt_as_guardrails_leave_it(
-    runtime: AgentRuntime, model: Stage, make: Make, place: str
-) -> None:
+def test_it_sees_the_prompt_as_guardrails_leave_it(runtime: AgentRuntime, model: Stage, make: Make, place: str) -> None:
     @guardrail(position="input", on_fail="fix")
     def no_shouting(prompt: str) -> Result:
         return Result(passed=prompt.islower(), fixed_output=prompt.lower())

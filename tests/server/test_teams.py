@@ -6,8 +6,17 @@ from typing import Any
 
 import pytest
 
-from agentspan.agents import Agent, AgentRuntime, DefinitionError, ExecutionFailed, Team, agent_tool, tool
-from agentspan.testing import call, fail, say, wait_until
+from agentspan.agents import (
+    Agent,
+    AgentRuntime,
+    DefinitionError,
+    ExecutionFailed,
+    Team,
+    agent_tool,
+    scatter_gather,
+    tool,
+)
+from agentspan.testing import call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 
 PLACES = ("server", "worker")
@@ -141,6 +150,27 @@ def test_in_turns(runtime: AgentRuntime, model: Stage, place: Any) -> None:
     assert (result.steps, result.usage.prompt_tokens) == (5, desk.spent)
 
 
+@pytest.mark.parametrize("until", ["bob says 22", "bob says 22".__eq__])
+def test_until_it_is_done(runtime: AgentRuntime, model: Stage, until: Any) -> None:
+    desk = Desk(model)
+    members = [desk.member("ann"), desk.member("bob")]
+    team = Team("talk", members, strategy="round_robin", max_turns=50, until=until)
+    result = runtime.run(team, "Go.")  # to Bob it has 19 letters more
+
+    assert (result.output, result.steps) == ("bob says 22", 2)
+
+
+def test_parts_of_a_task_are_given_to_a_worker(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+    turn = calls(*(call("part", request=part) for part in ("one", "two")))
+    top = desk.played["boss"] = model.play([turn, say("Both.")])
+    boss = scatter_gather("boss", desk.member("part"), model=top, model_place="worker")
+    result = runtime.run(boss, "Go.")
+
+    assert (result.output, result.usage.prompt_tokens) == ("Both.", desk.spent)
+    assert sorted(desk.told("part")) == ["one", "two"]
+
+
 def test_by_chance(runtime: AgentRuntime, model: Stage) -> None:
     desk = Desk(model)
     members = [desk.member(name) for name in ("ann", "bob", "cid")]
@@ -208,6 +238,8 @@ def test_what_makes_no_team(model: Stage) -> None:
         ([ann, bob], {"strategy": "router"}, "nobody chooses"),
         ([ann, bob], {"router": ann}, "where strategy='router'"),
         ([ann, bob], {"max_turns": 3}, "take turns"),
+        ([ann, bob], {"until": "done"}, "until is a text or a function"),
+        ([ann, bob], {"strategy": "round_robin", "until": 3}, "until is a text or a function"),
         ([bob, Team("x", [ann, Agent("bob", model="openai/other")])], {}, "two agents are named 'bob'"),
     ):
         with pytest.raises(DefinitionError, match=why):

@@ -118,6 +118,7 @@ NAMES = {
         "plan",
         "run",
         "run_async",
+        "scatter_gather",
         "start",
         "start_async",
         "stream",

@@ -34,7 +34,7 @@ from agentspan.declare.instructions import RunContext
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
-from agentspan.declare.team import Team
+from agentspan.declare.team import Team, scatter_gather
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
 from agentspan.declare.toolset import toolset
 from agentspan.errors import (
@@ -213,6 +213,7 @@ __all__ = [
     "plan",
     "run",
     "run_async",
+    "scatter_gather",
     "start",
     "start_async",
     "stream",

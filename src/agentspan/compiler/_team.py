@@ -7,12 +7,12 @@ from typing import Any
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._request import request_of_team
-from agentspan.compiler._tasks import Json, ref
+from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.team import CHOOSE, Team
-from agentspan.stored.names import request_name, router_task_name
+from agentspan.stored.names import request_name, router_task_name, until_task_name
 from agentspan.stored.team import TEAM, TeamSpec
 
 
@@ -45,12 +45,14 @@ def team(agent: Team, versions: Mapping[str, int]) -> tuple[Json, ...]:
 
 
 def team_tasks(agent: Team) -> tuple[Json, ...]:
-    """The task definition of the function that chooses; none where there is no such function."""
-    if agent.router_function is None:
-        return ()
-    about = f"Chooses who of the team {agent.name} answers."
+    """The task definitions of its functions: the one that chooses, and the one that says when it is done."""
+    served = {}
+    if agent.router_function is not None:
+        served[router_task_name(agent.name)] = f"Chooses who of the team {agent.name} answers."
+    if callable(agent.until):
+        served[until_task_name(agent.name)] = f"Says whether the team {agent.name} is done."
     inputs = ["execution_id", "prompt", "step"]
-    return (task_definition(router_task_name(agent.name), about, inputs=inputs, outputs=["result"]),)
+    return tuple(task_definition(name, about, inputs=inputs, outputs=["result"]) for name, about in served.items())
 
 
 def _program(name: str) -> str:
@@ -164,8 +166,16 @@ def _in_turns(agent: Team, versions: Mapping[str, int]) -> list[Json]:
             member=name,
             outputs=outputs,
             most=agent.max_turns,
+            until=literal(agent.until) if isinstance(agent.until, str) else None,
         )
     )
-    rounds = t.do_while("turns", "turns", "$.said['result']['going'] == true", tasks, keep_last=agent.max_turns)
+    goes_on = "$.said['result']['going'] == true"
+    if callable(agent.until):
+        given = {"prompt": ref("said.output.result.last"), "execution_id": ref("workflow.workflowId")}
+        tasks.append(
+            t.task("SIMPLE", until_task_name(agent.name), "until_1", {**given, "step": ref("next.output.result.turn")})
+        )
+        goes_on += " && $.until_1['result'] != true"
+    rounds = t.do_while("turns", "turns", goes_on, tasks, keep_last=agent.max_turns)
     end = t.jq("end", "end", "What the team answers.", _program("last"), said=before)
     return [rounds, end]

@@ -3,4 +3,5 @@
 | $in.outputs[$in.member] as $said
 | (($in.before // []) + [{name: $in.member, text: words($said), result: answer($said), usage: ($said.usage // {}),
                           steps: ($said.steps // 0)}]) as $all
-| {said: $all, going: (($all | length) < $in.most)}
+| {said: $all, last: $all[-1].text,
+   going: (($all | length) < $in.most and (if $in.until == null then true else ($all[-1].text | contains($in.until) | not) end))}

@@ -13,6 +13,7 @@ from agentspan.schema.arguments import check_text
 Each = Literal["run", "turn"]
 """How often a function gives the instructions."""
 
+
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
     """What a function that gives instructions may know about its run.

@@ -80,6 +80,9 @@ _MODEL_SETTINGS = {
 _BACKOFFS: dict[str, Backoff] = {"fixed": "fixed", "linear_backoff": "linear", "exponential_backoff": "exponential"}
 
 _INSTEAD = {
+    "agents": "Team(name, [a, b], strategy=…) has agents; Agent(tools=[agent_tool(a), …]) asks them.",
+    "strategy": "Team(name, [a, b], strategy=…) has one.",
+    "router": "Team(name, [a, b], strategy='router', router=…) has one.",
     "allowed_commands": "The commands that a model may run: tools=[cli_tool(['ls', 'git status'])].",
     "metadata": "An agent carries no metadata; values that are to be kept with a run go there: run(…, context=…).",
 }

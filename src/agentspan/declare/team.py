@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.agent_tool import agent_tool
 from agentspan.declare.called import check_called
 from agentspan.declare.human_tool import human_tool
 from agentspan.declare.tool import Tool
@@ -17,6 +18,9 @@ Strategy = Literal["sequential", "parallel", "router", "round_robin", "random", 
 
 Router: TypeAlias = Callable[[str], "str | Awaitable[str]"]
 """Chooses a member by its name, from the prompt."""
+
+Until: TypeAlias = "str | Callable[[str], bool | Awaitable[bool]]"
+"""When members that take turns stop: a text that one of them says, or a function of what was said last."""
 
 _AND_THEN = "_then_"
 
@@ -41,6 +45,7 @@ class Team(Agent[Any]):
     agents: tuple[Agent[Any], ...]
     strategy: Strategy
     router: Agent[Any] | Router | None
+    until: Until | None
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Team(Agent[Any]):
         description: str = "",
         max_turns: int | None = None,
         timeout: float | None = None,
+        until: Until | None = None,
     ) -> None:
         """Declare a team.
 
@@ -72,6 +78,8 @@ class Team(Agent[Any]):
             description: For people, and for agents that may call this one.
             max_turns: Turns of all members together; as many as there are members unless given.
             timeout: Seconds the whole run may take.
+            until: Members that take turns stop before `max_turns` once this text stands in what one of them says, or
+                once this function of what was said last, plain or `async`, gives True; it runs in a worker.
 
         Raises:
             DefinitionError: A value makes no sense.
@@ -82,6 +90,8 @@ class Team(Agent[Any]):
             raise DefinitionError(f"{what}: strategy is {', '.join(get_args(Strategy))}, not {strategy!r}")
         if max_turns is not None and strategy in ("sequential", "parallel", "router"):
             raise DefinitionError(f"{what}: max_turns is for members that take turns, and these are {strategy}")
+        if until is not None and (strategy in ("sequential", "parallel", "router") or not _is_end(until)):
+            raise DefinitionError(f"{what}: until is a text or a function, for members that take turns")
         chooser = _chooser(name, members, router, model, instructions) if strategy == "router" else None
         if strategy != "router" and (router is not None or model):
             raise DefinitionError(f"{what}: router and model choose where strategy='router'")
@@ -90,7 +100,7 @@ class Team(Agent[Any]):
         super().__init__(
             name, model=first.model, description=description, max_turns=1 if chooser else turns, timeout=timeout
         )
-        self.__dict__.update(agents=members, strategy=strategy, router=chooser)
+        self.__dict__.update(agents=members, strategy=strategy, router=chooser, until=until)
         check_called(name, (), self.members)
 
     @property
@@ -109,7 +119,8 @@ class Team(Agent[Any]):
     @property
     def needs_worker(self) -> bool:
         """Whether a worker serves calls of its members, or its function that chooses."""
-        return any(agent.needs_worker for agent in self.members) or self.router_function is not None
+        own = self.router_function is not None or callable(self.until)
+        return own or any(agent.needs_worker for agent in self.members)
 
     @property
     def router_function(self) -> Router | None:
@@ -124,6 +135,30 @@ class Team(Agent[Any]):
 
     def __repr__(self) -> str:
         return f"<Team {self.name} ({self.strategy}: {', '.join(agent.name for agent in self.agents)})>"
+
+
+def _is_end(until: Until) -> bool:
+    return bool(until) if isinstance(until, str) else callable(until)
+
+
+def scatter_gather(name: str, worker: Agent[Any], *, model: str, instructions: str = "", **options: Any) -> Agent[Any]:
+    """An agent that gives the parts of a task to a worker agent, several at once, and makes one answer of theirs.
+
+    Args:
+        name: Its name.
+        worker: The agent that is called for each part.
+        model: The model that splits the task, and puts the answers together.
+        instructions: How.
+        **options: Other options of `Agent`; `tools` come beside the worker.
+
+    Raises:
+        DefinitionError: A value makes no sense.
+    """
+    asked = f"{instructions}\n\n" if instructions else ""
+    asked += f"Split the task into parts, call {worker.name} for each of them at once, and make one answer of theirs."
+    described = worker.description or f"Does a part of the task: {worker.instructions[:300]}"
+    tools = (agent_tool(worker, description=described), *options.pop("tools", ()))
+    return Agent(name, model=model, instructions=asked, tools=tools, **options)
 
 
 def in_sequence(first: Agent[Any], second: Agent[Any]) -> Team:

@@ -16,7 +16,7 @@ SEGMENT = "segment"
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
-_KINDS = "llm|plan|tool|exchange|failed|output|input|instructions|approval|member|choose"
+_KINDS = "llm|plan|tool|exchange|failed|output|input|instructions|approval|member|choose|until"
 _TURN_REF = re.compile(rf"^({_KINDS})_(\d+)(?:_(\d+))?(?:__\d+)?$")
 
 
@@ -69,6 +69,11 @@ def part_name(agent: str) -> str:
 def router_task_name(team: str) -> str:
     """Task definition of the function that chooses a member of a team."""
     return f"{team}.choose.member"
+
+
+def until_task_name(team: str) -> str:
+    """Task definition of the function that says when a team is done."""
+    return f"{team}.until.done"
 
 
 def approval_task_name(agent: str) -> str:

@@ -21,9 +21,10 @@ from agentspan.reading.run import StoredSegment, StoredTurn, is_skipped, turns_o
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.output import Verdict
-from agentspan.stored.plan import Plan, PlannedCall
+from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.usage import added
+from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
 from agentspan.worker.instructions import Wait, asked_with, with_the_call
@@ -240,7 +241,7 @@ class Models:
         if plan.mode != "one" or given.tool_by != self._worker_id:
             return None
         told = self._recall(given.execution_id, step, tool_reference(turn))
-        return None if told is None else _told(result, ((plan.calls[0], told["outputData"]),))
+        return None if told is None else Exchange.of(result, ((plan.calls[0], told["outputData"]),))
 
     def _read(self, given: ModelInput) -> Transcript:
         """Read the whole run: no worker of this process has made its last call."""
@@ -280,11 +281,7 @@ def _prompt(given: Json, verdict: Verdict | None) -> Json:
 def _exchange(turn: StoredTurn) -> Exchange:
     result = turn.model[-1].output_data["result"]
     note, answers = sent_back(turn)
-    return _told(result, (*((call.planned, call.told or {}) for call in turn.calls), *answers), note)
-
-
-def _told(result: Json, told: tuple[tuple[PlannedCall, Json], ...], note: str = "") -> Exchange:
-    return Exchange(result["message"], told, note, result.get("instructions"))
+    return Exchange.of(result, (*((call.planned, call.told or {}) for call in turn.calls), *answers), note)
 
 
 def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
@@ -382,25 +379,6 @@ def _fork(
         fork.append({**kind, "taskReferenceName": reference})
         inputs[reference] = of_call
     return {"fork": fork, "fork_inputs": inputs}
-
-
-def begun(part: Part, version: int, reference: str, of_call: Json) -> tuple[Json, Json]:
-    """The branch of a call that is a workflow, and what that is given.
-
-    Args:
-        part: The workflow.
-        version: The version of the agent that calls.
-        reference: The call's name in its turn.
-        of_call: What a task would be given.
-    """
-    if part.prompt is None:
-        given = {**of_call, "call": reference}
-    else:
-        called_by = {"call": reference, "step": of_call["step"], "execution_id": of_call["execution_id"]}
-        given = {"prompt": f"{of_call['args'][:-1]}.{part.prompt}}}", "called_by": called_by}
-    named = {"name": part.workflow, "version": part.version or version}
-    # Not optional: Conductor's retry does not go on from an optional sub-workflow to what has begun it (3.32.3, read).
-    return {"name": part.workflow, "type": "SUB_WORKFLOW", "subWorkflowParam": named, "optional": False}, given
 
 
 _late = threading.Lock()

@@ -13,29 +13,12 @@ from types import FunctionType
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.called import members_of
-from agentspan.declare.guardrail import LLMGuardrail, Position, RegexGuardrail
-from agentspan.declare.team import Router, Team
-from agentspan.declare.tool import Tool, tool
+from agentspan.declare.guardrail import LLMGuardrail, RegexGuardrail
 from agentspan.schema.arguments import innermost
-from agentspan.stored.names import (
-    approval_task_name,
-    input_task_name,
-    instructions_task_name,
-    model_task_name,
-    notice_task_name,
-    output_task_name,
-    router_task_name,
-    tool_task_name,
-)
+from agentspan.stored.names import model_task_name
 from agentspan.stored.status import ENDED
-from agentspan.worker.approval import approval_tool, notice_tool
 from agentspan.worker.call import Served
-from agentspan.worker.guard_model import check_can_ask
-from agentspan.worker.guards import input_tool
-from agentspan.worker.instructions import function_of, instructions_tool
-from agentspan.worker.models import model_tool
-from agentspan.worker.output import Output, output_tool
+from agentspan.worker.served import served_by
 
 KEPT = 512
 """Runs whose tools are kept without asking whether they are over."""
@@ -95,30 +78,7 @@ class Roster:
             start.over.set()
 
     def _added(self, agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Served]:
-        version = versions[agent.name]
-        for guard in (*agent.guardrails, *(guard for each in agent.tools for guard in each.guardrails)):
-            if isinstance(guard, LLMGuardrail):
-                check_can_ask(guard, agent.name)
-        files = agent.model_place == "worker"
-        tools = {
-            tool_task_name(agent.name, each.name): Served(agent.name, version, each, shows_files=files)
-            for each in agent.tools
-            if each.is_served
-        }
-        tools |= _model(agent, version)
-        if agent.checks_answers:
-            tools[output_task_name(agent.name)] = Served(agent.name, version, output_tool(agent), Output.of(agent))
-        if any(tool.approval is not None for tool in agent.tools):
-            tools[approval_task_name(agent.name)] = Served(agent.name, version, approval_tool(agent), of=agent)
-        if agent.on_request is not None:
-            tools[notice_task_name(agent.name)] = Served(agent.name, version, notice_tool(agent), of=agent)
-        if isinstance(agent, Team) and agent.router_function is not None:
-            tools[router_task_name(agent.name)] = Served(agent.name, version, router_tool(agent.router_function))
-        for called in (*members_of(agent), *(each.agent for each in agent.tools if each.agent is not None)):
-            tools |= self._added(called, versions)
-        if agent.guards(Position.INPUT):
-            guards = agent.guards(Position.INPUT)
-            tools[input_task_name(agent.name)] = Served(agent.name, version, input_tool(agent), guards=guards)
+        tools = served_by(agent, versions)
         self._queues |= tools
         return tools
 
@@ -190,27 +150,6 @@ def is_anybodys(served: Served) -> bool:
     ]
     gives = [served.instructions] if served.instructions is not None else []
     return all(holds_nothing(function) for function in (served.tool.function, *own, *gives))
-
-
-def _model(agent: Agent[Any], version: int) -> dict[str, Served]:
-    """What serves the calls of an agent's model, or gives the server what it calls it with."""
-    function = function_of(agent)
-    if agent.model_place == "worker":
-        model = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True, instructions=function)
-        return {model_task_name(agent.name): model}
-    if function is None:
-        return {}
-    asks = Served(agent.name, version, instructions_tool(agent), instructions=function)
-    return {instructions_task_name(agent.name): asks}
-
-
-def router_tool(router: Router) -> Tool[..., Any]:
-    """What stands for the function that chooses a member of a team among the tools that a worker serves."""
-
-    def choose(prompt: str) -> Any:
-        return router(prompt)
-
-    return tool(choose)
 
 
 def holds_nothing(function: Callable[..., Any]) -> bool:

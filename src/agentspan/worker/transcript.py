@@ -34,6 +34,11 @@ class Exchange:
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
 
+    @classmethod
+    def of(cls, result: Json, told: tuple[tuple[PlannedCall, Json], ...], note: str = "") -> Exchange:
+        """What a turn added, from the plan that is stored of it."""
+        return cls(result["message"], told, note, result.get("instructions"))
+
     @cached_property
     def chars(self) -> int:
         """Its length, about what a model is sent of it: letters beyond ASCII count as the bytes that they take."""

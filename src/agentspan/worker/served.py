@@ -1,0 +1,99 @@
+"""What a worker serves of an agent: its tools, and what else of it is made in workers, by queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from agentspan.declare.agent import Agent
+from agentspan.declare.called import members_of
+from agentspan.declare.guardrail import LLMGuardrail, Position
+from agentspan.declare.team import Team
+from agentspan.declare.tool import Tool, tool
+from agentspan.stored.names import (
+    approval_task_name,
+    input_task_name,
+    instructions_task_name,
+    model_task_name,
+    notice_task_name,
+    output_task_name,
+    router_task_name,
+    tool_task_name,
+    until_task_name,
+)
+from agentspan.worker.approval import approval_tool, notice_tool
+from agentspan.worker.call import Served
+from agentspan.worker.guard_model import check_can_ask
+from agentspan.worker.guards import input_tool
+from agentspan.worker.instructions import function_of, instructions_tool
+from agentspan.worker.models import model_tool
+from agentspan.worker.output import Output, output_tool
+
+
+def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Served]:
+    """What is served of an agent, and of those that it calls.
+
+    Args:
+        agent: The agent.
+        versions: The versions that all of them are registered as, by their names.
+
+    Raises:
+        ConfigError: Something that it needs is not installed here.
+    """
+    found: dict[str, Served] = {}
+    for part in (_tools, _model, _checks, _people, _team):
+        found |= dict(part(agent, versions[agent.name]))
+    for called in (*members_of(agent), *(each.agent for each in agent.tools if each.agent is not None)):
+        found |= served_by(called, versions)
+    return found
+
+
+def _tools(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
+    files = agent.model_place == "worker"
+    for each in agent.tools:
+        if each.is_served:
+            yield tool_task_name(agent.name, each.name), Served(agent.name, version, each, shows_files=files)
+
+
+def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
+    function = function_of(agent)
+    if agent.model_place == "worker":
+        model = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True, instructions=function)
+        yield model_task_name(agent.name), model
+    elif function is not None:
+        asks = Served(agent.name, version, instructions_tool(agent), instructions=function)
+        yield instructions_task_name(agent.name), asks
+
+
+def _checks(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
+    for guard in (*agent.guardrails, *(guard for each in agent.tools for guard in each.guardrails)):
+        if isinstance(guard, LLMGuardrail):
+            check_can_ask(guard, agent.name)
+    if agent.checks_answers:
+        yield output_task_name(agent.name), Served(agent.name, version, output_tool(agent), Output.of(agent))
+    guards = agent.guards(Position.INPUT)
+    if guards:
+        yield input_task_name(agent.name), Served(agent.name, version, input_tool(agent), guards=guards)
+
+
+def _people(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
+    if any(each.approval is not None for each in agent.tools):
+        yield approval_task_name(agent.name), Served(agent.name, version, approval_tool(agent), of=agent)
+    if agent.on_request is not None:
+        yield notice_task_name(agent.name), Served(agent.name, version, notice_tool(agent), of=agent)
+
+
+def _team(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
+    if not isinstance(agent, Team):
+        return
+    if agent.router_function is not None:
+        yield router_task_name(agent.name), Served(agent.name, version, _of_prompt(agent.router_function))
+    if callable(agent.until):
+        yield until_task_name(agent.name), Served(agent.name, version, _of_prompt(agent.until))
+
+
+def _of_prompt(function: Callable[[str], Any]) -> Tool[..., Any]:
+    def asked(prompt: str) -> Any:
+        return function(prompt)
+
+    return tool(asked)
