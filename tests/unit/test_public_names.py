@@ -82,6 +82,7 @@ NAMES = {
         "ServerRejected",
         "ServerUnreachable",
         "Settings",
+        "StateChange",
         "Status",
         "Step",
         "StepBegan",

@@ -91,6 +91,7 @@ from agentspan.reading.result import AgentResult, AgentStatus
 from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
 from agentspan.stored.person import Decision
 from agentspan.stored.said import PassedOver
+from agentspan.stored.state import StateChange
 from agentspan.stored.status import FinishReason, Status
 from agentspan.stored.usage import Usage
 
@@ -177,6 +178,7 @@ __all__ = [
     "ServerRejected",
     "ServerUnreachable",
     "Settings",
+    "StateChange",
     "Status",
     "Step",
     "StepBegan",

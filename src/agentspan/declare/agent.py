@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from agentspan.declare.places import check_place, check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.price import Price
 from agentspan.declare.providers import find_provider, suggest_provider
+from agentspan.declare.state import StateType
 from agentspan.declare.tool import Tool
 from agentspan.declare.toolset import Tools, each_tool
 from agentspan.errors import DefinitionError, InputError
@@ -150,6 +152,8 @@ class AgentOptions(AgentNames, total=False):
 
     instructions: Instructions
     instructions_each: Each
+    state_type: Any
+    dependencies: Any
     tools: Tools
     description: str
     max_turns: int
@@ -196,6 +200,9 @@ class Agent(Generic[OutputT]):
     guardrails: tuple[Guardrail, ...]
     on_max_turns: OnMaxTurns
     instructions_each: Each
+    state_type: Any
+    shared_state: StateType | None = field(init=False, repr=False, compare=False)
+    dependencies: Any = field(compare=False)
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -243,6 +250,8 @@ class Agent(Generic[OutputT]):
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         on_max_turns: OnMaxTurns = "fail",
         instructions_each: Each = "run",
+        state_type: Any = None,
+        dependencies: Any = None,
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -278,6 +287,10 @@ class Agent(Generic[OutputT]):
                 where a worker calls it; `fail` fails the run when that turn asks for a tool.
             instructions_each: How often that function is asked: once in a `run`, or before each `turn`, where a worker
                 calls the model. What it gave is stored with the run. What it raises is tried again by `model_retry`.
+            state_type: The type of a state that the calls of a run share: a pydantic model, a dataclass or a TypedDict.
+                Tools see it as `ToolContext.state`, and change it; where a worker calls the model.
+            dependencies: Live objects of this process, such as a pool of connections, for its tools:
+                `ToolContext.dependencies`. They are no part of its definition.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -304,6 +317,7 @@ class Agent(Generic[OutputT]):
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["output_validators"] = tuple(output_validators)
         names = tuple(each.name for each in given["tools"])
+        given["shared_state"] = StateType.of(state_type, what)
         given["answer_type"] = checked_output(given, names, what)
         given["guardrails"] = as_guardrails(guardrails, what)
         check_names(given["guardrails"], names, what)
@@ -365,6 +379,13 @@ class Agent(Generic[OutputT]):
     def __repr__(self) -> str:
         tools = "".join(f", {tool.name}" for tool in self.tools)
         return f"<Agent {self.name} ({self.model}{tools})>"
+
+
+def with_dependencies(agent: Agent[OutputT], dependencies: Any) -> Agent[OutputT]:
+    """The same agent with these live objects for its tools."""
+    made = copy.copy(agent)
+    made.__dict__["dependencies"] = dependencies
+    return made
 
 
 def _check_name(name: str) -> None:

@@ -24,6 +24,8 @@ class RunContext:
         prompt: The user's message, as the agent's guardrails have left it.
         step: The turn that the instructions are for, from 1.
         context: The `context=` that the run was started with.
+        state: The state of the run, of the agent's `state_type`; None where it has none.
+        dependencies: The objects that the worker was given for the agent.
     """
 
     agent: str
@@ -31,6 +33,8 @@ class RunContext:
     prompt: str
     step: int
     context: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    state: Any = field(default=None, repr=False)
+    dependencies: Any = field(default=None, repr=False)
 
 
 Function = Callable[[RunContext], str | Awaitable[str]] | Callable[[], str | Awaitable[str]]

@@ -31,6 +31,10 @@ def check_server_can(agent: Agent[Any]) -> None:
         raise _worker_can(
             f"{what}: the Conductor server has one system prompt for a run; instructions_each='turn' needs a worker"
         )
+    if agent.shared_state is not None:
+        raise _worker_can(
+            f"{what}: the Conductor server keeps no state beside the conversation; state_type needs a worker"
+        )
     if agent.fallback_models:
         raise _worker_can(f"{what}: the Conductor server calls one model; {agent.model} and others need a worker")
     if not agent.tools:

@@ -156,7 +156,7 @@ def scatter_gather(name: str, worker: Agent[Any], *, model: str, instructions: s
     """
     asked = f"{instructions}\n\n" if instructions else ""
     asked += f"Split the task into parts, call {worker.name} for each of them at once, and make one answer of theirs."
-    described = worker.description or f"Does a part of the task: {worker.instructions[:300]}"
+    described = worker.description or f"Does a part of the task: {worker.fixed_instructions[:300]}"
     tools = (agent_tool(worker, description=described), *options.pop("tools", ()))
     return Agent(name, model=model, instructions=asked, tools=tools, **options)
 

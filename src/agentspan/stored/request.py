@@ -45,6 +45,7 @@ class ModelRequest:
         parts: The workflow that makes the calls of a tool, by its name; those of other tools are tasks.
         version: The version of the agent, and of these workflows where they are its own.
         instructions_each: How often a worker asks its own function for the instructions; None where they stand here.
+        state: What tells the type of its runs' state from others; None where they have none.
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
     """
 
@@ -63,6 +64,7 @@ class ModelRequest:
     version: int = 1
     on_max_turns: str = "fail"
     instructions_each: str | None = None
+    state: str | None = None
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
@@ -83,8 +85,9 @@ class ModelRequest:
         found["parts"] = {name: _without_none(asdict(part)) for name, part in self.parts.items()}
         if not self.parts:
             del found["parts"]
-        if self.instructions_each is None:
-            del found["instructions_each"]
+        for name in ("instructions_each", "state"):
+            if found[name] is None:
+                del found[name]
         if self.on_max_turns == "fail":
             del found["on_max_turns"]
         if self.output is None:

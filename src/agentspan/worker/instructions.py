@@ -13,7 +13,9 @@ from agentspan.declare.tool import Tool, tool
 from agentspan.errors import ToolFailed
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import ResultError, to_jsonable
+from agentspan.stored.state import STATE
 from agentspan.worker.call import Call
+from agentspan.worker.state import begun
 from agentspan.worker.transcript import Transcript
 
 Json = dict[str, Any]
@@ -46,7 +48,7 @@ def before_the_first_turn(call: Call, wait: Wait) -> Json:
 
 
 def with_the_call(call: Call, transcript: Transcript, wait: Wait) -> Json:
-    """What is stored with a model's call of the instructions that it is made with; nothing where they are known.
+    """What is stored with a model's call of the state that its turn begins with, and of instructions that are new.
 
     Raises:
         ArgumentError: The agent that is served here has its instructions as a text.
@@ -54,9 +56,11 @@ def with_the_call(call: Call, transcript: Transcript, wait: Wait) -> Json:
         Exception: What the function raised.
     """
     each = transcript.request.instructions_each
+    state = begun(call, transcript)
+    stored = {} if state is None else {STATE: state}
     if each is None or (each == "run" and transcript.exchanges):
-        return {}
-    return {"instructions": _asked(call, str(transcript.beginning[-1]["message"]), wait)}
+        return stored
+    return {"instructions": _asked(call, str(transcript.beginning[-1]["message"]), wait, state), **stored}
 
 
 def asked_with(transcript: Transcript, found: Json) -> None:
@@ -66,11 +70,11 @@ def asked_with(transcript: Transcript, found: Json) -> None:
         transcript.request = replace(transcript.request, instructions=known)
 
 
-def _asked(call: Call, prompt: str, wait: Wait) -> str:
+def _asked(call: Call, prompt: str, wait: Wait, state: Json | None = None) -> str:
     function = call.served.instructions
     if function is None:
         raise ArgumentError("Its instructions are given by a function, and the agent that is served here has a text.")
-    found = given_by(function, _context(call, prompt), f"agent {call.served.agent!r}")
+    found = given_by(function, _context(call, prompt, state), f"agent {call.served.agent!r}")
     if inspect.isawaitable(found):
         found = wait(found)
     if not isinstance(found, str):
@@ -84,14 +88,16 @@ def _asked(call: Call, prompt: str, wait: Wait) -> str:
         raise ToolFailed(f"The instructions of the agent {call.served.agent} cannot be stored: {error}") from error
 
 
-def _context(call: Call, prompt: str) -> RunContext:
-    given = call.given
+def _context(call: Call, prompt: str, state: Json | None) -> RunContext:
+    given, type_ = call.given, call.served.state
     return RunContext(
         agent=call.served.agent,
         execution_id=given.execution_id,
         prompt=prompt,
         step=given.step,
         context=call.host.run_context(given.execution_id),
+        state=None if state is None or type_ is None else type_.read(state),
+        dependencies=call.served.dependencies,
     )
 
 

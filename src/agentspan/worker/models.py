@@ -23,6 +23,7 @@ from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.output import Verdict
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
+from agentspan.stored.state import STATE
 from agentspan.stored.usage import added
 from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
@@ -371,7 +372,7 @@ def _fork(
             "step": step,
             "execution_id": given.execution_id,
             "max_bytes": max_bytes,
-        }
+        } | ({STATE: f"${{llm_{given.turn}.output.result.{STATE}}}"} if request.state else {})
         part = request.parts.get(calls[place]["name"])
         kind = {"name": calls[place]["task"], "type": "SIMPLE", "optional": True}
         if part is not None:

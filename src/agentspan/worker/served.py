@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from agentspan.declare.agent import Agent
+from agentspan.declare.agent import Agent, with_dependencies
 from agentspan.declare.called import members_of
 from agentspan.declare.guardrail import LLMGuardrail, Position
 from agentspan.declare.team import Team
@@ -44,7 +45,8 @@ def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Serve
     for part in (_tools, _model, _checks, _people, _team):
         found |= dict(part(agent, versions[agent.name]))
     for called in (*members_of(agent), *(each.agent for each in agent.tools if each.agent is not None)):
-        found |= served_by(called, versions)
+        given = agent.dependencies if called.dependencies is None else called.dependencies
+        found |= served_by(with_dependencies(called, given), versions)
     return found
 
 
@@ -52,16 +54,25 @@ def _tools(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     files = agent.model_place == "worker"
     for each in agent.tools:
         if each.is_served:
-            yield tool_task_name(agent.name, each.name), Served(agent.name, version, each, shows_files=files)
+            served = Served(
+                agent.name,
+                version,
+                each,
+                shows_files=files,
+                state=agent.shared_state,
+                dependencies=agent.dependencies,
+            )
+            yield tool_task_name(agent.name, each.name), served
 
 
 def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     function = function_of(agent)
     if agent.model_place == "worker":
         model = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True, instructions=function)
-        yield model_task_name(agent.name), model
+        yield model_task_name(agent.name), replace(model, state=agent.shared_state, dependencies=agent.dependencies)
     elif function is not None:
         asks = Served(agent.name, version, instructions_tool(agent), instructions=function)
+        asks = replace(asks, dependencies=agent.dependencies)
         yield instructions_task_name(agent.name), asks
 
 

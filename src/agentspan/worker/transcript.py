@@ -11,6 +11,7 @@ from typing import Any
 from agentspan.declare.content import holds_files, is_file
 from agentspan.stored.plan import PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
+from agentspan.stored.state import STATE, merged
 
 Json = dict[str, Any]
 
@@ -30,6 +31,8 @@ class Exchange:
     note: str = ""
     instructions: str | None = None
     """What a function gave for it, where one was asked."""
+    state: Json | None = None
+    """The state of the run that it began with."""
 
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
@@ -37,7 +40,7 @@ class Exchange:
     @classmethod
     def of(cls, result: Json, told: tuple[tuple[PlannedCall, Json], ...], note: str = "") -> Exchange:
         """What a turn added, from the plan that is stored of it."""
-        return cls(result["message"], told, note, result.get("instructions"))
+        return cls(result["message"], told, note, result.get("instructions"), result.get(STATE))
 
     @cached_property
     def chars(self) -> int:
@@ -68,6 +71,7 @@ class Transcript:
         stopped: Whether somebody wants the run to come to an end.
         usage: Tokens of the run as of the last turn that was read.
         instructions: What a function last gave for it.
+        state: The state of the run; None before its first turn, and where it has none.
     """
 
     request: ModelRequest
@@ -81,12 +85,15 @@ class Transcript:
     stopped: bool = False
     usage: Json = field(default_factory=dict)
     instructions: str = ""
+    state: Json | None = None
 
     def add(self, exchange: Exchange) -> None:
         """Go on with a turn that is over."""
         exchange = exchange.within(self.request.max_chars)
         if exchange.instructions is not None:
             self.instructions = exchange.instructions
+        if exchange.state is not None:
+            self.state = merged(exchange.state, (told.get(STATE, {}) for _, told in exchange.told))
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
         self.chars += self.sizes[-1]
