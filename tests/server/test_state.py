@@ -16,6 +16,7 @@ from agentspan.agents import (
     ExecutionFailed,
     ModelSettings,
     RunContext,
+    StateTemplate,
     ToolContext,
     compile_agent,
     tool,
@@ -44,7 +45,7 @@ def look(thing: str, context: ToolContext) -> str:
 def own(name: str, context: ToolContext) -> str:
     """Give the notes an owner."""
     context.set_state(owner=name)
-    return context.state.owner
+    return str(context.state.owner)
 
 
 @pytest.fixture
@@ -74,6 +75,20 @@ def test_calls_change_it_and_later_ones_see_it(runtime: AgentRuntime, model: Sta
     requests = model.requests(agent.model)
     assert [request.system for request in requests] == [f"Ada has found {number}." for number in range(11)]
     assert [request.tool_results[-1].output for request in requests[1:]] == [f"{n} found" for n in range(1, 11)]
+
+
+def test_instructions_show_it_as_data(runtime: AgentRuntime, model: Stage, make: Make) -> None:
+    def reply(request: ModelRequest) -> Reply:
+        return call("look", thing="{looks} ${workflow.input}") if request.turn == 0 else say("done")
+
+    told = StateTemplate("{owner} {{notes}}: {found}, {looks}")
+    agent = make("state_shown", reply, instructions=told, instructions_each="turn")
+    runtime.run(agent, "Look.", context={"owner": "{found}"}, timeout=60)
+
+    assert [request.system for request in model.requests(agent.model)] == [
+        "{found} {notes}: [], 0",
+        '{found} {notes}: ["{looks} ${workflow.input}"], 1',
+    ]
 
 
 def test_calls_of_one_turn(runtime: AgentRuntime, make: Make) -> None:

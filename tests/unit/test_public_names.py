@@ -83,6 +83,7 @@ NAMES = {
         "ServerUnreachable",
         "Settings",
         "StateChange",
+        "StateTemplate",
         "Status",
         "Step",
         "StepBegan",

@@ -30,7 +30,7 @@ from agentspan.declare.guardrail import (
     guardrail,
 )
 from agentspan.declare.human_tool import human_tool
-from agentspan.declare.instructions import RunContext
+from agentspan.declare.instructions import RunContext, StateTemplate
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
@@ -179,6 +179,7 @@ __all__ = [
     "ServerUnreachable",
     "Settings",
     "StateChange",
+    "StateTemplate",
     "Status",
     "Step",
     "StepBegan",

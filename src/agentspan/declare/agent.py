@@ -16,7 +16,7 @@ from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
-from agentspan.declare.instructions import Each, Instructions, check_instructions
+from agentspan.declare.instructions import Each, Instructions, check_fields, check_instructions
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
@@ -318,6 +318,7 @@ class Agent(Generic[OutputT]):
         given["output_validators"] = tuple(output_validators)
         names = tuple(each.name for each in given["tools"])
         given["shared_state"] = StateType.of(state_type, what)
+        check_fields(instructions, given["shared_state"], what)
         given["answer_type"] = checked_output(given, names, what)
         given["guardrails"] = as_guardrails(guardrails, what)
         check_names(given["guardrails"], names, what)

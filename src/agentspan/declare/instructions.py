@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any, Literal
 
+from agentspan.declare.state import StateType
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.arguments import check_text
+from agentspan.schema.values import to_jsonable
 
 Each = Literal["run", "turn"]
 """How often a function gives the instructions."""
@@ -42,6 +46,65 @@ Function = Callable[[RunContext], str | Awaitable[str]] | Callable[[], str | Awa
 
 Instructions = str | Function
 """The system prompt, or a function that gives it."""
+
+
+@dataclass(frozen=True)
+class StateTemplate:
+    """Instructions with values of the run's state in them.
+
+        Agent(…, state_type=Trip, instructions=StateTemplate("You plan a trip to {city}. Booked so far: {booked}"))
+
+    `{city}` is the field of that name: a text as it is, anything else as JSON. Values are data: braces in them mean
+    nothing. `{{` and `}}` are braces.
+
+    Attributes:
+        text: The instructions.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        what = f"StateTemplate {self.text!r}"
+        try:
+            found = list(Formatter().parse(self.text))
+        except ValueError as error:
+            raise DefinitionError(
+                f"{what}: {error}", hint="A brace that is none of a field is written twice."
+            ) from error
+        for _, name, spec, conversion in found:
+            if name is not None and (spec or conversion or not name.isidentifier()):
+                raise DefinitionError(f"{what}: {{{name}}} is no plain field, such as {{city}}")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the state that it shows."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.text) if name is not None)
+
+    def __call__(self, context: RunContext) -> str:
+        """The instructions for a state."""
+        values = to_jsonable(context.state)
+        parts = []
+        for literal, name, _, _ in Formatter().parse(self.text):
+            value = "" if name is None else values.get(name)
+            parts += [literal, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)]
+        return "".join(parts)
+
+
+def check_fields(given: Instructions, state: StateType | None, what: str) -> None:
+    """Refuse a template of fields that the state has not.
+
+    Raises:
+        DefinitionError: It is one.
+    """
+    if not isinstance(given, StateTemplate):
+        return
+    if state is None:
+        raise DefinitionError(f"{what}: a StateTemplate shows the state of a run", hint="Add state_type=….")
+    unknown = [name for name in given.fields if name not in state.fields]
+    if unknown:
+        raise DefinitionError(
+            f"{what}: its instructions show {{{unknown[0]}}}, and its state_type has {', '.join(state.fields)}"
+        )
 
 
 def check_instructions(given: Instructions, each: Each, what: str) -> None:

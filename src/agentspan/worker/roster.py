@@ -14,6 +14,7 @@ from typing import Any
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import LLMGuardrail, RegexGuardrail
+from agentspan.declare.instructions import StateTemplate
 from agentspan.schema.arguments import innermost
 from agentspan.stored.names import model_task_name
 from agentspan.stored.status import ENDED
@@ -150,8 +151,9 @@ def is_anybodys(served: Served) -> bool:
     own: list[Callable[..., Any]] = [
         guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)
     ]
-    gives = [served.instructions] if served.instructions is not None else []
-    return all(holds_nothing(function) for function in (served.tool.function, *own, *gives))
+    if served.instructions is not None and not isinstance(served.instructions, StateTemplate):
+        own.append(served.instructions)
+    return all(holds_nothing(function) for function in (served.tool.function, *own))
 
 
 def holds_nothing(function: Callable[..., Any]) -> bool:
