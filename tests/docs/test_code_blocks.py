@@ -45,6 +45,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "geographer": {"request": "The capital of Norway?"},
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
+    "book": {"what": "train", "price": 40},
 }
 ANSWERS = {
     "goods_price": "It costs 4 euros.",
@@ -55,6 +56,7 @@ ANSWERS = {
     "capital_of": "Oslo.",
     "geographer": "In Oslo.",
     "run_command": "Listed.",
+    "book": "Booked it.",
 }
 
 
