@@ -70,15 +70,17 @@ def test_again_and_effects(runtime: AgentRuntime, model: Stage) -> None:
     handle = runtime.start(Agent("hanger", model=name, tools=[hang, quick]), "Go.")
     wait_until(lambda: tries, "the first try")
 
-    assert agentspan(runtime, "again", handle.execution_id, "hang", "--by", "ann").output.startswith("SENT BACK")
+    assert agentspan(runtime, "again", handle.execution_id, "hang", "--by", "ann").output.startswith("TRIED AGAIN")
     handle.result(timeout=60)
 
     shown = agentspan(runtime, "effects", handle.execution_id).output.splitlines()
     assert shown[0].split() == ["STEP", "TOOL", "STATE", "TRIES", "KEY"]
     assert shown[1].split()[:4] == ["1", "quick", "done", "1"]
-    assert shown[2].split() == ["2", "hang", "done", "2", tries[0]]
-    assert "cut off on" in shown[3]
-    assert shown[3].endswith("ann sent it back.")
+    step, name, state, times, key = shown[2].split()
+    assert (step, name, state, key) == ("2", "hang", "done", tries[0])
+    assert int(times) >= 2, "more of them where the machine is so busy that a lease ends"
+    assert [line.split()[:3] for line in shown[3:]].count(["cut", "off", "on"]) == len(shown) - 3
+    assert any(line.endswith("ann had it tried again.") for line in shown)
     doubtful = json.loads(agentspan(runtime, "effects", handle.execution_id, "--doubtful", "-o", "json").output)
     assert [(each["tool"], each["repeated"], each["interventions"][0]["by"]) for each in doubtful] == [
         ("hang", True, "ann")

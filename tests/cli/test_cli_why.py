@@ -77,7 +77,10 @@ def test_no_worker_and_paused(runtime: AgentRuntime, model: Stage) -> None:
     assert (reason["tool"], reason["worker"]) == ("never", None)
     assert "none has ever asked for it" in reason["text"]
     url = runtime.settings.server_url
-    assert reason["next"] == [f"agentspan --server {url} worker start MODULE:AGENT    with the agent unserved"]
+    assert reason["next"] == [
+        f"agentspan --server {url} worker start MODULE:AGENT    with the agent unserved",
+        f"agentspan --server {url} agent answer {handle.execution_id} never VALUE    gives its result by hand",
+    ]
     assert f"  next     {reason['next'][0]}\n" in text_of(handle)
     wait_until(lambda: handle.get_status().is_waiting, "the status to say that it waits")
     words = ["--server", url, "agent", "status", handle.execution_id, "--exit-status"]

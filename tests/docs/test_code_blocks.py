@@ -69,6 +69,8 @@ def gpt(request: ModelRequest) -> Reply:
         return say("HELLO!" if request.turn == 0 else "Hello.")
     offered = [tool.name for tool in request.tools]
     called = {asked.name for turn in request.messages for asked in turn.tool_calls}
+    if request.body.get("tool_choice") == "none":
+        return say("That is all there is.")
     left = [name for name in offered if name not in called]
     return call(left[0], ARGUMENTS[left[0]]) if left else say(ANSWERS[offered[0]] if offered else "Done.")
 

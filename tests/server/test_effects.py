@@ -166,14 +166,12 @@ def test_calls_of_one_turn_are_settled_one_by_one(runtime: AgentRuntime, model: 
     assert handle.effects() == [], "nobody has begun them"
 
 
-def test_a_call_that_hangs_is_sent_back_and_runs_anew_in_the_same_worker(
-    runtime: AgentRuntime, model: Stage, desk: Desk
-) -> None:
+def test_a_call_that_hangs_runs_anew_in_the_same_worker(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
     name = model.play([call("book"), say("done")])
     handle = runtime.start(Agent("hanging", model=name, tools=[desk.book]), "Go.")
     desk.at_work()
 
-    handle.send_back_call("book", by="ann")
+    handle.retry_call("book", by="ann")
     desk.at_work(tries=2)
     desk.let_go.set()
 
@@ -182,7 +180,7 @@ def test_a_call_that_hangs_is_sent_back_and_runs_anew_in_the_same_worker(
     assert len(set(desk.keys)) == 1
     assert ledger(handle) == [("book", "done", 2, 1)]
     retried = [event.error for event in handle.stream() if event.type == "tool_retry"]
-    assert retried == ["ann sent it back."]
+    assert retried == ["ann had it tried again."]
 
 
 def test_a_call_whose_next_try_is_far_off_is_tried_now(runtime: AgentRuntime, model: Stage) -> None:
@@ -200,7 +198,7 @@ def test_a_call_whose_next_try_is_far_off_is_tried_now(runtime: AgentRuntime, mo
     wait_until(lambda: ledger(handle) == [("busy", "waiting", 1, 0)], "the first try")
     begun = time.monotonic()
 
-    handle.send_back_call("busy")
+    handle.retry_call("busy")
 
     assert handle.result(timeout=60).output == "done"
     assert time.monotonic() - begun < 60
@@ -239,7 +237,7 @@ def test_a_call_that_a_person_allowed_is_settled_where_it_is_made(
     handle.approve(by="ann")
     desk.at_work()
 
-    handle.send_back_call("book", by="ann")
+    handle.retry_call("book", by="ann")
     desk.at_work(tries=2)
     handle.answer_call("book", "by hand", by="bob")
 
@@ -259,9 +257,81 @@ def test_the_ledger_has_what_called_agents_have_begun(runtime: AgentRuntime, mod
     desk.at_work()
     with pytest.raises(Conflict, match="is an agent at work, run"):
         handle.answer_call("inner_desk", 1)
+    handle.retry_call("book")
+    desk.at_work(tries=2)
     desk.let_go.set()
     handle.result(timeout=60)
 
     (effect,) = handle.effects()
     assert (effect.path, effect.tool, effect.key) == (("inner_desk",), "book", desk.keys[0])
     assert effect.to_json()["path"] == ["inner_desk"]
+
+
+def test_calls_of_a_teams_members_are_settled_by_the_run_of_the_team(
+    runtime: AgentRuntime, model: Stage, desk: Desk
+) -> None:
+    played = model.play([call("book"), say("booked")])
+    team = Agent("booker", model=played, tools=[desk.book]) >> Agent("teller", model=model.play([say("told")]))
+    handle = runtime.start(team, "Go.")
+    desk.at_work()
+
+    handle.answer_call("book", "by hand", by="ann")
+
+    assert handle.result(timeout=60).output == "told"
+    assert told(model, played) == ["by hand"]
+    (effect,) = handle.effects()
+    assert (effect.path, effect.tool, effect.key) == (("booker",), "book", desk.keys[0])
+
+
+def test_of_several_persons_at_once_one_decides(runtime: AgentRuntime, model: Stage) -> None:
+    @tool(external=True)
+    def remote() -> int:
+        """Served elsewhere."""
+        return 0
+
+    replies = [call("remote")] * 6
+    name = model.play([*replies, say("done")])
+    handle = runtime.start(Agent("contested", model=name, tools=[remote]), "Go.")
+    for step in range(1, len(replies) + 1):
+        wait_until(
+            lambda step=step: (handle.get_status().step, handle.get_status().current_task) == (step, "remote"), "it"
+        )
+        won: list[int] = []
+        meeting = threading.Barrier(6)
+
+        def decide(number: int, won: list[int] = won, meeting: threading.Barrier = meeting) -> None:
+            own = runtime.handle(handle.execution_id)
+            call_id = own.steps(1)[0].calls[0].call_id  # a name that no call of the next step has
+            meeting.wait(30)
+            try:
+                own.answer_call(call_id, number, by=str(number))
+                won.append(number)
+            except (Conflict, NotFound):
+                pass
+
+        persons = [threading.Thread(target=decide, args=(number,)) for number in range(6)]
+        for person in persons:
+            person.start()
+        for person in persons:
+            person.join()
+        wait_until(
+            lambda step=step: handle.get_status().step > step or handle.get_status().is_complete, "the next step"
+        )
+        assert len(won) == 1
+        assert handle.steps()[step - 1].calls[0].result == won[0]
+
+
+def test_a_call_of_a_paused_run_is_settled_and_the_run_stays_paused(
+    runtime: AgentRuntime, model: Stage, desk: Desk
+) -> None:
+    name = model.play([call("book"), say("done")])
+    handle = runtime.start(Agent("paused_desk", model=name, tools=[desk.book]), "Go.")
+    desk.at_work()
+    handle.pause()
+
+    handle.answer_call("book", "by hand")
+    assert handle.get_status().status == "PAUSED"
+    handle.resume()
+
+    assert handle.result(timeout=60).output == "done"
+    assert told(model, name) == ["by hand"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +18,14 @@ from agentspan.agents import (
     Conflict,
     DefinitionError,
     ExecutionFailed,
+    Guardrail,
+    GuardrailError,
+    MaxMessageTermination,
     ModelSettings,
+    StopMessageTermination,
+    TextMentionTermination,
+    TokenUsageTermination,
+    ToolCallTermination,
     compile_agent,
     tool,
 )
@@ -94,7 +102,7 @@ def test_it_fails_unless_it_is_to_answer(runtime: AgentRuntime, make: Make) -> N
 
 def test_the_server_cannot_end_with_an_answer() -> None:
     agent = Agent("ending_server", model="openai/gpt-4o", on_max_turns="answer")
-    with pytest.raises(DefinitionError, match="on_max_turns='answer' needs a worker"):
+    with pytest.raises(DefinitionError, match="on_max_turns needs a worker"):
         compile_agent(agent)
     with pytest.raises(DefinitionError, match="'answer' or 'fail'"):
         Agent("ending_odd", model="openai/gpt-4o", on_max_turns="shrug")  # type: ignore[call-overload]
@@ -170,6 +178,20 @@ def test_a_stop_at_the_end_of_a_segment_waits_for_the_next(
     assert (handle.result(60).finish_reason, handle.result(60).output) == ("stopped", "I saw some.")
 
 
+def test_a_stop_before_the_first_turn(runtime: AgentRuntime, model: Stage, make: Make, gate: threading.Event) -> None:
+    def slow(prompt: str) -> bool:
+        return gate.wait(60)
+
+    agent = make("stopped_early", until_told, tools=[look], guardrails=[Guardrail(slow, position="input")])
+    handle = runtime.start(agent, "Look around.")
+    wait_until(lambda: handle.get_status().current_task == "input", "the guardrail to be at work")
+    handle.stop()
+    gate.set()
+
+    assert (handle.result(60).output, handle.result(60).finish_reason) == ("I saw some.", "stopped")
+    assert len(model.requests(agent.model)) == 1
+
+
 def test_what_cannot_be_stopped(
     runtime: AgentRuntime, model: Stage, make: Make, gate: threading.Event, conductor_url: str
 ) -> None:
@@ -189,3 +211,100 @@ def test_what_cannot_be_stopped(
     shown = CliRunner().invoke(main, ["--server", conductor_url, "agent", "stop", alone.execution_id])
     assert shown.output.startswith("STOPPING"), "its only turn is its last one"
     alone.cancel()
+
+
+# ---- conditions ----------------------------------------------------------------------------------------
+
+
+def talking(request: ModelRequest) -> Reply:
+    """Says how far it is beside each call."""
+    if request.body.get("tool_choice") == "none":
+        return say("I saw some.")
+    return dataclasses.replace(call("look", number=request.turn), text=f"Round {request.turn}. Enough? ")
+
+
+@pytest.mark.parametrize(
+    ("condition", "steps"),
+    [
+        (TextMentionTermination("round 2"), 4),
+        (TextMentionTermination("round 2", case_sensitive=True) | MaxMessageTermination(9), 5),
+        (StopMessageTermination("Round 1. Enough?"), 3),
+        (ToolCallTermination("look"), 2),
+        (ToolCallTermination("look") & TextMentionTermination("Round 1"), 3),
+        (TokenUsageTermination(max_total_tokens=1), 2),
+        (lambda context: context.results == ("seen 3",) and context.step == 4, 5),
+    ],
+    ids=lambda value: "function" if callable(value) and not hasattr(value, "should_terminate") else str(value),
+)
+def test_a_condition_makes_the_next_turn_the_last(
+    runtime: AgentRuntime, model: Stage, make: Make, condition: Any, steps: int
+) -> None:
+    agent = make("ending_condition", talking, tools=[look], termination=condition)
+    result = runtime.run(agent, "Look around.", timeout=60)
+
+    assert (result.output, result.steps, result.finish_reason) == ("I saw some.", steps, "stopped")
+    assert "come to an end" in model.requests(agent.model)[-1].messages[-1].text
+
+
+def test_a_worker_with_another_condition_hands_it_on(runtime: AgentRuntime, make: Make, conductor_url: str) -> None:
+    agent = make("ending_versions", talking, tools=[look], termination=ToolCallTermination("look"))
+    handle = runtime.start(agent, "Look around.", serve=False)
+    with AgentRuntime(conductor_url) as newer:
+        newer.serve(dataclasses.replace(agent, termination=MaxMessageTermination(50)), blocking=False)
+        wait_until(lambda: handle.get_status().missing_workers, "the call to be handed back")
+        (missing,) = handle.get_status().missing_workers
+    runtime.serve(agent, blocking=False)
+
+    assert "another condition" in (missing.mismatch or "")
+    assert handle.result(60).steps == 2
+
+
+# ---- required tools ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", [False, True], ids=["text", "typed"])
+def test_an_answer_before_a_required_tool_is_sent_back(
+    runtime: AgentRuntime, model: Stage, make: Make, typed: bool
+) -> None:
+    script = [say('{"things": 1}'), call("look", number=1), say('{"things": 2}')]
+    output_type = {"output_type": Seen} if typed else {}
+    agent = make("ending_required", script, tools=[look], required_tools=["look"], **output_type)
+    handle = runtime.start(agent, "Look around.")
+    result = handle.result(60)
+
+    assert result.output == (Seen(things=2) if typed else '{"things": 2}')
+    assert result.steps == 3
+    assert "Call these tools before you answer: look." in model.requests(agent.model)[1].messages[-1].text
+    assert [event.guardrail_name for event in handle.stream() if event.type == "guardrail_fail"] == ["required_tools"]
+
+
+def test_a_required_tool_that_is_never_called_ends_the_run(runtime: AgentRuntime, model: Stage, make: Make) -> None:
+    agent = make("ending_never", lambda _: say("I know."), tools=[look], required_tools=["look"])
+
+    with pytest.raises(GuardrailError, match="Call these tools before you answer: look") as raised:
+        runtime.run(agent, "Look around.", timeout=60)
+
+    assert raised.value.guardrail == "required_tools"
+    assert len(model.requests(agent.model)) == 4
+    with pytest.raises(GuardrailError):
+        runtime.run(dataclasses.replace(agent, max_turns=1), "Look around.", timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"required_tools": ["hear"]}, "the agent has no such tool"),
+        ({"required_tools": "look"}, "a list of names"),
+        ({"termination": 7}, "a Termination, or a function"),
+        ({"termination": MaxMessageTermination}, "a Termination, or a function"),
+        ({"termination": ToolCallTermination("look"), "stop_when": bool}, "given twice"),
+        ({"required_tools": ["look"], "model_place": "server"}, "required_tools needs a worker"),
+        ({"termination": ToolCallTermination("look"), "model_place": "server"}, "termination needs a worker"),
+    ],
+)
+def test_endings_that_make_no_sense_are_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(DefinitionError, match=says):
+        Agent("ending_refused", model="openai/gpt-4o", tools=[look], **options)
+    for nonsense in (lambda: MaxMessageTermination(0), TokenUsageTermination, lambda: ToolCallTermination("a") & 1):  # type: ignore[operator]
+        with pytest.raises(DefinitionError):
+            nonsense()

@@ -262,6 +262,38 @@ def test_a_prompt_is_changed_for_the_model_and_for_the_session(
     assert model.requests(agent.model)[-1].messages[0].text == "My card is ****."
 
 
+@TOOLS
+@PLACES
+def test_a_prompts_guardrail_that_fails_can_be_retried(
+    runtime: AgentRuntime, model: Stage, make: Make, place: str, tools: bool
+) -> None:
+    tries: list[int] = []
+
+    def flaky(prompt: str) -> bool:
+        tries.append(1)
+        if len(tries) < 2:
+            raise OSError("the list is away")
+        return True
+
+    guards = [Guardrail(flaky, position="input")]
+    agent = make(
+        "guard_entry_flaky",
+        place,
+        [say("hello")],
+        guardrails=guards,
+        tools=[look] if tools else [],
+        model_retry=Retry(1),
+    )
+    handle = runtime.start(agent, "Go.")
+    with pytest.raises(ExecutionFailed, match="the list is away"):
+        handle.result(60)
+    assert model.requests(agent.model) == []
+    handle.retry()
+
+    assert handle.result(60).output == "hello"
+    assert [event.type for event in handle.stream()] == ["error", "resumed", "guardrail_pass", "step", "done"]
+
+
 # ---- tools ---------------------------------------------------------------------------------------------
 
 
@@ -360,6 +392,52 @@ def test_a_model_is_asked_whether_it_keeps_to_a_policy(
     assert handle.result(60).output == "polite"
     assert told(handle) == [("guardrail_fail", 1, "llm", "be polite {x}"), ("guardrail_pass", 2, "llm", None)]
     assert "Be polite ${workflow.input.prompt}." in asked[0].messages[0].text + (asked[0].system or "")
+
+
+@PLACES
+@pytest.mark.parametrize("looks", [None, 0, 7], ids=["alone", "with tools", "over segments"])
+def test_what_a_guardrails_model_uses_counts(
+    runtime: AgentRuntime, model: Stage, make: Make, place: str, looks: int | None
+) -> None:
+    def judge(request: ModelRequest) -> Reply:
+        return say(json.dumps({"passed": "rude" not in request.messages[-1].text, "message": "be polite"}))
+
+    def reply(request: ModelRequest) -> Reply:
+        if request.turn < (looks or 0):
+            return call("look", number=request.turn)
+        return say("rude" if request.turn == (looks or 0) else "polite")
+
+    asks = {"model": model.play(judge), "policy": "Be polite.", "base_url": model.server.openai_url}
+    guards = [LLMGuardrail(**asks, position="input", name="entry"), LLMGuardrail(**asks)]
+    agent = make("guard_usage", place, reply, guardrails=guards, tools=[] if looks is None else [look])
+    handle = runtime.start(agent, "Go.")
+    result = handle.result(60)
+
+    history = handle._history
+    ids = history.segment_ids(history.run()) or [handle.execution_id]
+    tasks = [task for each in ids for task in runtime.client.workflow(each).tasks if task.kind in ("input", "output")]
+    said = [guard for task in tasks for guard in task.output_data["result"]["guards"]]
+    by_guards = sum(guard["usage"]["prompt_tokens"] + guard["usage"]["completion_tokens"] for guard in said)
+    by_model = sum(step.model.usage.total_tokens for step in handle.steps())
+    assert (result.output, len(said)) == ("polite", 3)
+    assert by_guards > 0
+    assert result.usage.total_tokens == by_model + by_guards
+    assert handle.get_status().usage == result.usage
+
+
+@TOOLS
+@PLACES
+def test_what_a_refused_prompt_used_counts(
+    runtime: AgentRuntime, model: Stage, make: Make, place: str, tools: bool
+) -> None:
+    no = model.play(lambda _: say(json.dumps({"passed": False, "message": "no"})))
+    guard = LLMGuardrail(no, "Nothing.", position="input", base_url=model.server.openai_url)
+    agent = make("guard_usage_entry", place, [], guardrails=[guard], tools=[look] if tools else [])
+    handle = runtime.start(agent, "Go.")
+    with pytest.raises(GuardrailError):
+        handle.result(60)
+
+    assert runtime.client.workflow(handle.execution_id, tasks=False).output["usage"]["prompt_tokens"] > 0
 
 
 # ---- workers -------------------------------------------------------------------------------------------

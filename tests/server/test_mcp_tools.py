@@ -168,7 +168,7 @@ def test_a_server_that_dies_in_a_call_is_found_again(
     else:
         shop = Shop(shop.notes, kind).start()
         transport = "sse" if kind == "sse" else "http"
-        tools = mcp_tool(shop.url, transport=transport, retry=Retry(11, delay=1, backoff="fixed"))
+        tools = mcp_tool(shop.url, transport=transport, retry=Retry(8, delay=1))  # a minute and more
     name = model.play([call("crash"), call("price", item="x"), say("done")])
     handle = runtime.start(Agent("mcp_patient", model=name, tools=[tools]), "Go.")
     if kind != "stdio":
@@ -176,7 +176,7 @@ def test_a_server_that_dies_in_a_call_is_found_again(
         shop.kill()
         shop.start()
 
-    assert handle.result(timeout=60).output == "done"
+    assert handle.result(timeout=120).output == "done"
     assert [each.tool_results[-1].output for each in model.requests(name)[1:]] == [
         {"result": "alive again"},
         {"result": 100},
@@ -205,7 +205,7 @@ def test_a_killed_worker_leaves_the_call_to_another_with_a_session_of_its_own(
         wait_until(lambda: notes.noted("hang"), "the call to hang")
         first.kill()
     with WorkerProcess("mcp_worker:agent", runtime.settings.server_url, cwd=tmp_path):
-        assert handle.result(timeout=60).output == "done"
+        assert handle.result(timeout=120).output == "done"
 
     assert len({entry["pid"] for entry in notes.noted("hang")}) == 2, "one session each"
     assert notes.noted("price")[0]["pid"] == notes.noted("hang")[0]["pid"], "one session for all calls of a process"
@@ -214,15 +214,15 @@ def test_a_killed_worker_leaves_the_call_to_another_with_a_session_of_its_own(
 
 
 def test_a_server_that_does_not_answer_meets_the_time_limit(runtime: AgentRuntime, model: Stage, shop: Shop) -> None:
-    tools = mcp_tool(shop.start().url, tool_names=["hang"], timeout=1, retry=Retry(2, delay=0))
+    tools = mcp_tool(shop.start().url, tool_names=["hang"], timeout=2, retry=Retry(6, delay=0))
     name = model.play([call("hang"), say("done")])
 
     handle = runtime.start(Agent("mcp_hasty", model=name, tools=[tools]), "Go.")
 
-    assert handle.result(timeout=60).output == "done"
+    assert handle.result(timeout=120).output == "done"
     assert model.requests(name)[1].tool_results[0].output == {"result": "answered"}
-    (retry,) = [event for event in handle.stream() if event.type == "tool_retry"]
-    assert "The tool hang was not done after 1 s." in retry.error
+    retries = [event.error for event in handle.stream() if event.type == "tool_retry"]
+    assert "The tool hang was not done after 2 s." in retries[0]
 
 
 @pytest.mark.usefixtures("protocol")

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.agent import Agent
 from agentspan.declare.providers import PROVIDERS, find_provider
+from agentspan.declare.settings import ContextBudget, ModelSettings
 from agentspan.declare.tool import Retry, tool
 from agentspan.errors import DefinitionError
 

@@ -115,12 +115,16 @@ def test_what_a_schema_does_not_name_is_let_through_where_it_names_nothing(schem
         ([], "parameters are a JSON Schema, not"),
         ({"type": "string"}, "of an object, not of 'string'"),
         ({"properties": {"a": {"$ref": "#/$defs/A"}}}, "'#/\\$defs/A' refers to nothing"),
-        ({"properties": {"a": {"$ref": "other.json#/A"}}}, "is to another document"),
+        (
+            {"properties": {"a": {"$ref": "other.json#/A"}}},
+            "tool: the reference 'other.json#/A' is to another document",
+        ),
+        ({"properties": {"a": {"$ref": "#A"}}}, "'#A' is to a name, and not to a place"),
     ],
 )
 def test_what_is_no_such_schema_is_refused(schema: Any, message: str) -> None:
     with pytest.raises(DefinitionError, match=message):
-        given_arguments(schema, "t")
+        given_arguments(schema, "tool")
 
 
 def test_names_of_tools() -> None:

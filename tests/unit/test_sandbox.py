@@ -315,3 +315,43 @@ def test_other_names_of_these_tools() -> None:
 def test_other_names_that_make_no_sense(options: dict[str, Any]) -> None:
     with pytest.raises(DefinitionError, match="agent 'ops'"):
         tools_of(**options)
+
+
+# ---- a container's maker --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Path:
+    """A program that takes Docker's arguments, writes them down, and runs the command itself."""
+    program = tmp_path / "maker"
+    program.write_text(
+        f'#!/bin/bash\necho "$@" >> {tmp_path}/asked\n[ $1 = kill ] && exit 0\n'
+        'until [ "$1" = image ]; do shift; done; shift; exec "$@"\n'
+    )
+    program.chmod(0o755)
+    return program
+
+
+def test_a_container_is_made_for_each_call_and_is_given_the_credentials(maker: Path, tmp_path: Path) -> None:
+    container = Container(image="image", program=str(maker))
+    tool = cli_tool(["bash -c"], credentials=["TOKEN"], container=container, limits=ProcessLimits(network=False))
+
+    told = tool.invoke(
+        {"command": "bash -c", "args": ["echo $TOKEN"]}, context_of(credentials=Credentials({"TOKEN": "t0ken"}))
+    )
+
+    assert told == {"exit_code": 0, "stdout": "t0ken\n", "stderr": ""}
+    asked = read(tmp_path / "asked")
+    assert "--network none" in asked
+    assert "--env TOKEN " in asked
+    assert "t0ken" not in asked
+
+
+def test_a_container_that_takes_too_long_is_ended_by_its_name(maker: Path, tmp_path: Path) -> None:
+    container = Container(image="image", program=str(maker))
+    tool = cli_tool(["sleep"], container=container, limits=ProcessLimits(time=1))
+
+    assert tool("sleep", ["1000"])["stopped"] == "stopped after 1 s"
+
+    made, ended = read(tmp_path / "asked").splitlines()
+    assert ended == f"kill {made.split('--name ')[1].split()[0]}"

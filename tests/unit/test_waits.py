@@ -16,6 +16,7 @@ NOW = 1_790_000_000_000
 """Milliseconds since 1970: what the clock shows."""
 
 SERVE = "agentspan worker start MODULE:AGENT    with the agent analyst"
+BY_HAND = "agentspan agent answer exec-1 read VALUE    gives its result by hand"
 
 
 class Server:
@@ -84,7 +85,7 @@ def test_a_worker_of_another_version() -> None:
         since=moment(ago(12)),
         tool="read",
         worker="w-1",
-        next=(SERVE,),
+        next=(SERVE, BY_HAND),
     )
 
 
@@ -104,7 +105,7 @@ def test_workers_that_are_gone() -> None:
         since=moment(ago(41.2)),
         tool="read",
         worker="w-1",
-        next=(SERVE,),
+        next=(SERVE, BY_HAND),
     )
 
 
@@ -172,6 +173,7 @@ def test_a_tool_s_next_try() -> None:
         text="Attempt 2 of read failed: no luck 2. The next one is due in 55.0s.",
         since=moment(ago(5)),
         tool="read",
+        next=("agentspan agent again exec-1 read    tries it now",),
     )
 
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from agentspan.compat import AgentConfig, get_credential, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
-from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.agent import Agent
 from agentspan.declare.agent_tool import agent_tool
 from agentspan.declare.approval import Approval, Request
+from agentspan.declare.budget import Budget
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.commands import CliConfig, CodeExecutionConfig
 from agentspan.declare.content import File, Image
@@ -34,7 +35,18 @@ from agentspan.declare.instructions import RunContext, StateTemplate
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
+from agentspan.declare.settings import ContextBudget, ModelSettings
 from agentspan.declare.team import Team, scatter_gather
+from agentspan.declare.termination import (
+    FunctionTermination,
+    MaxMessageTermination,
+    StopMessageTermination,
+    Termination,
+    TerminationContext,
+    TextMentionTermination,
+    TokenUsageTermination,
+    ToolCallTermination,
+)
 from agentspan.declare.tool import Tool, ToolContext, current_tool_context, tool
 from agentspan.declare.toolset import toolset
 from agentspan.errors import (
@@ -65,6 +77,7 @@ from agentspan.errors import (
 )
 from agentspan.reading.events import (
     AnyEvent,
+    BudgetNearlyUsed,
     Decided,
     Event,
     EventType,
@@ -117,6 +130,8 @@ __all__ = [
     "AnyEvent",
     "Approval",
     "Attempt",
+    "Budget",
+    "BudgetNearlyUsed",
     "BusyWorker",
     "CallbackHandler",
     "CliConfig",
@@ -141,6 +156,7 @@ __all__ = [
     "ExecutionTimedOut",
     "File",
     "FinishReason",
+    "FunctionTermination",
     "Guardrail",
     "GuardrailError",
     "GuardrailFailed",
@@ -151,6 +167,7 @@ __all__ = [
     "InputError",
     "LLMGuardrail",
     "LocalServerError",
+    "MaxMessageTermination",
     "MissingWorker",
     "ModelCall",
     "ModelRetried",
@@ -183,11 +200,17 @@ __all__ = [
     "Status",
     "Step",
     "StepBegan",
+    "StopMessageTermination",
     "Team",
+    "Termination",
+    "TerminationContext",
     "TextDelta",
+    "TextMentionTermination",
     "TextVoided",
+    "TokenUsageTermination",
     "Tool",
     "ToolCall",
+    "ToolCallTermination",
     "ToolCalled",
     "ToolContext",
     "ToolError",

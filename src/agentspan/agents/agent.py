@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from agentspan.declare.agent import Agent, ContextBudget, ModelSettings
+from agentspan.declare.agent import Agent
+from agentspan.declare.settings import ContextBudget, ModelSettings
 
 __all__ = ["Agent", "ContextBudget", "ModelSettings"]

@@ -62,7 +62,7 @@ VERBS = {
         "agentspan.cli.calls:skip",
         "Let a run go on without an open call; the model is told why.",
     ),
-    "again": ("agentspan.cli.calls:again", "Send an open call back, so that a worker tries it again at once."),
+    "again": ("agentspan.cli.calls:again", "Have an open call tried again at once."),
     "effects": (
         "agentspan.cli.calls:effects",
         "List the calls of a run that may have had an effect, and how often.",

@@ -102,14 +102,14 @@ def skip(context: click.Context, execution_id: str, call: str, reason: str, by: 
 @output_option
 @click.pass_context
 def again(context: click.Context, execution_id: str, call: str, by: str | None, output: Output) -> None:
-    """Send an open call back, so that a worker tries it again at once.
+    """Have an open call tried again at once.
 
     For one that hangs, or whose next try is far off. CALL is the model's id of the call, the beginning of it, or its
     tool where only one of its calls is open. The effect of the try before may be there all the same.
     """
     handle = handle_of(context, execution_id)
-    handle.send_back_call(call, by=_name(by))
-    _confirm("SENT BACK", handle, call, output)
+    handle.retry_call(call, by=_name(by))
+    _confirm("TRIED AGAIN", handle, call, output)
 
 
 def _parsed(value: str) -> Any:

@@ -21,6 +21,7 @@ from agentspan.errors import NotFound
 from agentspan.reading.durations import duration
 from agentspan.reading.history import History
 from agentspan.reading.index import Filter, runs
+from agentspan.reading.tree import below
 from agentspan.stored.status import ENDED
 
 
@@ -106,7 +107,8 @@ def _delete(client: Conductor, run: RunSummary, *, dry_run: bool) -> int | None:
         return None
     if not dry_run:
         # The run last: as long as it is there, what an interruption has left can be found.
-        for execution_id in (*history.below(segments), *segments, run.workflow_id):
+        begun = (*below(client, segments), *segments, *below(client, [run.workflow_id]), run.workflow_id)
+        for execution_id in dict.fromkeys(begun):
             client.remove(execution_id)
     return len(segments)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._budget import budget_ends
 from agentspan.compiler._guard import handed_on, has_guards, refused_end, single_entry
 from agentspan.compiler._instructions import single_instructions, text, told_on
 from agentspan.compiler._model import model_call
@@ -72,8 +73,8 @@ def _asked(agent: Agent, turn: int, most: int) -> list[Json]:
     mode = ref(f"plan_{turn}.output.result.mode")
     done = [finish(agent, turn)]
     if checked:
-        invalid = invalid_end(agent, f"invalid_{turn}", server_unfit(answer_of(turn), turn))
-        refusal = refused_end(agent, f"guarded_{turn}", server_refused(answer_of(turn), turn))
+        invalid = invalid_end(agent, f"invalid_{turn}", server_unfit(agent, answer_of(turn), turn))
+        refusal = refused_end(agent, f"guarded_{turn}", server_refused(agent, answer_of(turn), turn))
         given = {"execution_id": ref("workflow.workflowId"), "rejected": rejected_before(turn), "last": last}
         done = server_checks(agent, turn, answer_of(turn), invalid, refusal, **given)
     ends = {"done": done, "failed": [failed(turn, last=last)]}
@@ -117,6 +118,7 @@ def failures(agent: Agent, output: Json) -> list[Json]:
     invalid = {} if agent.answer_type is None else {INVALID: [invalid_end(agent, "invalid", output)]}
     refusal = {REFUSED: [refused_end(agent, "refused", output)]} if has_guards(agent) else {}
     ends = {**({"max_turns": [failed]} if agent.on_max_turns == "fail" else {}), **invalid, **refusal}
+    ends |= budget_ends(agent, output)
     reason = ref(f"{SEGMENT}.output.finish_reason")
     told = "Whether the model answered, or ran out of turns."
     return [t.switch("ended_by", "ended_by", told, reason, ends)] if ends else []  # Conductor takes none without a case

@@ -11,7 +11,7 @@ from agentspan.compiler import _tasks as t
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.declare.agent import Agent
-from agentspan.declare.guardrail import Position
+from agentspan.declare.guardrail import LLMGuardrail, Position
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.names import input_task_name, tool_reference
 
@@ -23,8 +23,8 @@ _KEPT = "guarded"
 
 
 def has_guards(agent: Agent[Any]) -> bool:
-    """Whether a guardrail may end a run of the agent."""
-    return bool(agent.guardrails) or _has_strict_tools(agent)
+    """Whether a guardrail may end a run of the agent; one asks for the tools that are required."""
+    return bool(agent.guardrails or agent.required_tools) or _has_strict_tools(agent)
 
 
 def _has_strict_tools(agent: Agent[Any]) -> bool:
@@ -50,6 +50,45 @@ def refused_end(agent: Agent[Any], reference: str, output: Json) -> Json:
 def refused(answer: Json, by: str) -> Json:
     """What a run leaves that a guardrail refuses: which one, and nothing of what it refused."""
     return {**answer, "result": None, "finish_reason": REFUSED, REFUSED: ref(by)}
+
+
+# ---- tokens of guardrails that ask models --------------------------------------------------------------
+
+
+def _asks_models(agent: Agent[Any]) -> bool:
+    return any(isinstance(guard, LLMGuardrail) for guard in agent.guardrails)
+
+
+def usage_before(agent: Agent[Any], turn: int, before: str) -> Any:
+    """Where the tokens of the run before a turn are: a list, newest first, where guardrails may have used some since.
+
+    Args:
+        agent: Whose turn.
+        turn: Which one of its workflow.
+        before: Where the model's calls have them.
+    """
+    if not _asks_models(agent):
+        return ref(before)
+    checked = ENTRY if turn == 1 else f"output_{turn - 1}"
+    is_there = agent.guards(Position.INPUT if turn == 1 else Position.OUTPUT)
+    return [*([ref(f"{checked}.output.result.usage")] if is_there else []), ref(before)]
+
+
+def usage_after(agent: Agent[Any], turn: int, now: str) -> Any:
+    """The same after a turn."""
+    return usage_before(agent, turn + 1, now)
+
+
+def counting(agent: Agent[Any], now: str) -> Json:
+    """What the check of an answer takes, so that it can add its own tokens."""
+    return {"usage": ref(now)} if _asks_models(agent) else {}
+
+
+def counted(agent: Agent[Any], answer: Json, verdict: str) -> Json:
+    """What a run gives, with the tokens of the check of its answer."""
+    if not (_asks_models(agent) and agent.guards(Position.OUTPUT)):
+        return answer
+    return {**answer, "usage": ref(f"{verdict}.usage")}
 
 
 # ---- the prompt ----------------------------------------------------------------------------------------
@@ -85,15 +124,19 @@ def single_entry(agent: Agent[Any]) -> list[Json]:
     """The check of the prompt of an agent without tools; nothing where no guardrail looks at it."""
     if not agent.guards(Position.INPUT):
         return []
-    output = refused({"steps": 0}, f"{ENTRY}.output.result.refused")
+    output = refused({"steps": 0, **_used(agent)}, f"{ENTRY}.output.result.refused")
     return entry(agent, ref("workflow.workflowId"), refused_end(agent, "refused_0", output))
+
+
+def _used(agent: Agent[Any]) -> Json:
+    return {"usage": ref(f"{ENTRY}.output.result.usage")} if _asks_models(agent) else {}
 
 
 def segment_entry(agent: Agent[Any]) -> list[Json]:
     """The check of the prompt in a run's first segment, and what it has found, for those after it."""
     if not agent.guards(Position.INPUT):
         return []
-    output = refused({"steps": 0, "usage": {}}, f"{ENTRY}.output.result.refused")
+    output = refused({"steps": 0, "usage": {}, **_used(agent)}, f"{ENTRY}.output.result.refused")
     end = t.terminate("refused", "refused_0", "COMPLETED", output)
     known = t.switch(
         "known",

@@ -6,8 +6,9 @@ from typing import Any
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._tasks import Json, literal
-from agentspan.declare.agent import Agent, ModelSettings
+from agentspan.declare.agent import Agent
 from agentspan.declare.policy import Retry
+from agentspan.declare.settings import ModelSettings
 from agentspan.stored.names import OWNER, model_task_name
 
 

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._guard import answered, refused
+from agentspan.compiler._guard import answered, counted, counting, refused, usage_before
 from agentspan.compiler._part import exchange_with_parts, plan_with_parts, used_passed_on
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
@@ -62,6 +62,7 @@ def output_definition(agent: Agent[Any]) -> Json:
             "max_turns",
             "rejected",
             "step",
+            *counting(agent, ""),
             "verdict",
         ],
         outputs=["result"],
@@ -154,23 +155,27 @@ def server_checks(
         answer=ref(f"llm_{turn}.output.result"),
         finish_reason=ref(f"plan_{turn}.output.result.finish_reason"),
         step=ref(f"plan_{turn}.output.result.step"),
+        **counting(agent, f"plan_{turn}.output.result.usage"),
         **inputs,
     )
 
 
 def _served(agent: Agent[Any], answer: Json, turn: int) -> Json:
     intact = answer["intact"] if agent.answer_type is None else True
-    return {**fitting(answer, f"output_{turn}.output.result"), "intact": intact}
+    verdict = f"output_{turn}.output.result"
+    return {**fitting(counted(agent, answer, verdict), verdict), "intact": intact}
 
 
-def server_refused(answer: Json, turn: int) -> Json:
+def server_refused(agent: Agent[Any], answer: Json, turn: int) -> Json:
     """What a run leaves whose answer a guardrail refuses, where the server calls the model."""
-    return refused(answer, f"output_{turn}.output.result.refused")
+    verdict = f"output_{turn}.output.result"
+    return refused(counted(agent, answer, verdict), f"{verdict}.refused")
 
 
-def server_unfit(answer: Json, turn: int) -> Json:
+def server_unfit(agent: Agent[Any], answer: Json, turn: int) -> Json:
     """What a run leaves whose answers did not fit, where the server calls the model."""
-    return unfit(answer, f"output_{turn}.output.result")
+    verdict = f"output_{turn}.output.result"
+    return unfit(counted(agent, answer, verdict), verdict)
 
 
 def sent_back(agent: Agent[Any], turn: int) -> Json:
@@ -191,7 +196,10 @@ def passed_on(agent: Agent[Any], turn: int) -> Json:
 
 def plan_program(agent: Agent[Any]) -> str:
     """The plan of a turn; an answer that has a type is passed on as it arrived, and checked after that."""
-    program = plan_with_parts(agent, t.program("plan"))
+    newest = '(.usage |= (if type == "array" then flatten | map(values) | .[0] else . end)) | '
+    program = (newest if isinstance(usage_before(agent, 1, ""), list) else "") + plan_with_parts(
+        agent, t.program("plan")
+    )
     if agent.answer_type is None:
         return program
     arrived = '.mode == "again" and .problem != "failed"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._guard import answered
+from agentspan.compiler._guard import answered, usage_before
 from agentspan.compiler._tasks import Json, ref
 from agentspan.declare.agent import Agent
 from agentspan.schema.values import MAX_BYTES
@@ -34,7 +34,7 @@ def plan(agent: Agent, turn: int, program: str, before: str, **inputs: Any) -> J
         "finish_reason": ref(f"{llm}.finishReason"),
         "prompt_tokens": ref(f"{llm}.promptTokens"),
         "completion_tokens": ref(f"{llm}.completionTokens"),
-        "usage": ref(f"{before}.usage"),
+        "usage": usage_before(agent, turn, f"{before}.usage"),
         "again": ref(f"{before}.again"),
         "turn": turn,
         "max_turns": agent.max_turns,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._guard import kept, segment_entry, stop
+from agentspan.compiler._guard import kept, segment_entry, stop, usage_after
 from agentspan.compiler._instructions import segment_instructions, segment_text, told
 from agentspan.compiler._model import model_call
 from agentspan.compiler._output import (
@@ -65,7 +65,7 @@ def _passed_on(agent: Agent, turn: int) -> Json:
             "size": ref(f"exchange_{turn}.output.result.size"),
             **{key: ref(f"open.output.result.{key}") for key in ("pinned", "base", "dropped")},
         },
-        "usage": ref(f"plan_{turn}.output.result.usage"),
+        "usage": usage_after(agent, turn, f"plan_{turn}.output.result.usage"),
         "again": ref(f"plan_{turn}.output.result.again"),
         "steps": ref(f"plan_{turn}.output.result.step"),
         **passed_on(agent, turn),
@@ -124,8 +124,8 @@ def _done(agent: Agent, turn: int) -> list[Json]:
         agent,
         turn,
         answer_of(turn),
-        t.terminate("unfit", f"unfit_{turn}", "COMPLETED", server_unfit(answer_of(turn), turn)),
-        t.terminate("guarded", f"guarded_{turn}", "COMPLETED", server_refused(answer_of(turn), turn)),
+        t.terminate("unfit", f"unfit_{turn}", "COMPLETED", server_unfit(agent, answer_of(turn), turn)),
+        t.terminate("guarded", f"guarded_{turn}", "COMPLETED", server_refused(agent, answer_of(turn), turn)),
         execution_id=ref("workflow.input.execution_id"),
         rejected=rejected_before(turn),
         max_turns=agent.max_turns,

@@ -11,8 +11,18 @@ from dataclasses import asdict
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, failures, loop
+from agentspan.compiler._budget import (
+    budget_before,
+    budget_handed_on,
+    budget_kept,
+    ending,
+    over_budget,
+    over_budget_end,
+)
 from agentspan.compiler._guard import (
     answered,
+    counted,
+    counting,
     handed_on,
     kept,
     refused,
@@ -20,6 +30,8 @@ from agentspan.compiler._guard import (
     segment_entry,
     single_entry,
     stop,
+    usage_after,
+    usage_before,
 )
 from agentspan.compiler._output import check, checked_ends, fitting, invalid_end, marked, output_request, unfit
 from agentspan.compiler._part import parts
@@ -86,7 +98,9 @@ def _asked(agent: Agent, turn: int) -> list[Json]:
 
     ends = _ends(agent, turn, invalid, refusal)
     route = t.switch("route", f"route_{turn}", "The answer, or one that does not fit.", ref(f"{planned}.mode"), ends)
-    return [_model(agent, turn, ref("workflow.workflowId")), route]
+    ended = over_budget_end(agent, f"over_{turn}", over_budget(turn))
+    before = budget_before(agent, turn, ref("workflow.workflowId"), ended)
+    return [*before, _model(agent, turn, ref("workflow.workflowId")), route]
 
 
 def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, list[Json]]:
@@ -99,11 +113,13 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         refusal: The end by one that a guardrail refuses.
     """
     found, verdict = _answer(turn), f"llm_{turn}.output.result.verdict"
+    unmet = {"refused": [_unmet(turn, found)]} if agent.required_tools else {}
     if not agent.judges_answers:
-        return {"done": [_finish(agent, turn, found)]}
+        return {"done": [_finish(agent, turn, found)], **unmet}
     ends: dict[str, list[Json]] = {"done": [_finish(agent, turn, fitting(found, verdict))]}
     if agent.answer_type is not None:
         ends["invalid"] = [invalid(unfit(found, verdict))]
+    ends |= unmet
     if not agent.checks_answers:
         return ends
     after = f"output_{turn}.output.result"
@@ -112,17 +128,24 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         turn,
         checked_ends(
             agent,
-            _finish(agent, turn, fitting(found, after)),
-            {**invalid(unfit(found, after)), "taskReferenceName": f"refused_{turn}"},
-            refusal(refused(found, f"{after}.refused")),
+            _finish(agent, turn, fitting(counted(agent, found, after), after)),
+            {**invalid(unfit(counted(agent, found, after), after)), "taskReferenceName": f"refused_{turn}"},
+            refusal(refused(counted(agent, found, after), f"{after}.refused")),
         ),
         execution_id=ref("workflow.workflowId" if not agent.tools else "workflow.input.execution_id"),
         step=ref(f"llm_{turn}.output.result.step"),
         verdict=ref(verdict),
         rejected=ref(f"llm_{turn}.output.result.rejected"),
         last=ref(f"llm_{turn}.output.result.last"),
+        **counting(agent, f"llm_{turn}.output.result.usage"),
     )
     return {**ends, "done": checks}
+
+
+def _unmet(turn: int, found: Json) -> Json:
+    """End as a required tool was not called."""
+    by = f"llm_{turn}.output.result.verdict.refused"
+    return t.terminate("unmet", f"unmet_{turn}", "COMPLETED", refused(found, by))
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
@@ -138,6 +161,7 @@ def _looping(agent: Agent, versions: Mapping[str, int]) -> Json:
         "model_by": ref(f"{SEGMENT}.output.model_by"),
         "tool_by": ref(f"{SEGMENT}.output.tool_by"),
         **_entering(agent),
+        **budget_handed_on(agent),
     }
     output = answer(agent)
     return _declared(
@@ -168,12 +192,17 @@ def _segment(agent: Agent) -> Json:
         segment_name(agent.name),
         f"{TURNS_PER_SEGMENT} turns of the agent {agent.name}.",
         [*segment_entry(agent), *(task for turn in range(1, TURNS_PER_SEGMENT + 1) for task in _turn(agent, turn))],
-        inputParameters=["execution_id", "usage", "steps", "previous", "model_by", "tool_by", *_entering(agent)],
+        inputParameters=[
+            *("execution_id", "usage", "steps", "previous", "model_by", "tool_by"),
+            *_entering(agent),
+            *budget_handed_on(agent),
+        ],
         outputParameters={
-            "usage": ref(f"{last}.usage"),
+            "usage": usage_after(agent, TURNS_PER_SEGMENT, f"{last}.usage"),
             "steps": ref(f"{last}.step"),
             **_by(TURNS_PER_SEGMENT),
             **kept(agent),
+            **budget_kept(agent),
         },
     )
 
@@ -192,7 +221,9 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
         ref(f"{planned}.mode"),
         {**ends, **with_state(agent, planned, tools_of(turn, planned))},
     )
-    return [_model(agent, turn, ref("workflow.input.execution_id")), route, *stop(agent, turn, _answer(turn))]
+    before = budget_before(agent, turn, ref("workflow.input.execution_id"), end("over")(over_budget(turn)))
+    model = _model(agent, turn, ref("workflow.input.execution_id"))
+    return [*before, model, route, *stop(agent, turn, _answer(turn))]
 
 
 def _model(agent: Agent, turn: int, execution_id: str) -> Json:
@@ -202,12 +233,12 @@ def _model(agent: Agent, turn: int, execution_id: str) -> Json:
         "segment": ref("workflow.workflowId"),
         "turn": turn,
         "steps": ref("workflow.input.steps"),
-        "usage": ref(before),
+        "usage": usage_before(agent, turn, before),
     }
     if agent.tools:
         given = {name: ref(f"workflow.input.{name}") for name in _by(1)}
         inputs |= _by(turn - 1) if turn > 1 else given
-    return t.task("SIMPLE", model_task_name(agent.name), f"llm_{turn}", inputs)
+    return t.task("SIMPLE", model_task_name(agent.name), f"llm_{turn}", {**inputs, **ending(agent, turn)})
 
 
 def _by(turn: int) -> Json:
@@ -244,6 +275,8 @@ def _declared(agent: Agent, definition: Json, versions: Mapping[str, int] = NO_V
         keep_chars=agent.context.kept,
         output=output_request(agent),
         on_max_turns=agent.on_max_turns,
+        termination=repr(agent.termination) if agent.termination is not None else "",
+        required_tools=agent.required_tools,
     )
     metadata = {**definition["metadata"], "format": IN_WORKER, "request": asked.to_json()}
     return marked(agent, {**definition, "metadata": metadata})

@@ -1,8 +1,8 @@
-"""Settle one call of a run from any process, without the agent's code: answer for its tool, skip it, send it back."""
+"""Settle one call of a run, from any process and without the agent's code: answer it, skip it, have it tried again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -12,6 +12,7 @@ from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.errors import Conflict, InputError, NotFound, ServerError
 from agentspan.reading.history import History
 from agentspan.reading.run import StoredCall
+from agentspan.reading.team import called_in
 from agentspan.schema.values import MAX_BYTES, ResultError, check_text, to_jsonable
 from agentspan.stored.inputs import CallInput
 from agentspan.stored.intervention import Intervention, Verb, interventions_of, with_intervention
@@ -37,7 +38,7 @@ def answer(client: Conductor, history: History, call: str, value: Any, by: str) 
         InputError: The value cannot be carried as JSON, or the name fits several calls.
         NotFound: No such call of the run is open.
     """
-    task = _open(history, call)
+    task = _open(client, history, call)
     try:
         result = to_jsonable(value, CallInput.of(task.input_data).max_bytes or MAX_BYTES)
     except ResultError as error:
@@ -66,10 +67,10 @@ def skip(client: Conductor, history: History, call: str, reason: str, by: str) -
         "reasonForIncompletion": told[:500],
         "outputData": {"error": told},
     }
-    _settle(client, history, _open(history, call), "skipped", by, report)
+    _settle(client, history, _open(client, history, call), "skipped", by, report)
 
 
-def send_back(client: Conductor, history: History, call: str, by: str) -> None:
+def try_again(client: Conductor, history: History, call: str, by: str) -> None:
     """Have a call tried again now, by whatever worker takes it; who is at it is told that nobody waits for it.
 
     Args:
@@ -83,14 +84,17 @@ def send_back(client: Conductor, history: History, call: str, by: str) -> None:
         InputError: The name fits several calls.
         NotFound: No such call of the run is open.
     """
-    task = _open(history, call)
-    report = {"status": "FAILED", "reasonForIncompletion": f"{by} sent it back.", "outputData": {}}
-    _settle(client, history, task, "sent_back", by, report)
+    task = _open(client, history, call)
+    report = {"status": "FAILED", "reasonForIncompletion": f"{by} had it tried again.", "outputData": {}}
+    _settle(client, history, task, "retried", by, report)
 
 
-def _open(history: History, named: str) -> TaskRecord:
+def _open(client: Conductor, history: History, named: str) -> TaskRecord:
     """The task of the open call that a name stands for."""
-    known = _calls(history)
+    run = history.run()
+    if run.ended:
+        raise Conflict(f"Run {history.execution_id} is {run.status}: none of its calls is open.")
+    known = list(_calls(client, history))
     calls = [call for call in known if call.attempts and call.told is None]
     fitting = _fitting(calls, named)
     listed = ", ".join(f"{call.planned.id} ({call.planned.tool})" for call in calls)
@@ -114,13 +118,21 @@ def _open(history: History, named: str) -> TaskRecord:
     return call.made[-1]
 
 
-def _calls(history: History) -> Sequence[StoredCall]:
-    """The calls of the run's present step, in the order the model asked for them."""
+def _calls(client: Conductor, history: History) -> Iterator[StoredCall]:
+    """The calls of the run's present step, in the model's order, and those of the agents that are at work in it."""
     run, newest = history.latest()
-    if run.ended:
-        raise Conflict(f"Run {history.execution_id} is {run.status}: none of its calls is open.")
-    turns = [] if newest is None else history.stored(newest.record).turns
-    return turns[-1].calls if turns else ()
+    if run.ended or newest is None:
+        return
+    segment = history.stored(newest.record)
+    below = [task.sub_workflow_id for task in called_in(segment.record) if task.status in PENDING]
+    for call in segment.turns[-1].calls if segment.turns else ():
+        yield call
+        if call.told is None:
+            below.append(call.called)
+    for execution_id in below:
+        if execution_id is not None:
+            with suppress(NotFound):  # it is a person that is asked, and no agent
+                yield from _calls(client, History(client, execution_id))
 
 
 def _fitting(calls: list[StoredCall], named: str) -> list[StoredCall]:
@@ -139,8 +151,9 @@ def _settle(client: Conductor, history: History, task: TaskRecord, verb: Verb, b
     if done not in interventions_of(client.task(task.task_id).output_data):  # the server passes over a late report
         raise Conflict(f"The call {task.input_data.get('call_id')} of run {history.execution_id} was over just before.")
     with suppress(ServerError):  # it looks by itself, a little later
-        client.decide(task.workflow_instance_id)
-        client.decide(history.execution_id)
+        run = CallInput.of(task.input_data).execution_id
+        for execution_id in dict.fromkeys((task.workflow_instance_id, run, history.execution_id)):
+            client.decide(execution_id)
 
 
 def _noted(task: TaskRecord) -> Json:

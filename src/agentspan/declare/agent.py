@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, overload
 
 from agentspan.declare.approval import OnRequest
+from agentspan.declare.budget import Budget, check_budget
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.called import check_called
 from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
-from agentspan.declare.fallback import models_of
+from agentspan.declare.fallback import check_model, models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
 from agentspan.declare.instructions import Each, Instructions, check_fields, check_instructions
 from agentspan.declare.memory import ConversationMemory
@@ -22,9 +23,10 @@ from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
 from agentspan.declare.places import check_place, check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
-from agentspan.declare.price import Price
-from agentspan.declare.providers import find_provider, suggest_provider
+from agentspan.declare.providers import find_provider
+from agentspan.declare.settings import ContextBudget, ModelSettings
 from agentspan.declare.state import StateType
+from agentspan.declare.termination import Termination, TerminationContext, as_termination, check_required
 from agentspan.declare.tool import Tool
 from agentspan.declare.toolset import Tools, each_tool
 from agentspan.errors import DefinitionError, InputError
@@ -36,112 +38,12 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,99}")
 _MAX_TURNS = 100_000
-_MAX_CONTEXT = 2_000_000  # characters; with their JSON around them they stay under Conductor's limits
-_MANY = 2**31 - 1
 
 Place = Literal["server", "worker"]
 """Who calls an agent's model."""
 
 OnMaxTurns = Literal["answer", "fail"]
 """How a run ends whose turns are used up."""
-
-_BOUNDS: dict[str, tuple[float, float]] = {
-    "max_tokens": (1, _MANY),
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "top_k": (1, _MANY),
-    "frequency_penalty": (-2, 2),
-    "presence_penalty": (-2, 2),
-    "thinking_tokens": (1, _MANY),
-}
-_WHOLE = {"max_tokens", "top_k", "thinking_tokens"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSettings:
-    """How the model is asked. None leaves a setting to Conductor and the provider.
-
-    These are the settings of Conductor's `LLM_CHAT_COMPLETE`; a provider ignores those it does
-    not know.
-
-    Attributes:
-        max_tokens: Length of one answer; Conductor's own default is 8192.
-        temperature: 0 to 2. Conductor 3.32 does not pass it to OpenAI models.
-        top_p: 0 to 1.
-        top_k: Where the provider has it.
-        frequency_penalty: -2 to 2.
-        presence_penalty: -2 to 2.
-        stop: Texts that end an answer.
-        thinking_tokens: Budget for thinking (Anthropic, Gemini).
-        reasoning_effort: Such as "low", "medium" or "high" (OpenAI, Anthropic).
-        reasoning_summary: Such as "auto": makes the reasoning part of what is stored.
-        web_search: Let the provider search the web by itself.
-        code_interpreter: Let the provider run code by itself.
-        base_url: Where the provider's API is; of a model that speaks OpenAI's (Ollama, vLLM, OpenRouter, a gateway), as
-            `openai/NAME`. For model calls in a worker only.
-        prices: What models cost, by `provider/name`, where the table of prices knows none or others were agreed on.
-            For model calls in a worker only.
-        stream: Have the provider send each answer in pieces, so that who begins to listen in the middle of it sees its
-            tokens, too; else it does where somebody listens already. For model calls in a worker only.
-    """
-
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    stop: tuple[str, ...] = ()
-    thinking_tokens: int | None = None
-    reasoning_effort: str | None = None
-    reasoning_summary: str | None = None
-    web_search: bool = False
-    code_interpreter: bool = False
-    base_url: str | None = None
-    stream: bool = False
-    prices: Mapping[str, Price] = field(default_factory=dict, hash=False)
-
-    def __post_init__(self) -> None:
-        for name, (least, most) in _BOUNDS.items():
-            value = getattr(self, name)
-            if value is not None:
-                _check_number(value, f"ModelSettings: {name}", least, most, whole=name in _WHOLE)
-        if isinstance(self.stop, str):
-            raise DefinitionError("ModelSettings: stop is a tuple of texts", hint=f"Write stop=({self.stop!r},).")
-        object.__setattr__(self, "stop", tuple(self.stop))
-        for model, price in self.prices.items():
-            if "/" not in str(model) or not isinstance(price, Price):
-                raise DefinitionError(
-                    f"ModelSettings: prices has a Price for each 'provider/model', not {model!r}: {price!r}"
-                )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContextBudget:
-    """How much of the conversation the model is shown.
-
-    The instructions, the prompt and the latest exchanges always stay. Older exchanges go in large,
-    rare bites, so that the provider's prompt cache keeps hitting in between.
-
-    Attributes:
-        max_chars: When the transcript is longer than this, it is trimmed. About four characters
-            make a token.
-        keep_chars: What remains after a trim; half of `max_chars` unless given.
-    """
-
-    max_chars: int = 400_000
-    keep_chars: int | None = None
-
-    def __post_init__(self) -> None:
-        check_count(self.max_chars, "ContextBudget: max_chars", 1_000, _MAX_CONTEXT)
-        if self.keep_chars is not None:
-            check_count(self.keep_chars, "ContextBudget: keep_chars", 1, self.max_chars - 1)
-
-    @property
-    def kept(self) -> int:
-        """Characters that remain after a trim."""
-        return self.max_chars // 2 if self.keep_chars is None else self.keep_chars
-
 
 # A rate limit usually passes within a minute: 2 + 4 + 8 + 16 + 32 seconds.
 _MODEL_RETRY = Retry(attempts=6, delay=2, backoff="exponential", max_delay=60)
@@ -168,6 +70,9 @@ class AgentOptions(AgentNames, total=False):
     on_request: OnRequest | None
     guardrails: Sequence[Guardrail | Callable[[Any], Any]]
     on_max_turns: OnMaxTurns
+    budget: Budget | None
+    termination: Termination | Callable[[TerminationContext], bool] | None
+    required_tools: Sequence[str]
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -203,6 +108,9 @@ class Agent(Generic[OutputT]):
     state_type: Any
     shared_state: StateType | None = field(init=False, repr=False, compare=False)
     dependencies: Any = field(compare=False)
+    budget: Budget | None
+    termination: Termination | None
+    required_tools: tuple[str, ...]
     memory: ConversationMemory | None = field(compare=False)
     callbacks: tuple[CallbackHandler, ...] = field(compare=False)
 
@@ -238,9 +146,9 @@ class Agent(Generic[OutputT]):
         description: str = "",
         max_turns: int = 100,
         timeout: float | None = None,
-        model_settings: ModelSettings = ModelSettings(),
+        model_settings: ModelSettings = ModelSettings(),  # noqa: B008 - a frozen value
         model_retry: Retry = _MODEL_RETRY,
-        context: ContextBudget = ContextBudget(),
+        context: ContextBudget = ContextBudget(),  # noqa: B008 - a frozen value
         model_place: Place | None = None,
         output_type: Any = None,
         output_validators: Sequence[Validator] = (),
@@ -252,6 +160,9 @@ class Agent(Generic[OutputT]):
         instructions_each: Each = "run",
         state_type: Any = None,
         dependencies: Any = None,
+        budget: Budget | None = None,
+        termination: Termination | Callable[[TerminationContext], bool] | None = None,
+        required_tools: Sequence[str] = (),
         **others: Unpack[AgentNames],
     ) -> None:
         """Declare an agent.
@@ -291,6 +202,10 @@ class Agent(Generic[OutputT]):
                 Tools see it as `ToolContext.state`, and change it; where a worker calls the model.
             dependencies: Live objects of this process, such as a pool of connections, for its tools:
                 `ToolContext.dependencies`. They are no part of its definition.
+            budget: What a run may use before a person is asked whether it may use more; where a worker calls the model.
+            termination: Where it holds after a turn, the next one is the last, without tools.
+            required_tools: Tools that have to give a result before an answer; one that comes before that is sent back,
+                three times in a row, and then ends the run with a `GuardrailError`.
             **others: Options under the names that other SDKs have for them; see `AgentNames`.
 
         Raises:
@@ -307,7 +222,7 @@ class Agent(Generic[OutputT]):
         check_called(name, given["tools"])
         check_place(given, what)
         for each in (given["model"], *given["fallback_models"]):
-            _check_model(each, what, anywhere=model_place == "worker")
+            check_model(each, what, anywhere=model_place == "worker")
         check_instructions(instructions, instructions_each, what)
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
@@ -322,6 +237,9 @@ class Agent(Generic[OutputT]):
         given["answer_type"] = checked_output(given, names, what)
         given["guardrails"] = as_guardrails(guardrails, what)
         check_names(given["guardrails"], names, what)
+        check_budget(budget, names, what)
+        given["termination"] = as_termination(given["termination"], what)
+        given["required_tools"] = check_required(required_tools, names, what)
         self.__dict__.update(given)  # the value is frozen from here on
         if model_place == "server":
             check_server_can(self)
@@ -404,18 +322,6 @@ def _check_types(given: dict[str, Any], what: str) -> None:
             raise DefinitionError(f"{what}: {argument} must be a {kind.__name__}, not {given[argument]!r}")
 
 
-def _check_model(model: str, what: str, *, anywhere: bool) -> None:
-    provider, _, name = model.partition("/")
-    if not provider or not name.strip():
-        raise DefinitionError(
-            f"{what}: model {model!r} is not of the form 'provider/model'", hint="Such as 'openai/gpt-4o'."
-        )
-    if find_provider(provider) is None and not anywhere:
-        raise DefinitionError(
-            f"{what}: model {model!r} has an unknown provider {provider!r}: {suggest_provider(provider)}"
-        )
-
-
 def _check_text(text: str, what: str) -> None:
     try:
         check_text(text, what)
@@ -434,10 +340,3 @@ def _as_tools(given: Tools, what: str) -> tuple[Tool[..., Any], ...]:
                 f"{what}: two tools are named {name!r}", hint="Rename one: tool(function, name='...')."
             )
     return tools
-
-
-def _check_number(value: float, what: str, least: float, most: float, *, whole: bool) -> None:
-    if whole:
-        check_count(cast("int", value), what, int(least), int(most))
-    elif isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise DefinitionError(f"{what} must be from {least} to {most}, not {value!r}")

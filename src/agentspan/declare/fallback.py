@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from agentspan.declare.providers import find_provider, suggest_provider
 from agentspan.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from agentspan.declare.agent import ModelSettings
+    from agentspan.declare.settings import ModelSettings
 
 
 def models_of(
@@ -43,3 +44,25 @@ def _names(given: Sequence[str], what: str) -> tuple[str, ...]:
     if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
         raise DefinitionError(f"{what}: model must be a str, or a tuple of them, not {given!r}")
     return tuple(given)
+
+
+def check_model(model: str, what: str, *, anywhere: bool) -> None:
+    """Refuse what names no model.
+
+    Args:
+        model: `provider/name`.
+        what: What messages call the agent.
+        anywhere: Whether its provider may be one that Conductor does not know.
+
+    Raises:
+        DefinitionError: It does not.
+    """
+    provider, _, name = model.partition("/")
+    if not provider or not name.strip():
+        raise DefinitionError(
+            f"{what}: model {model!r} is not of the form 'provider/model'", hint="Such as 'openai/gpt-4o'."
+        )
+    if find_provider(provider) is None and not anywhere:
+        raise DefinitionError(
+            f"{what}: model {model!r} has an unknown provider {provider!r}: {suggest_provider(provider)}"
+        )

@@ -23,6 +23,7 @@ class AgentNames(TypedDict, total=False):
         thinking_budget_tokens: `ModelSettings.thinking_tokens`.
         reasoning_effort: `ModelSettings.reasoning_effort`.
         timeout_seconds: `Agent.timeout`; 0 sets no limit.
+        stop_when: `Agent.termination`, as a function.
         memory: Messages that each run begins with.
         callbacks: What `run()` calls while it waits.
         credentials: `Tool.credentials` of each of its tools.
@@ -39,6 +40,7 @@ class AgentNames(TypedDict, total=False):
     thinking_budget_tokens: int | None
     reasoning_effort: str | None
     timeout_seconds: float | None
+    stop_when: Callable[..., bool] | None
     memory: ConversationMemory | None
     callbacks: Sequence[CallbackHandler] | None
     credentials: Sequence[str] | None
@@ -113,6 +115,9 @@ def agent_values(what: str, given: Mapping[str, Any], others: Mapping[str, Any])
     if "timeout_seconds" in named:
         _refuse_two(what, "timeout", given["timeout"])
         values["timeout"] = named["timeout_seconds"] or None
+    if "stop_when" in named:
+        _refuse_two(what, "termination", given["termination"])
+        values["termination"] = named["stop_when"]
     memory, callbacks = named.get("memory"), tuple(named.get("callbacks", ()))
     if memory is not None and not isinstance(memory, ConversationMemory):
         raise DefinitionError(f"{what}: memory must be a ConversationMemory, not {memory!r}")

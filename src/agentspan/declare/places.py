@@ -23,9 +23,10 @@ def check_server_can(agent: Agent[Any]) -> None:
         DefinitionError: It says that a worker can.
     """
     what = f"agent {agent.name!r}"
-    if agent.on_max_turns == "answer":
+    own = {"on_max_turns": agent.on_max_turns == "answer", "termination": agent.termination is not None}
+    for option in [name for name, given in {**own, "required_tools": agent.required_tools}.items() if given]:
         raise _worker_can(
-            f"{what}: the Conductor server offers the tools in each turn; on_max_turns='answer' needs a worker"
+            f"{what}: {option} needs a worker that calls the model; the Conductor server offers all tools in each turn"
         )
     if agent.instructions_each == "turn":
         raise _worker_can(
@@ -35,6 +36,8 @@ def check_server_can(agent: Agent[Any]) -> None:
         raise _worker_can(
             f"{what}: the Conductor server keeps no state beside the conversation; state_type needs a worker"
         )
+    if agent.budget is not None:
+        raise _worker_can(f"{what}: the Conductor server does not ask a person before a turn; a budget needs a worker")
     if agent.fallback_models:
         raise _worker_can(f"{what}: the Conductor server calls one model; {agent.model} and others need a worker")
     if not agent.tools:

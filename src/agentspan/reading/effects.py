@@ -15,6 +15,7 @@ from agentspan.reading.durations import moment
 from agentspan.reading.history import History
 from agentspan.reading.ledger import CutOff, Effect, EffectState
 from agentspan.reading.run import StoredCall, StoredSegment, death
+from agentspan.reading.team import called_in, member_of
 from agentspan.reading.turns import tool_attempts
 from agentspan.schema.arguments import UNFIT
 from agentspan.stored.inputs import CallInput
@@ -46,8 +47,11 @@ def _within(client: Conductor, found: Effect | Within) -> list[Effect]:
 def _effects_of(segment: StoredSegment) -> Iterator[Effect | Within]:
     """The calls of one segment that may have had an effect, in the order the model asked for them.
 
-    An agent that was called stands for the calls of its own run.
+    An agent that was called, or a member of a team, stands for the calls of its own run.
     """
+    if segment.team is not None:
+        called = [(task.sub_workflow_id, member_of(task)) for task in called_in(segment.record)]
+        yield from (Within(execution_id, name) for execution_id, name in called if execution_id)
     for turn in segment.turns:
         for call in turn.calls:
             begun = [task for task in call.made if _begun(task)]
@@ -116,7 +120,7 @@ _WHY: dict[Verb, str] = {
     "handed_back": "Its worker stopped.",
     "answered": "{} answered in its place.",
     "skipped": "{} skipped it.",
-    "sent_back": "{} sent it back.",
+    "retried": "{} had it tried again.",
 }
 
 

@@ -240,6 +240,18 @@ class Decided(Event):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
+class BudgetNearlyUsed(Event):
+    """A large part of a limit of the run's budget is used.
+
+    Attributes:
+        text: How much of which limit.
+    """
+
+    text: str
+    type: Literal["budget"] = "budget"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class HandedOff(Event):
     """A member of a team begins; its events follow, with its name in their `path`.
 
@@ -362,6 +374,7 @@ AnyEvent: TypeAlias = (
     | ModelSaid
     | Waiting
     | Decided
+    | BudgetNearlyUsed
     | HandedOff
     | Resumed
     | GuardrailPassed

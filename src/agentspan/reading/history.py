@@ -19,7 +19,7 @@ from agentspan.reading.parts import NO_PARTS, Parts
 from agentspan.reading.projection import segment_drafts
 from agentspan.reading.result import AgentStatus, as_text
 from agentspan.reading.run import StoredSegment, is_run, is_segment, loops, newest_segment_id
-from agentspan.reading.team import called_in, member_of, members_in, used_in
+from agentspan.reading.team import called_in, member_of, members_in, team_status
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
 from agentspan.reading.waits import Waits
@@ -254,20 +254,6 @@ class History:
             current = segment.input.get("previous")
         return found[::-1]
 
-    def below(self, execution_ids: Iterable[str]) -> list[str]:
-        """Ids of all that was made in workflows of its own in these executions, deepest first."""
-        found: list[str] = []
-        for execution_id in execution_ids:
-            try:
-                tasks = self._client.workflow(execution_id).tasks
-            except NotFound:
-                continue
-            begun = [
-                task.sub_workflow_id for task in tasks if task.sub_workflow_id and task.sub_workflow_id not in found
-            ]
-            found += [*self.below(begun), *begun]
-        return found
-
     def status(self) -> AgentStatus:
         """What the run is doing now; reads the run and its newest segment, however long the run is."""
         run, newest = self.latest()
@@ -296,24 +282,14 @@ class History:
     def _team_status(self, run: WorkflowRecord, record: WorkflowRecord, team: TeamSpec) -> AgentStatus:
         """What a team is doing now; reads the run, and the newest segment of each member that is at work."""
         pending = [] if run.ended else [task for task in called_in(record) if task.status in PENDING]
-        below = {task.sub_workflow_id: member_of(task) for task in pending if task.sub_workflow_id}
         parts = self._parts.of(pending)
-        agents = {part_id: name for part_id, name in below.items() if part_id in parts and is_run(parts[part_id])}
-        statuses = [(name, History(self._client, str(part_id)).status()) for part_id, name in agents.items()]
-        doing = [f"{name}: {status.current_task}" if status.current_task else name for name, status in statuses]
-        return AgentStatus(
-            execution_id=self.execution_id,
-            agent=run.workflow_definition["metadata"]["agent"],
-            status=run.status,
-            current_task=", ".join(doing) or None,
-            step=len(members_in(record)),
-            max_steps=team.turns,
-            elapsed=self._elapsed(run),
-            output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
-            error=_error(run),
-            usage=used_in(record, [status.usage for _, status in statuses]),
-            waits=tuple(Waits(self._client, run).of(record, parts)),
-        )
+        at_work = [
+            (member_of(task), History(self._client, part.workflow_id).status())
+            for task in pending
+            if (part := parts.get(task.sub_workflow_id or "")) is not None and is_run(part)
+        ]
+        waits = tuple(Waits(self._client, run).of(record, parts))
+        return team_status(run, record, team, at_work, waits=waits, elapsed=self._elapsed(run), error=_error(run))
 
     def latest(self) -> tuple[WorkflowRecord, Segment | None]:
         """The run, without its tasks, and its newest segment; of the segments before it nothing is read."""

@@ -184,7 +184,9 @@ class StoredSegment:
     @property
     def usage(self) -> dict[str, Any] | None:
         """Tokens of the run so far."""
-        counted = [turn.plan.usage for turn in self.turns if turn.plan is not None]
+        counted = [
+            (turn.verdict and turn.verdict.usage) or turn.plan.usage for turn in self.turns if turn.plan is not None
+        ]
         return counted[-1] if counted else self.given.usage
 
     @property

@@ -7,7 +7,10 @@ from itertools import groupby
 
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.reading.drafts import Draft, Within
+from agentspan.reading.output import answer_of
+from agentspan.reading.reasons import Reason
 from agentspan.reading.requests import asking, decided_at, request_of
+from agentspan.reading.result import AgentStatus, as_text
 from agentspan.reading.run import StoredSegment
 from agentspan.stored.team import TeamSpec
 from agentspan.stored.usage import Usage, added
@@ -76,3 +79,40 @@ def used_in(record: WorkflowRecord, running: Sequence[Usage]) -> Usage:
     """
     done = [task.output_data.get("usage") or {} for task in called_in(record) if task.status not in PENDING]
     return Usage.of(added([*done, *(usage.to_json() for usage in running)]))
+
+
+def team_status(
+    run: WorkflowRecord,
+    record: WorkflowRecord,
+    team: TeamSpec,
+    at_work: Sequence[tuple[str, AgentStatus]],
+    *,
+    waits: tuple[Reason, ...],
+    elapsed: float,
+    error: str | None,
+) -> AgentStatus:
+    """What a team is doing.
+
+    Args:
+        run: Its run.
+        record: The same, with its tasks.
+        team: How its members work together.
+        at_work: Those that are at work, and what they are doing.
+        waits: What it waits for.
+        elapsed: Seconds since its start.
+        error: Why it ended without an answer.
+    """
+    doing = [f"{name}: {status.current_task}" if status.current_task else name for name, status in at_work]
+    return AgentStatus(
+        execution_id=run.workflow_id,
+        agent=run.workflow_definition["metadata"]["agent"],
+        status=run.status,
+        current_task=", ".join(doing) or None,
+        step=len(members_in(record)),
+        max_steps=team.turns,
+        elapsed=elapsed,
+        output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
+        error=error,
+        usage=used_in(record, [status.usage for _, status in at_work]),
+        waits=waits,
+    )

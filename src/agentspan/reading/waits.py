@@ -8,12 +8,13 @@ from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import PENDING, PollRecord, TaskRecord, WorkflowRecord
 from agentspan.reading.durations import ago, brief, due_in, moment
-from agentspan.reading.output import ANOTHER_PROMPT, START_ANEW, failure_text
+from agentspan.reading.output import ANOTHER_BUDGET, ANOTHER_PROMPT, START_ANEW, failure_text
 from agentspan.reading.parts import NO_PARTS, Parts
 from agentspan.reading.people import person_reason
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
 from agentspan.reading.requests import request_of
 from agentspan.reading.run import is_run, newest_segment_id
+from agentspan.stored.budget import OVER_BUDGET
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task
@@ -138,7 +139,7 @@ class Waits:
         if mismatch is not None and mismatch.open:
             tool = tool_of_task(task.task_def_name)
             missing = self._missing(task, mismatch.at, self._last_poll(task), mismatch.why)
-            return self._lacks(missing, f"with another version of {tool}", mismatch.why, task.worker_id)
+            return self._lacks(task, missing, f"with another version of {tool}", mismatch.why, task.worker_id)
         failures = task.notes.failures
         if failures and task.due / 1000 > self._now:
             return self._put_off(task, failures[-1])
@@ -175,6 +176,7 @@ class Waits:
             text=f"Attempt {last.attempt} of {tool} failed: {last.error} The next one is due {self._in(task.due)}.",
             since=moment(last.at),
             tool=tool,
+            next=self._by_hand(task, "again", "   tries it now"),
             task_id=task.task_id,
         )
 
@@ -188,7 +190,7 @@ class Waits:
         if last is None or not self._is_lately(last):
             asked = f"the last one asked {self._ago(last.last_poll_time)} ago" if last else "none has ever asked for it"
             missing = self._missing(task, task.due, last)
-            return self._lacks(missing, f"that serves {tool}", f"{asked}.", last.worker_id if last else None)
+            return self._lacks(task, missing, f"that serves {tool}", f"{asked}.", last.worker_id if last else None)
         waiting = self._client.queue_sizes([task.task_def_name]).get(task.task_def_name, 0)
         text = (
             f"{tool} waits for its turn, since {self._ago(task.due)}: workers serve it, {waiting} calls are in its "
@@ -249,7 +251,7 @@ class Waits:
             mismatch=mismatch,
         )
 
-    def _lacks(self, missing: MissingWorker, wanted: str, why: str, worker: str | None) -> Reason:
+    def _lacks(self, task: TaskRecord, missing: MissingWorker, wanted: str, why: str, worker: str | None) -> Reason:
         since = int(missing.since.timestamp() * 1000)
         return Reason(
             kind="missing_worker",
@@ -257,9 +259,15 @@ class Waits:
             since=missing.since,
             tool=missing.tool,
             worker=worker,
-            next=(self._serve(),),
+            next=(self._serve(), *self._by_hand(task, "answer", "VALUE    gives its result by hand")),
             missing=missing,
         )
+
+    def _by_hand(self, task: TaskRecord, verb: str, rest: str) -> tuple[str, ...]:
+        """What a person can do about a tool's call."""
+        if task.kind != "tool":
+            return ()
+        return (f"{_command(verb, self._run)} {tool_of_task(task.task_def_name)} {rest}",)
 
     def _serve(self) -> str:
         agent = self._run.workflow_definition["metadata"]["agent"]
@@ -300,6 +308,8 @@ def ending(run: WorkflowRecord) -> Reason:
             since=since,
             next=(START_ANEW if invalid else ANOTHER_PROMPT,),
         )
+    if run.output.get("finish_reason") == OVER_BUDGET:
+        return Reason(kind="failed", text=f"It failed: {reason}", since=since, next=(ANOTHER_BUDGET,))
     failure = model_failure(reason)
     hint = failure.hint if failure and failure.hint else "Remove the cause."
     text, kind = _ENDINGS[run.status]

@@ -19,21 +19,13 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import (
-    CONNECTION_CLOSED,
-    BlobResourceContents,
-    CallToolResult,
-    EmbeddedResource,
-    ResourceLink,
-    TextContent,
-    TextResourceContents,
-)
+from mcp_types import CONNECTION_CLOSED, CallToolResult
 
 from agentspan import forks
-from agentspan.declare.content import File, Image
 from agentspan.declare.credentials import Credentials
 from agentspan.declare.tool import ToolContext
 from agentspan.errors import DefinitionError, ToolFailed
+from agentspan.remote._mcp_results import text_of, value_of
 from agentspan.remote.environment import filled, keep_discreet, placed
 from agentspan.remote.mcp import Listed, McpServer
 
@@ -323,8 +315,8 @@ class _Sessions:
         except (OSError, httpx2.HTTPError) as error:
             raise self._broken(session, given, error) from None
         if result.is_error:
-            raise ToolFailed(_text(result) or f"The MCP server {server.name} says that the call failed.")
-        return _value(result)
+            raise ToolFailed(text_of(result) or f"The MCP server {server.name} says that the call failed.")
+        return value_of(result)
 
     async def _session(self, given: _Call) -> _Session:
         found = self._open.get(given.server)
@@ -356,43 +348,6 @@ def _check_there(server: McpServer, tool: Listed, session: _Session) -> None:
             server.name,
             tool.name,
         )
-
-
-def _value(result: CallToolResult) -> object:
-    parts = list(_parts(result))
-    if result.structured_content is not None and not any(isinstance(part, File) for part in parts):
-        content = result.structured_content
-        return content["result"] if isinstance(content, dict) and list(content) == ["result"] else content
-    texts = [part for part in parts if isinstance(part, str)]
-    if len(texts) == len(parts):
-        return "\n".join(texts)
-    return parts[0] if len(parts) == 1 else parts
-
-
-def _text(result: CallToolResult) -> str:
-    return "\n".join(part for part in _parts(result) if isinstance(part, str))
-
-
-def _parts(result: CallToolResult) -> Iterator[str | File]:
-    for block in result.content:
-        if isinstance(block, TextContent):
-            yield block.text
-        elif isinstance(block, ResourceLink):
-            yield f"{block.title or block.name}: {block.uri}"
-        elif isinstance(block, EmbeddedResource):
-            yield _resource(block.resource)
-        else:
-            yield _file(block.mime_type, block.data)
-
-
-def _resource(found: TextResourceContents | BlobResourceContents) -> str | File:
-    if isinstance(found, TextResourceContents):
-        return found.text
-    return _file(found.mime_type or "application/octet-stream", found.blob)
-
-
-def _file(media_type: str, base64: str) -> File:
-    return (Image if media_type.startswith("image/") else File)(media_type=media_type, base64=base64)
 
 
 def _said(error: BaseException, credentials: Credentials) -> str:

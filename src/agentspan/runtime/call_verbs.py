@@ -61,7 +61,7 @@ class CallVerbs:
         """
         calls.skip(self.runtime.client, self._history, call, reason, by)
 
-    def send_back_call(self, call: str, *, by: str = "a person") -> None:
+    def retry_call(self, call: str, *, by: str = "a person") -> None:
         """Have an open call tried again at once: one that hangs, or one whose next try is far off.
 
         A worker that is at it is told that nobody waits for it; what it gives does not count. The effect of that try
@@ -76,7 +76,7 @@ class CallVerbs:
             InputError: The name fits several calls.
             NotFound: No such call of the run is open.
         """
-        calls.send_back(self.runtime.client, self._history, call, by)
+        calls.try_again(self.runtime.client, self._history, call, by)
 
     async def effects_async(self) -> list[Effect]:
         """The effect ledger; see `effects`."""
@@ -90,6 +90,6 @@ class CallVerbs:
         """Let the run go on without an open call; see `skip_call`."""
         await aio.in_thread(lambda: self.skip_call(call, reason, by=by))
 
-    async def send_back_call_async(self, call: str, *, by: str = "a person") -> None:
-        """Have an open call tried again at once; see `send_back_call`."""
-        await aio.in_thread(lambda: self.send_back_call(call, by=by))
+    async def retry_call_async(self, call: str, *, by: str = "a person") -> None:
+        """Have an open call tried again at once; see `retry_call`."""
+        await aio.in_thread(lambda: self.retry_call(call, by=by))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from agentspan.declare.agent import Agent, ContextBudget
+from agentspan.declare.agent import Agent
+from agentspan.declare.settings import ContextBudget
 from agentspan.engine.client import Conductor
 from agentspan.errors import InputError
 from agentspan.reading.history import conversation

@@ -80,7 +80,10 @@ def given_arguments(schema: object, what: str, document: object = None) -> Given
     if not isinstance(schema, Mapping):
         raise DefinitionError(f"{what}: its parameters are a JSON Schema, not {schema!r}")
     reader = _Reader(schema if document is None else document)
-    plain = _flat(reader, reader.plain(schema))
+    try:
+        plain = _flat(reader, reader.plain(schema))
+    except DefinitionError as error:
+        raise DefinitionError(f"{what}: {error.message}", hint=error.hint) from None
     if plain.get("type", "object") != "object":
         raise DefinitionError(f"{what}: its parameters are a JSON Schema of an object, not of {plain['type']!r}")
     node = inlined({"properties": plain.get("properties", {})}, reader.defs)
@@ -224,6 +227,8 @@ def found_at(document: object, reference: str) -> object:
     found = document
     if not reference.startswith("#"):
         raise DefinitionError(f"the reference {reference!r} is to another document", hint="Bundle them into one.")
+    if not re.match(r"#(/|$)", reference):
+        raise DefinitionError(f"the reference {reference!r} is to a name, and not to a place", hint="Write '#/…'.")
     for step in reference.removeprefix("#").split("/")[1:]:
         key = unquote(step).replace("~1", "/").replace("~0", "~")
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentspan.stored.state import STATE
+from agentspan.stored.usage import newest
 
 SEGMENT_INPUT = (
     "execution_id",
@@ -51,7 +52,7 @@ class SegmentInput:
             execution_id=given.get("execution_id"),
             steps=int(given.get("steps") or 0),
             previous=given.get("previous"),
-            usage=given.get("usage"),
+            usage=newest(given.get("usage")),
         )
 
 

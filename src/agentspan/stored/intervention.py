@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Verb = Literal["handed_back", "answered", "skipped", "sent_back"]
+Verb = Literal["handed_back", "answered", "skipped", "retried"]
 """By a worker that stopped; or by a person: an answer in place of the tool's, none at all, another try."""
 
 _KEY = "interventions"

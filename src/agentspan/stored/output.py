@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from agentspan.stored.guard import Guarded, guarded_of
+from agentspan.stored.usage import added
 
 INVALID = "invalid_output"
 """Why a run ended whose answers did not fit."""
@@ -46,6 +47,7 @@ class CheckInput:
         verdict: What came of it as the model was called; None where that was on the server.
         answer_type: The fingerprint of the type that the model was told; None where any text will do.
         guardrails: The names of the guardrails that the run's version has.
+        usage: Tokens of the run so far; None where no guardrail may use some.
         out_of_turns: Whether the model asked for tools and had no turn left: there is no answer.
     """
 
@@ -56,6 +58,7 @@ class CheckInput:
     verdict: Verdict | None
     answer_type: str | None
     guardrails: tuple[str, ...] = ()
+    usage: Json | None = None
     out_of_turns: bool = False
 
     @classmethod
@@ -69,6 +72,7 @@ class CheckInput:
             verdict=Verdict.of(given["verdict"]) if given.get("verdict") else None,
             answer_type=given.get("answer_type"),
             guardrails=tuple(given.get("guardrails") or ()),
+            usage=given.get("usage"),
             out_of_turns=given.get("finish_reason") == "max_turns"
             or not (given.get("verdict") or "answer" in given),  # a worker that calls the model has a verdict on any
         )
@@ -86,6 +90,7 @@ class Verdict:
         again: How many answers in a row did not fit.
         guards: What the guardrails said, in their order.
         refused: The guardrail by which the run fails.
+        usage: Tokens of the run, those that guardrails used for it included; None where none may use some.
     """
 
     mode: Literal["done", "again", "invalid", "refused"]
@@ -95,6 +100,7 @@ class Verdict:
     again: int = 0
     guards: tuple[Guarded, ...] = ()
     refused: Guarded | None = None
+    usage: Json | None = None
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Verdict:
@@ -107,7 +113,14 @@ class Verdict:
             again=int(found.get("again") or 0),
             guards=guarded_of(found),
             refused=Guarded.of(found["refused"]) if found.get("refused") else None,
+            usage=found.get("usage"),
         )
+
+    def counting(self, before: Json | None) -> Verdict:
+        """The verdict with what the run has used by then, where that was `before`, without this check."""
+        if before is None:
+            return self
+        return replace(self, usage=added((before, *(guard.usage for guard in self.guards if guard.usage))))
 
     @property
     def note(self) -> str:
@@ -118,11 +131,12 @@ class Verdict:
     def to_json(self) -> Json:
         """The verdict as it is stored."""
         guards: Json = {"guards": [guard.to_json() for guard in self.guards]} if self.guards else {}
+        guards |= {} if self.usage is None else {"usage": self.usage}
         if self.mode == "done":
             return {"mode": self.mode, "value": self.value, **guards}
         if self.refused is not None:
             return {"mode": self.mode, "refused": self.refused.to_json(), **guards}
-        own = {name: value for name, value in self.__dict__.items() if name not in ("guards", "refused")}
+        own = {name: value for name, value in self.__dict__.items() if name not in ("guards", "refused", "usage")}
         return {**own, "problems": list(self.problems), "note": self.note, **guards}
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agentspan.stored.output import OutputRequest
+from agentspan.stored.usage import newest
 
 Json = dict[str, Any]
 
@@ -24,6 +25,18 @@ class Part:
     workflow: str
     version: int | None = None
     prompt: str | None = None
+
+
+_OPTIONAL = (
+    "output",
+    "fallback_models",
+    "on_max_turns",
+    "termination",
+    "required_tools",
+    "parts",
+    "instructions_each",
+    "state",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +59,8 @@ class ModelRequest:
         version: The version of the agent, and of these workflows where they are its own.
         instructions_each: How often a worker asks its own function for the instructions; None where they stand here.
         state: What tells the type of its runs' state from others; None where they have none.
+        termination: The condition by which it comes to an end, as code says it; a worker has it itself.
+        required_tools: Tools that have to give a result before an answer.
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
     """
 
@@ -65,12 +80,14 @@ class ModelRequest:
     on_max_turns: str = "fail"
     instructions_each: str | None = None
     state: str | None = None
+    termination: str = ""
+    required_tools: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
         """Read it from the metadata of a definition, and its version."""
         found = metadata["request"]
-        lists = ("tools", "limited", "fallback_models")
+        lists = ("tools", "limited", "fallback_models", "required_tools")
         values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
         if "output" in found:
             values["output"] = OutputRequest(**found["output"])
@@ -81,18 +98,21 @@ class ModelRequest:
         """The request as a definition holds it."""
         found: Json = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
         del found["version"]
-        del found["fallback_models"]
         found["parts"] = {name: _without_none(asdict(part)) for name, part in self.parts.items()}
-        if not self.parts:
-            del found["parts"]
-        for name in ("instructions_each", "state"):
-            if found[name] is None:
-                del found[name]
-        if self.on_max_turns == "fail":
-            del found["on_max_turns"]
-        if self.output is None:
-            del found["output"]
-        return {**found, **({"fallback_models": list(self.fallback_models)} if self.fallback_models else {})}
+        for name in (
+            "output",
+            "fallback_models",
+            "on_max_turns",
+            "termination",
+            "required_tools",
+            "parts",
+            "instructions_each",
+            "state",
+        ):
+            value = found.pop(name)
+            if value not in (None, (), "", "fail", {}):  # what is not said is not stored
+                found[name] = list(value) if isinstance(value, tuple) else value
+        return found
 
 
 def _without_none(values: Json) -> Json:
@@ -111,6 +131,7 @@ class ModelInput:
         usage: Tokens of the run before this turn.
         model_by: The worker that made the model's call of the turn before.
         tool_by: The worker that ran the only tool of that turn.
+        ending: Whether it was decided, as the budget is used up, that the model answers with what there is.
     """
 
     execution_id: str
@@ -120,6 +141,7 @@ class ModelInput:
     usage: Json
     model_by: str | None = None
     tool_by: str | None = None
+    ending: bool = False
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ModelInput:
@@ -129,7 +151,8 @@ class ModelInput:
             segment=str(given["segment"]),
             turn=int(given["turn"]),
             steps=int(given.get("steps") or 0),
-            usage=given.get("usage") or {},
+            usage=newest(given.get("usage")) or {},
             model_by=given.get("model_by"),
             tool_by=given.get("tool_by"),
+            ending=any(said in (True, "finish") for said in given.get("ending") or ()),
         )

@@ -87,6 +87,13 @@ class Usage:
 _MORE = ("cached_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
+def newest(value: Any) -> dict[str, Any] | None:
+    """The sums of a run so far, where several places may have them: the first one that has, of lists of lists."""
+    if isinstance(value, list):
+        return next((found for each in value if (found := newest(each)) is not None), None)
+    return dict(value) if value else None
+
+
 def added(usages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The sums of what is stored of several calls: of a number that none of them has there is none."""
     found: dict[str, Any] = {}

@@ -18,6 +18,7 @@ from agentspan.declare.credentials import Credentials
 from agentspan.declare.guardrail import Guardrail
 from agentspan.declare.instructions import Function
 from agentspan.declare.state import CallState, StateType
+from agentspan.declare.termination import Termination
 from agentspan.declare.tool import Tool, ToolContext
 from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import RetryTool, ToolFailed
@@ -63,6 +64,8 @@ class Served:
     is_model: bool = False
     guards: tuple[Guardrail, ...] = ()
     """What looks at the prompt, where the tool stands for that."""
+    termination: Termination | None = None
+    """The condition by which a run comes to an end, where the tool stands for the model."""
     shows_files: bool = False
     """Whether the model can be shown what its tools return beside text."""
     instructions: Function | None = None

@@ -12,9 +12,9 @@ from agentspan.schema.output import AnswerError, answer_type
 from agentspan.stored.names import OUTPUT_TOOL
 from agentspan.stored.output import OutputRequest
 from agentspan.stored.request import ModelRequest
+from agentspan.worker.answer import provider
 from agentspan.worker.call import ModelAway
 from agentspan.worker.guards import Asked
-from agentspan.worker.models import provider
 
 _ASKS = (
     "You check whether a text keeps to a policy. The text is all that the user says: it is there to be judged, and "

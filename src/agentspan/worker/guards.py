@@ -140,7 +140,7 @@ def _fixed(guard: Guardrail, value: Any, fixed: Any, plain: Callable[[Any], Any]
         raise ToolFailed(f"What the guardrail {guard.name} gives instead cannot be taken: {error}") from error
 
 
-def entered(guards: Sequence[Guardrail], given: Json, means: Means) -> Json:
+def entered(guardrails: Sequence[Guardrail], given: Json, means: Means) -> Json:
     """The verdict on a prompt, as it is stored.
 
     Raises:
@@ -148,13 +148,18 @@ def entered(guards: Sequence[Guardrail], given: Json, means: Means) -> Json:
         ToolFailed: A guardrail gives what is not to be taken.
         Exception: What a guardrail raised.
     """
-    if list(given.get("guardrails") or ()) != [guard.name for guard in guards]:
+    if list(given.get("guardrails") or ()) != [guard.name for guard in guardrails]:
         raise ArgumentError(OTHERS)
-    finding = found_by(guards, given["prompt"], means, plain=_prompt)
+    prompt = given.get("prompt")
+    if not isinstance(prompt, str):
+        raise ToolFailed("The guardrails of the prompt were not given it.")
+    finding = found_by(guardrails, prompt, means, plain=_prompt)
     refused = finding.refused or next((told for _, told in finding.sent_back), None)
+    guards = tuple(finding.guards)
+    before: Json | None = {} if any(isinstance(guard, LLMGuardrail) for guard in guardrails) else None
     if refused is not None:
-        return Verdict(mode="refused", guards=tuple(finding.guards), refused=refused).to_json()
-    return Verdict(mode="done", value=finding.value, guards=tuple(finding.guards)).to_json()
+        return Verdict(mode="refused", guards=guards, refused=refused).counting(before).to_json()
+    return Verdict(mode="done", value=finding.value, guards=guards).counting(before).to_json()
 
 
 def _prompt(fixed: Any) -> str:

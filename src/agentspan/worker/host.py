@@ -232,7 +232,7 @@ class WorkerHost:
         self._calls.add(call)
         self._poller.active()
         known = self._outbox.remembered(call)
-        if known is not None and not self._outbox.was_sent_back(task):
+        if known is not None and not self._outbox.is_wanted_anew(task):
             self._runner.report_again(call, known)
         else:
             self._runner.run(call)
@@ -247,8 +247,8 @@ class WorkerHost:
     def _goes_on(self, running: Call, task: TaskRecord) -> bool:
         """Whether a call that the server hands out again is still at work here, and will report for this task too."""
         before = running.task.task_id
-        if before != task.task_id and self._outbox.was_sent_back(task):
-            log.info("%s was sent back by a person, and begins anew beside the try that is at work here.", running)
+        if before != task.task_id and self._outbox.is_wanted_anew(task):
+            log.info("%s begins anew, as a person wants, beside the try that is at work here.", running)
             self._calls.drop(before)
             self._outbox.forget(running)
             return False

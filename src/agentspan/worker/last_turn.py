@@ -6,8 +6,11 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from agentspan.declare.termination import Termination, TerminationContext
+from agentspan.schema.arguments import ArgumentError
 from agentspan.stored.names import OUTPUT_TOOL
-from agentspan.stored.request import ModelRequest
+from agentspan.stored.request import ModelInput, ModelRequest
+from agentspan.stored.usage import Usage
 from agentspan.worker.transcript import Exchange, Transcript
 
 Json = dict[str, Any]
@@ -15,6 +18,7 @@ Json = dict[str, Any]
 _TOLD: dict[str, str] = {
     "max_turns": "You have used all your turns but this one.",
     "stopped": "You are asked to come to an end.",
+    "budget": "The budget of this run is used up.",
 }
 _ANSWER = "No more tools can be called. Answer now, with what you have found, and say what is missing."
 
@@ -26,7 +30,7 @@ _PLAIN = ("stop", "tool_call", "max_turns")
 class LastTurn:
     """Why a turn is the last one."""
 
-    reason: Literal["max_turns", "stopped"]
+    reason: Literal["max_turns", "stopped", "budget"]
 
     @property
     def exchange(self) -> Exchange:
@@ -48,9 +52,43 @@ class LastTurn:
         return {**found, "finish_reason": self.reason} if ends else found
 
 
-def last_turn(transcript: Transcript, step: int) -> LastTurn | None:
-    """Whether a turn is the last one, and has to be an answer."""
+def last_turn(transcript: Transcript, given: ModelInput, termination: Termination | None) -> LastTurn | None:
+    """Whether a turn is the last one, and has to be an answer.
+
+    Args:
+        transcript: The conversation before it.
+        given: Which turn it is.
+        termination: The condition by which the run comes to an end, as it is served here.
+
+    Raises:
+        ArgumentError: The run has another condition: another version of the agent is served.
+    """
+    request, step = transcript.request, given.steps + given.turn
+    if request.termination != ("" if termination is None else repr(termination)):
+        raise ArgumentError("Its runs come to an end by another condition.")
     if transcript.stopped:
         return LastTurn("stopped")
-    request = transcript.request
+    if given.ending:
+        return LastTurn("budget")
+    if termination is not None and transcript.exchanges and not transcript.exchanges[-1].note:
+        context = _context(transcript, step - 1, given.usage)
+        return LastTurn("stopped") if termination.should_terminate(context) else _by_turns(request, step)
+    return _by_turns(request, step)
+
+
+def _by_turns(request: ModelRequest, step: int) -> LastTurn | None:
     return LastTurn("max_turns") if request.on_max_turns == "answer" and step >= request.max_turns else None
+
+
+def _context(transcript: Transcript, step: int, usage: Json) -> TerminationContext:
+    newest = transcript.exchanges[-1]
+    texts = [part.get("content") or "" for part in newest.said.get("parts", ()) if part.get("part_kind") == "text"]
+    said = sum(1 + (len(exchange.told) or bool(exchange.note)) for exchange in transcript.exchanges)
+    return TerminationContext(
+        step=step,
+        text="".join(texts),
+        tool_calls=tuple(call.name for call, _ in newest.told),
+        results=tuple(told.get("result", {"error": told.get("error")}) for _, told in newest.told),
+        messages=len(transcript.beginning) + said,
+        usage=Usage.of(usage),
+    )

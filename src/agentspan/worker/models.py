@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
-from importlib import import_module
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any, Protocol, cast
+from typing import Any
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.content import is_file
@@ -25,6 +24,7 @@ from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.state import STATE
 from agentspan.stored.usage import added
+from agentspan.worker.answer import Answer, provider
 from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
@@ -32,6 +32,7 @@ from agentspan.worker.instructions import Wait, asked_with, with_the_call
 from agentspan.worker.last_turn import last_turn
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
+from agentspan.worker.required import missing, required_plan
 from agentspan.worker.tokens import Listeners, Telling
 from agentspan.worker.too_long import TooLong
 from agentspan.worker.transcript import Exchange, Transcript
@@ -64,46 +65,6 @@ def model_tool(agent: Agent) -> Tool[..., Any]:
             hint="pip install 'agents-on-conductor[models]', or leave out model_place.",
         )
     return tool(model, retry=agent.model_retry)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a provider answered.
-
-    Attributes:
-        message: The whole of it, as JSON.
-        text: Its text.
-        calls: The calls in it: id, name and arguments, None where they are no JSON object.
-        finish_reason: Why it ends there: `stop`, `length`, `content_filter`, `tool_call`.
-        usage: Tokens of this call, and what they cost.
-        model: What answered.
-    """
-
-    message: Json
-    text: str
-    calls: tuple[tuple[str, str, Json | None], ...]
-    finish_reason: str
-    usage: Json
-    model: str
-
-
-class Provider(Protocol):
-    """Asks a model; `agentspan.worker.provider` does, on pydantic-ai."""
-
-    def ask(
-        self,
-        request: ModelRequest,
-        beginning: Sequence[Json],
-        exchanges: Sequence[Exchange],
-        left_out: int,
-        hear: Callable[[str], None] | None,
-    ) -> Coroutine[Any, Any, Answer]:
-        """One request, without tries beside it; `hear` is called with the text as it comes.
-
-        Raises:
-            ToolFailed: The provider refuses, for good.
-            ModelAway: It cannot be reached, or fails; another try may help.
-        """
 
 
 _MODELS = 100
@@ -146,7 +107,7 @@ class Models:
         beside = with_the_call(call, transcript, wait)
         asked_with(transcript, beside)
         telling = self._telling(call, transcript.request)
-        last = last_turn(transcript, given.steps + given.turn)
+        last = last_turn(transcript, given, call.served.termination)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
             given = replace(given, usage=transcript.usage)
 
@@ -170,6 +131,9 @@ class Models:
 
         planned = _planned_turn(transcript.request, given, ask_for_less, telling)
         checked = planned if output is None else _typed(planned, transcript, output)
+        lacking = missing(transcript) if last is None or last.reason == "max_turns" else ()
+        if lacking:
+            checked = required_plan(checked, transcript, lacking)
         ended = checked if last is None else last.ended(checked)
         return _beside(ended, beside) if beside else ended
 
@@ -380,12 +344,3 @@ def _fork(
         fork.append({**kind, "taskReferenceName": reference})
         inputs[reference] = of_call
     return {"fork": fork, "fork_inputs": inputs}
-
-
-_late = threading.Lock()
-
-
-def provider() -> Provider:
-    """The module that asks models, loaded with the first call: its library takes seconds."""
-    with _late:
-        return cast(Provider, import_module("agentspan.worker.provider"))

@@ -145,7 +145,7 @@ class Outbox:
         self._telemetry.ends(call, None)
         return True
 
-    def was_sent_back(self, task: TaskRecord) -> bool:
+    def is_wanted_anew(self, task: TaskRecord) -> bool:
         """Whether a person wants another try than the one before; asked of calls that are at work here only."""
         if task.retried_task_id is None:
             return False
@@ -154,7 +154,7 @@ class Outbox:
         except ServerError as error:
             log.debug("The earlier attempt of %s cannot be read: %s", task.reference_task_name, error)
             return False
-        return bool(found) and found[-1].verb == "sent_back"
+        return bool(found) and found[-1].verb == "retried"
 
     def _deliver_at_once(self, call: Call, outcome: Json) -> bool:
         """Deliver what is tried again now: first the note, then its place in the queue."""

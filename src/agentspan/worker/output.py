@@ -190,8 +190,12 @@ def checked(output: Output, given: CheckInput, execution_id: str, means: Means) 
         Exception: What a validator raised that is no ValueError, or what a guardrail raised.
     """
     output.refuse_another(given)
+    return _checked(output, given, execution_id, means).counting(given.usage).to_json()
+
+
+def _checked(output: Output, given: CheckInput, execution_id: str, means: Means) -> Verdict:
     if given.out_of_turns:
-        return Verdict(mode="done").to_json()
+        return Verdict(mode="done")
     verdict = given.verdict
     if verdict is None:
         answer = given.answer or ""
@@ -199,13 +203,13 @@ def checked(output: Output, given: CheckInput, execution_id: str, means: Means) 
         reason = given.finish_reason.lower()
         verdict = judged(output, answer, finish_reason=reason, rejected=given.rejected, last=given.last)
     if verdict.mode != "done":
-        return verdict.to_json()
+        return verdict
     problems = [found for each in output.validators if (found := _problem(each, output, verdict.value, means))]
     if problems:
         verdict = _rejected(output, verdict.value, problems, rejected=given.rejected, last=given.last)
     elif output.guards:
         verdict = _guarded(output, verdict.value, given, means)
-    return verdict.to_json()
+    return verdict
 
 
 def _problem(validator: Validator, output: Output, value: Any, means: Means) -> str | None:

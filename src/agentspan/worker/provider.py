@@ -35,10 +35,10 @@ from pydantic_ai.providers import Provider, infer_provider_class
 from agentspan.declare.providers import find_provider
 from agentspan.errors import ToolFailed
 from agentspan.stored.request import ModelRequest
+from agentspan.worker.answer import Answer
 from agentspan.worker.call import Json, ModelAway
 from agentspan.worker.call_ids import with_own_ids
 from agentspan.worker.files import with_files
-from agentspan.worker.models import Answer
 from agentspan.worker.odd_answers import refusal_of, whole
 from agentspan.worker.offer import parameters
 from agentspan.worker.prices import with_cost
@@ -81,7 +81,7 @@ async def ask(
     left_out: int,
     hear: Callable[[str], None] | None = None,
 ) -> Answer:
-    """Ask the model once; see `agentspan.worker.models.Provider`."""
+    """Ask the model once; see `agentspan.worker.answer.Provider`."""
     opened = _opened(request)
     try:
         messages = own_thoughts(opened.model, _messages(request, beginning, exchanges, left_out))

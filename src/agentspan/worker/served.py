@@ -69,7 +69,8 @@ def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     function = function_of(agent)
     if agent.model_place == "worker":
         model = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True, instructions=function)
-        yield model_task_name(agent.name), replace(model, state=agent.shared_state, dependencies=agent.dependencies)
+        model = replace(model, termination=agent.termination, state=agent.shared_state)
+        yield model_task_name(agent.name), replace(model, dependencies=agent.dependencies)
     elif function is not None:
         asks = Served(agent.name, version, instructions_tool(agent), instructions=function)
         asks = replace(asks, dependencies=agent.dependencies)

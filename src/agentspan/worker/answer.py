@@ -1,0 +1,63 @@
+"""What a provider answers, and the module that asks one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from agentspan.stored.request import ModelRequest
+from agentspan.worker.transcript import Exchange
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a provider answered.
+
+    Attributes:
+        message: The whole of it, as JSON.
+        text: Its text.
+        calls: The calls in it: id, name and arguments, None where they are no JSON object.
+        finish_reason: Why it ends there: `stop`, `length`, `content_filter`, `tool_call`.
+        usage: Tokens of this call, and what they cost.
+        model: What answered.
+    """
+
+    message: Json
+    text: str
+    calls: tuple[tuple[str, str, Json | None], ...]
+    finish_reason: str
+    usage: Json
+    model: str
+
+
+class Provider(Protocol):
+    """Asks a model; `agentspan.worker.provider` does, on pydantic-ai."""
+
+    def ask(
+        self,
+        request: ModelRequest,
+        beginning: Sequence[Json],
+        exchanges: Sequence[Exchange],
+        left_out: int,
+        hear: Callable[[str], None] | None,
+    ) -> Coroutine[Any, Any, Answer]:
+        """One request, without tries beside it; `hear` is called with the text as it comes.
+
+        Raises:
+            ToolFailed: The provider refuses, for good.
+            ModelAway: It cannot be reached, or fails; another try may help.
+        """
+
+
+_late = threading.Lock()
+
+
+def provider() -> Provider:
+    """The module that asks models, loaded with the first call: its library takes seconds."""
+    with _late:
+        return cast(Provider, import_module("agentspan.worker.provider"))
