@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pydantic import BaseModel, Field
 
 from agentspan.agents import (
@@ -21,7 +23,8 @@ from agentspan.agents import (
     compile_agent,
     tool,
 )
-from agentspan.testing import ModelRequest, Reply, call, calls, say
+from agentspan.cli import main
+from agentspan.testing import ModelRequest, Reply, call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
 
 Make = Callable[..., Agent[Any]]
@@ -194,3 +197,29 @@ def test_dependencies(runtime: AgentRuntime, make: Make) -> None:
         bare = make("state_served", reply, tools=[query], state_type=None)
         other.serve(bare, blocking=False, dependencies={"database": "theirs"})
         assert runtime.start(bare, "Ask.", serve=False).result(60).output == "theirs"
+
+
+# ---- what a definition carries for people --------------------------------------------------------------
+
+
+def test_metadata(runtime: AgentRuntime, make: Make) -> None:
+    labels = {"team": "billing", "tier": 1}
+    plain, labelled = (
+        make("state_labelled", lambda _: say("done"), metadata=metadata, tools=[], state_type=None)
+        for metadata in ({}, labels)
+    )
+    assert '"team"' not in compile_agent(plain).to_json()
+    ids = [runtime.start(agent, "Go.").execution_id for agent in (plain, labelled)]
+
+    def listed(*wanted: str) -> list[str]:
+        options = [word for each in wanted for word in ("--metadata", each)]
+        words = ["--server", runtime.settings.server_url, "agent", "list", "--agent", "state_labelled", *options]
+        result = CliRunner().invoke(main, [*words, "-o", "json"], catch_exceptions=False)
+        return [run["execution_id"] for run in json.loads(result.stdout)]
+
+    wait_until(lambda: set(listed()) == set(ids), "the index to know both")
+    assert listed("team=billing", "tier=1") == ids[1:]
+    assert listed("team=billing", "tier=2") == []
+    refused = CliRunner().invoke(main, ["agent", "list", "--metadata", "team"])
+    assert refused.exit_code == 2
+    assert "'team' is not KEY=VALUE." in refused.output

@@ -40,6 +40,8 @@ def two(one: RunContext, other: str) -> str:
         ({"instructions_each": "day"}, "'run' or 'turn', not 'day'"),
         ({"instructions": StateTemplate("{city}")}, "a StateTemplate shows the state"),
         ({"instructions": StateTemplate("{hotel}"), "state_type": Trip}, "show {hotel}, and its state_type has city"),
+        ({"metadata": [1]}, "metadata is a dict with texts as keys"),
+        ({"metadata": {"team": object()}}, "metadata"),
         ({"state_type": list[int]}, "state_type is a class with fields"),
     ],
 )
@@ -55,7 +57,7 @@ def test_a_template_has_plain_fields(text: str) -> None:
 
 
 def test_options_are_listed() -> None:
-    assert {"instructions_each", "state_type", "dependencies"} <= set(AgentOptions.__annotations__)
+    assert {"instructions_each", "state_type", "dependencies", "metadata"} <= set(AgentOptions.__annotations__)
 
 
 def test_the_server_asks_once() -> None:

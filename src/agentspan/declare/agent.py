@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, overload
 
 from agentspan.declare.approval import OnRequest
@@ -19,6 +20,7 @@ from agentspan.declare.fallback import check_model, models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
 from agentspan.declare.instructions import Each, Instructions, check_fields, check_instructions
 from agentspan.declare.memory import ConversationMemory
+from agentspan.declare.metadata import checked_metadata
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
 from agentspan.declare.places import check_place, check_server_can
@@ -56,6 +58,7 @@ class AgentOptions(AgentNames, total=False):
     instructions_each: Each
     state_type: Any
     dependencies: Any
+    metadata: Mapping[str, Any]
     tools: Tools
     description: str
     max_turns: int
@@ -108,6 +111,7 @@ class Agent(Generic[OutputT]):
     state_type: Any
     shared_state: StateType | None = field(init=False, repr=False, compare=False)
     dependencies: Any = field(compare=False)
+    metadata: Mapping[str, Any] = field(hash=False)
     budget: Budget | None
     termination: Termination | None
     required_tools: tuple[str, ...]
@@ -160,6 +164,7 @@ class Agent(Generic[OutputT]):
         instructions_each: Each = "run",
         state_type: Any = None,
         dependencies: Any = None,
+        metadata: Mapping[str, Any] = MappingProxyType({}),
         budget: Budget | None = None,
         termination: Termination | Callable[[TerminationContext], bool] | None = None,
         required_tools: Sequence[str] = (),
@@ -202,6 +207,7 @@ class Agent(Generic[OutputT]):
                 Tools see it as `ToolContext.state`, and change it; where a worker calls the model.
             dependencies: Live objects of this process, such as a pool of connections, for its tools:
                 `ToolContext.dependencies`. They are no part of its definition.
+            metadata: Values kept in its definition, by which `agentspan agent list --metadata KEY=VALUE` finds its runs.
             budget: What a run may use before a person is asked whether it may use more; where a worker calls the model.
             termination: Where it holds after a turn, the next one is the last, without tools.
             required_tools: Tools that have to give a result before an answer; one that comes before that is sent back,
@@ -232,6 +238,7 @@ class Agent(Generic[OutputT]):
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["output_validators"] = tuple(output_validators)
         names = tuple(each.name for each in given["tools"])
+        given["metadata"] = checked_metadata(metadata, what)
         given["shared_state"] = StateType.of(state_type, what)
         check_fields(instructions, given["shared_state"], what)
         given["answer_type"] = checked_output(given, names, what)
