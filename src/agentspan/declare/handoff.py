@@ -179,7 +179,7 @@ def check_handoffs(agent: Agent[Any]) -> None:
     for each in agents.values() if len(agents) > 1 else ():
         if callable(each.instructions) or each.state_type is not None:
             raise DefinitionError(
-                f"{what}: agents that hand over have instructions that are texts, and no state_type, unlike {each.name}",
+                f"{what}: agents that hand over have texts for instructions and no state_type, unlike {each.name}",
                 hint="An agent that is called by agent_tool may have both.",
             )
     for source, targets in (agent.allowed_transitions or {}).items():
