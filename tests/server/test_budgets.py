@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -195,6 +196,24 @@ def test_nobody_decides_in_time(runtime: AgentRuntime, make: Make) -> None:
         second.result(60)
     late = next(event for event in first.stream() if event.type == "decision")
     assert (late.by, late.text) == (None, "The model answers with what there is. Nobody decided in time.")
+
+
+def test_somebody_is_told_and_a_notice_that_hangs_holds_nothing(runtime: AgentRuntime, make: Make) -> None:
+    asked: list[Request] = []
+    opened = threading.Event()
+
+    def tell(request: Request) -> None:
+        asked.append(request)
+        opened.wait(60)
+
+    agent = make("budget_told", looking(20), budget=Budget(calls=2, deadline=600), on_request=tell)
+    handle = runtime.start(agent, "Look around.")
+    wait_until(lambda: len(asked) == 1, "the notice", timeout=60)
+    runtime.finish(asked[0].id)
+
+    assert (asked[0].kind, asked[0].args["over"], asked[0].default) == ("budget", ["calls"], "finish")
+    assert handle.result(60).output == "I saw some."
+    opened.set()
 
 
 # ---- what is counted -----------------------------------------------------------------------------------

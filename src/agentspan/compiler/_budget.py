@@ -141,14 +141,15 @@ def budget_requests(agent: Agent[Any]) -> tuple[Json, ...]:
         default=spec.default,
         **{"from": ref(f"{PERSON}.scheduledTime")},
     )
-    found = f"{DECIDED}.output.result"
+    found = {name: ref(f"{DECIDED}.output.result.{name}") for name in ("mode", "extend", "waited", "decision")}
+    end = t.terminate("finish", "finish", "COMPLETED", found)  # which cancels a notice that nobody needs any more
     definition = workflow(
         agent,
         request_name(agent.name, BUDGET),
         f"What a person decides when the budget of the agent {agent.name} is used up.",
-        [*asking(agent, spec, ref("workflow.input.args")), decided],
+        [*asking(agent, spec, ref("workflow.input.args")), decided, end],
         inputParameters=["args", "call_id", "step", "execution_id", "call"],
-        outputParameters={name: ref(f"{found}.{name}") for name in ("mode", "extend", "waited", "decision")},
+        outputParameters={},
     )
     return ({**definition, "metadata": {**definition["metadata"], REQUEST: spec.to_json()}},)
 
