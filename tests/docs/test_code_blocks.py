@@ -46,6 +46,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "geographer": {"request": "The capital of Norway?"},
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
+    "look_up": {"word": "news"},
 }
 ANSWERS = {
     "goods_price": "It costs 4 euros.",
@@ -56,6 +57,7 @@ ANSWERS = {
     "capital_of": "Oslo.",
     "geographer": "In Oslo.",
     "run_command": "Listed.",
+    "look_up": "Found.",
 }
 
 

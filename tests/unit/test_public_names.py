@@ -21,6 +21,8 @@ NAMES = {
         "AnyEvent",
         "Approval",
         "Attempt",
+        "Budget",
+        "BudgetNearlyUsed",
         "BusyWorker",
         "CallbackHandler",
         "CliConfig",

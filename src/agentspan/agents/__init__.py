@@ -17,6 +17,7 @@ from agentspan.config import Settings, configure
 from agentspan.declare.agent import Agent
 from agentspan.declare.agent_tool import agent_tool
 from agentspan.declare.approval import Approval, Request
+from agentspan.declare.budget import Budget
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.commands import CliConfig, CodeExecutionConfig
 from agentspan.declare.content import File, Image
@@ -76,6 +77,7 @@ from agentspan.errors import (
 )
 from agentspan.reading.events import (
     AnyEvent,
+    BudgetNearlyUsed,
     Decided,
     Event,
     EventType,
@@ -127,6 +129,8 @@ __all__ = [
     "AnyEvent",
     "Approval",
     "Attempt",
+    "Budget",
+    "BudgetNearlyUsed",
     "BusyWorker",
     "CallbackHandler",
     "CliConfig",

@@ -81,6 +81,8 @@ def _of_people_and_guards(event: Event) -> str:
     match event.type:
         case "waiting" if event.request_id is not None:
             return f"? {event.tool_name}: {event.error} Request {event.request_id}"
+        case "budget":
+            return f"$ {event.text}"
         case "handoff":
             return f"» {event.target}"
         case "decision":

@@ -15,6 +15,7 @@ from agentspan.cli._app import Session
 from agentspan.cli._output import Output, emit, emit_all, example, output_option, say, shorten, table
 from agentspan.cli._text import plain
 from agentspan.errors import NotFound
+from agentspan.reading.budget import decision_told
 from agentspan.reading.durations import duration
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ _by = click.option("--by", metavar="NAME", help="Who decides.  [default: your us
 
 @click.group("request")
 def request_group() -> None:
-    """Decide what agents ask people: approvals and questions.
+    """Decide what agents ask people: approvals, questions and budgets.
 
-    A call that needs an approval, or a question of an agent, waits until somebody decides, from any machine. Each
-    request has an id of its own.
+    A call that needs an approval, a question of an agent, or a run whose budget is used up waits until somebody
+    decides, from any machine. Each request has an id of its own.
     """
 
 
@@ -87,12 +88,12 @@ def approve(session: Session, request_id: str, args: str | None, by: str | None,
 
 @request_group.command("reject", epilog=example("agentspan request reject 7744cf11-… --reason 'too much'"))
 @_id
-@click.option("--reason", metavar="TEXT", default="", help="Why; the model reads it.")
+@click.option("--reason", metavar="TEXT", default="", help="Why; the model reads it where the run goes on.")
 @_by
 @output_option
 @click.pass_obj
 def reject(session: Session, request_id: str, reason: str, by: str | None, output: Output) -> None:
-    """Have a call not made, or leave a question without an answer."""
+    """Have a call not made, leave a question without an answer, or end a run whose budget is used up."""
     runtime = session.runtime()
     runtime.reject(request_id, reason, by=by or _user())
     _tell(runtime, request_id, "rejected", output)
@@ -110,6 +111,36 @@ def answer(session: Session, request_id: str, value: str, by: str | None, output
     typed = _found(runtime, request_id).answer_schema is not None
     runtime.answer(request_id, _json(value) if typed else value, by=by or _user())
     _tell(runtime, request_id, "answered", output)
+
+
+@request_group.command("extend", epilog=example("agentspan request extend 7744cf11-… --cost 1.50"))
+@_id
+@click.option("--cost", type=float, metavar="USD", help="So many US dollars more.")
+@click.option("--tokens", type=int, metavar="N", help="So many tokens more.")
+@click.option("--input-tokens-per-request", type=int, metavar="N", help="Requests longer by so many tokens.")
+@click.option("--calls", type=int, metavar="N", help="So many calls of tools more.")
+@click.option("--turns", type=int, metavar="N", help="So many turns more.")
+@click.option("--time", type=float, metavar="SECONDS", help="So many seconds more.")
+@_by
+@output_option
+@click.pass_obj
+def extend(session: Session, /, request_id: str, by: str | None, output: Output, **more: Any) -> None:
+    """Let a run use more than its budget."""
+    runtime = session.runtime()
+    runtime.extend(request_id, by=by or _user(), **more)
+    _tell(runtime, request_id, "decided: the budget is extended", output)
+
+
+@request_group.command("finish", epilog=example("agentspan request finish 7744cf11-…"))
+@_id
+@_by
+@output_option
+@click.pass_obj
+def finish(session: Session, request_id: str, by: str | None, output: Output) -> None:
+    """Have a run whose budget is used up end with an answer, which its model gives without tools."""
+    runtime = session.runtime()
+    runtime.finish(request_id, by=by or _user())
+    _tell(runtime, request_id, "decided: the model answers with what there is", output)
 
 
 def _tell(runtime: AgentRuntime, request_id: str, what: str, output: Output) -> None:
@@ -159,7 +190,7 @@ def _lines(request: Request, now: datetime) -> Iterator[str]:
     yield f"  agent     {request.agent}, run {request.execution_id}, step {request.step}"
     yield f"  tool      {plain(request.tool)}: {plain(request.description)}"
     yield f"  about     {plain(json.dumps(request.args, ensure_ascii=False))}"
-    fits = request.schema if request.kind == "approval" else request.answer_schema or {"type": "string"}
+    fits = request.schema if request.kind != "question" else request.answer_schema or {"type": "string"}
     yield f"  fits      {plain(json.dumps(fits, ensure_ascii=False))}"
     yield f"  since     {_ago(request.asked, now)}"
     if request.due is not None:
@@ -170,4 +201,7 @@ def _lines(request: Request, now: datetime) -> Iterator[str]:
         who = "the deadline" if decision.overdue else decision.by or "somebody"
         what = "approved" if decision.approved else "rejected"
         edited = ", with other arguments" if decision.edited else ""
+        if request.kind == "budget":
+            yield f"  decision  {plain(decision_told(decision))} By {plain(who)}."
+            return
         yield f"  decision  {what}{edited} by {plain(who)}" + (f": {plain(decision.reason)}" if decision.reason else "")

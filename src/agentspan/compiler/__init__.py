@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentspan.compiler._agent import looping, single
+from agentspan.compiler._budget import budget_requests
 from agentspan.compiler._guard import input_definition
 from agentspan.compiler._output import output_definition
 from agentspan.compiler._part import as_it_is, as_part
@@ -29,6 +30,7 @@ from agentspan.declare.places import check_server_can
 from agentspan.declare.team import CHOOSE, Team
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.values import check_value
+from agentspan.stored.budget import BUDGET
 from agentspan.stored.names import request_name, segment_name
 
 __all__ = ["Definition", "compile_agent", "compile_part"]
@@ -97,7 +99,8 @@ def _compiled(agent: Agent[Any], versions: Mapping[str, int], form: Callable[[Js
         return _definition(agent, (*below, form(own)), *team_tasks(agent))
     if agent.model_place == "worker":
         *below, own = thin(agent, versions)
-        return _definition(agent, (*below, *request_workflows(agent, versions), form(own)), model_definition(agent))
+        asked = (*request_workflows(agent, versions), *budget_requests(agent))
+        return _definition(agent, (*below, *asked, form(own)), model_definition(agent))
     check_server_can(agent)
     *below, own = looping(agent, versions) if agent.tools else (single(agent),)
     return _definition(agent, (*below, *request_workflows(agent, versions), form(own)))
@@ -131,7 +134,7 @@ def _numbered(workflow: Json, agent: str, version: int, fingerprint: str) -> Jso
     numbered: Json = json.loads(json.dumps(workflow))
     numbered["version"] = version
     numbered["metadata"] = {**numbered["metadata"], "fingerprint": fingerprint}
-    own = (segment_name(agent), request_name(agent, CHOOSE))
+    own = (segment_name(agent), request_name(agent, CHOOSE), request_name(agent, BUDGET))
     for task in _walk(numbered["tasks"]):
         if task["type"] == "SUB_WORKFLOW" and task["subWorkflowParam"]["name"] in own:
             task["subWorkflowParam"]["version"] = version

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._budget import budget_ends
 from agentspan.compiler._guard import handed_on, has_guards, refused_end, single_entry
 from agentspan.compiler._model import model_call
 from agentspan.compiler._output import (
@@ -117,6 +118,7 @@ def failures(agent: Agent, output: Json) -> list[Json]:
     invalid = {} if agent.answer_type is None else {INVALID: [invalid_end(agent, "invalid", output)]}
     refusal = {REFUSED: [refused_end(agent, "refused", output)]} if has_guards(agent) else {}
     ends = {**({"max_turns": [failed]} if agent.on_max_turns == "fail" else {}), **invalid, **refusal}
+    ends |= budget_ends(agent, output)
     reason = ref(f"{SEGMENT}.output.finish_reason")
     told = "Whether the model answered, or ran out of turns."
     return [t.switch("ended_by", "ended_by", told, reason, ends)] if ends else []  # Conductor takes none without a case

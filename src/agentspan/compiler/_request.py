@@ -27,7 +27,9 @@ _LACKS = (
 _TOLD = (
     'if .decided.mode == "answered" then {result: .decided.result} '
     'elif .decided.mode == "refuse" then {error: .decided.error} '
-    'elif (.said | type) == "object" and (.said | has("result")) then {result: .said.result} '
+    'elif (.said | type) == "object" and (.said | has("result")) then .said as $said '
+    '| {result: (if ($said.result | type) == "string" and $said.subWorkflowId != null '
+    'then ($said.result | ltrimstr("text-" + $said.subWorkflowId[:8] + ":")) else $said.result end)} '
     "else {error: ((.said.error? // .reason) "
     '// "The tool gave no result: every worker that ran it died, or it timed out.")} end '
     "+ (if .decided.decision then {decision: .decided.decision} else {} end) "
@@ -61,7 +63,8 @@ def request_tasks(agent: Agent[Any]) -> tuple[Json, ...]:
                 outputs=["result"],
             )
         )
-    if agent.on_request is not None and any(spec_of(tool) is not None for tool in agent.tools):
+    asks = agent.budget is not None or any(spec_of(tool) is not None for tool in agent.tools)
+    if agent.on_request is not None and asks:
         found.append(
             task_definition(
                 notice_task_name(agent.name),
@@ -109,31 +112,37 @@ def _check(agent: Agent[Any], tool: Tool[..., Any]) -> Json:
 
 
 def _whether(agent: Agent[Any], spec: RequestSpec) -> Json:
-    asks = _person(spec)
-    tasks = [asks]
-    if agent.on_request is not None:
-        told = {**_asked(spec), "request": ref("workflow.workflowId"), **_of_call(None)}
-        notice = t.task("SIMPLE", notice_task_name(agent.name), "approval_2", told, optional=True)
-        tasks = [
-            t.task("FORK_JOIN", "ask", "ask", forkTasks=[[asks], [notice]]),
-            t.task("JOIN", "asked", "asked", joinOn=[PERSON], joinMode="SYNC"),
-        ]
     mode = ref("approval_1.output.result.mode")
     run_or_refuse: dict[str, list[Json]] = {"run": [], "refuse": []}
     switch = t.switch("whether", "whether", "Whether a person is asked.", mode, run_or_refuse)
-    return {**switch, "defaultCase": tasks}
+    return {**switch, "defaultCase": asking(agent, spec, ref("approval_1.output.result.args"))}
 
 
-def _person(spec: RequestSpec) -> Json:
+def asking(agent: Agent[Any], spec: RequestSpec, args: str) -> list[Json]:
+    """Ask a person, and tell somebody of it where the agent says whom.
+
+    Args:
+        agent: The agent that asks.
+        spec: What for.
+        args: Where that is what the person is told.
+    """
+    asked = {"tool": spec.tool, "args": args, "execution_id": ref("workflow.input.execution_id")}
+    asks = _person(spec, asked)
+    if agent.on_request is None:
+        return [asks]
+    told = {**asked, "request": ref("workflow.workflowId"), **_of_call(None)}
+    notice = t.task("SIMPLE", notice_task_name(agent.name), "approval_2", told, optional=True)
+    return [
+        t.task("FORK_JOIN", "ask", "ask", forkTasks=[[asks], [notice]]),
+        t.task("JOIN", "asked", "asked", joinOn=[PERSON], joinMode="SYNC"),
+    ]
+
+
+def _person(spec: RequestSpec, asked: Json) -> Json:
     """The task that a person completes, or, where there is a deadline, time."""
     if spec.deadline is None:
-        return t.task("HUMAN", spec.kind, PERSON, _asked(spec))
-    return t.task("WAIT", spec.kind, PERSON, {**_asked(spec), "duration": f"{spec.deadline} seconds"})
-
-
-def _asked(spec: RequestSpec) -> Json:
-    args = ref("approval_1.output.result.args")
-    return {"tool": spec.tool, "args": args, "execution_id": ref("workflow.input.execution_id")}
+        return t.task("HUMAN", spec.kind, PERSON, asked)
+    return t.task("WAIT", spec.kind, PERSON, {**asked, "duration": f"{spec.deadline} seconds"})
 
 
 def _decided(spec: RequestSpec) -> Json:

@@ -11,6 +11,14 @@ from dataclasses import asdict
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, failures, loop
+from agentspan.compiler._budget import (
+    budget_before,
+    budget_handed_on,
+    budget_kept,
+    ending,
+    over_budget,
+    over_budget_end,
+)
 from agentspan.compiler._crew import at_work_given, at_work_left, crew_known, handing_over, whose_answer
 from agentspan.compiler._guard import (
     answered,
@@ -95,7 +103,9 @@ def _asked(agent: Agent, turn: int) -> list[Json]:
 
     ends = _ends(agent, turn, invalid, refusal)
     route = t.switch("route", f"route_{turn}", "The answer, or one that does not fit.", ref(f"{planned}.mode"), ends)
-    return [_model(agent, turn, ref("workflow.workflowId")), route]
+    ended = over_budget_end(agent, f"over_{turn}", over_budget(turn))
+    before = budget_before(agent, turn, ref("workflow.workflowId"), ended)
+    return [*before, _model(agent, turn, ref("workflow.workflowId")), route]
 
 
 def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, list[Json]]:
@@ -157,6 +167,7 @@ def _looping(agent: Agent) -> Json:
         "model_by": ref(f"{SEGMENT}.output.model_by"),
         "tool_by": ref(f"{SEGMENT}.output.tool_by"),
         **_entering(agent),
+        **budget_handed_on(agent),
         **at_work_given(agent),
     }
     output = answer(agent)
@@ -187,6 +198,7 @@ def _segment(agent: Agent) -> Json:
         inputParameters=[
             *("execution_id", "usage", "steps", "previous", "model_by", "tool_by"),
             *_entering(agent),
+            *budget_handed_on(agent),
             *at_work_given(agent),
         ],
         outputParameters={
@@ -194,6 +206,7 @@ def _segment(agent: Agent) -> Json:
             "steps": ref(f"{last}.step"),
             **_by(TURNS_PER_SEGMENT),
             **kept(agent),
+            **budget_kept(agent),
             **at_work_left(agent),
         },
     )
@@ -213,7 +226,9 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
         ref(f"{planned}.mode"),
         {**ends, **tools_of(turn, planned)},
     )
-    return [_model(agent, turn, ref("workflow.input.execution_id")), route, *stop(agent, turn, _answer(turn))]
+    before = budget_before(agent, turn, ref("workflow.input.execution_id"), end("over")(over_budget(turn)))
+    model = _model(agent, turn, ref("workflow.input.execution_id"))
+    return [*before, model, route, *stop(agent, turn, _answer(turn))]
 
 
 def _model(agent: Agent, turn: int, execution_id: str) -> Json:
@@ -228,7 +243,7 @@ def _model(agent: Agent, turn: int, execution_id: str) -> Json:
     if agent.loops:
         given = {name: ref(f"workflow.input.{name}") for name in _by(1)}
         inputs |= _by(turn - 1) if turn > 1 else given
-    return t.task("SIMPLE", model_task_name(agent.name), f"llm_{turn}", inputs)
+    return t.task("SIMPLE", model_task_name(agent.name), f"llm_{turn}", {**inputs, **ending(agent, turn)})
 
 
 def _by(turn: int) -> Json:

@@ -24,6 +24,12 @@ COMING = 10.0
 LOOK = 0.02
 """Seconds between two looks at it."""
 
+_VERBS = {
+    "approval": "approved or rejected",
+    "question": "answered or rejected",
+    "budget": "extended, finished or rejected",
+}
+
 
 def approve(
     client: Conductor, request_id: str, *, args: Mapping[str, Any] | None = None, by: str | None = None
@@ -41,29 +47,29 @@ def approve(
         InputError: The arguments do not fit the tool, or it is a question.
         NotFound: There is no such request.
     """
-    request, task = _waiting(client, request_id, "approval")
+    request, task = waiting(client, request_id, "approval")
     edited: dict[str, Any] = {}
     if args is not None:
-        _check(dict(args), request.schema, f"the arguments of {request.tool}")
+        check(dict(args), request.schema, f"the arguments of {request.tool}")
         edited = {"args": dict(args)}
-    _decide(client, request, task, {"approved": True, **edited}, by)
+    decide(client, request, task, {"approved": True, **edited}, by)
 
 
 def reject(client: Conductor, request_id: str, reason: str = "", *, by: str | None = None) -> None:
-    """Have a call not made, or leave a question without an answer; the model is told why.
+    """Have a call not made, leave a question without an answer, or end a run whose budget is used up.
 
     Args:
         client: The server.
         request_id: The request.
-        reason: Why; the model reads it.
+        reason: Why; the model reads it where the run goes on.
         by: Who decides.
 
     Raises:
         Conflict: It is decided already, or its run is over.
         NotFound: There is no such request.
     """
-    request, task = _waiting(client, request_id, None)
-    _decide(client, request, task, {"approved": False, **({"reason": reason} if reason else {})}, by)
+    request, task = waiting(client, request_id, None)
+    decide(client, request, task, {"approved": False, **({"reason": reason} if reason else {})}, by)
 
 
 def answer(client: Conductor, request_id: str, value: Any, *, by: str | None = None) -> None:
@@ -80,9 +86,9 @@ def answer(client: Conductor, request_id: str, value: Any, *, by: str | None = N
         InputError: It does not fit, or nothing was asked but an approval.
         NotFound: There is no such request.
     """
-    request, task = _waiting(client, request_id, "question")
-    _check(_in_object(request, value), request.answer_schema or {"type": "string"}, "the answer")
-    _decide(client, request, task, {"approved": True, "answer": value}, by)
+    request, task = waiting(client, request_id, "question")
+    check(_in_object(request, value), request.answer_schema or {"type": "string"}, "the answer")
+    decide(client, request, task, {"approved": True, "answer": value}, by)
 
 
 def _in_object(request: Request, value: Any) -> Any:
@@ -91,7 +97,17 @@ def _in_object(request: Request, value: Any) -> Any:
     return {WRAPPED: value} if list(properties) == [WRAPPED] else value
 
 
-def _check(value: Any, schema: Mapping[str, Any], what: str) -> None:
+def check(value: Any, schema: Mapping[str, Any], what: str) -> None:
+    """Refuse what does not fit.
+
+    Args:
+        value: What somebody gave.
+        schema: The JSON Schema that it has to fit.
+        what: What messages call it.
+
+    Raises:
+        InputError: It says why.
+    """
     check_value(value, what)
     validator = jsonschema_rs.validator_for({**schema})
     problems = [
@@ -102,13 +118,24 @@ def _check(value: Any, schema: Mapping[str, Any], what: str) -> None:
         raise InputError(f"Not taken: {'; '.join(problems)}", hint="`agentspan request show ID` prints what fits.")
 
 
-def _waiting(client: Conductor, request_id: str, kind: str | None) -> tuple[Request, TaskRecord]:
-    """The request, once it is asked, and the task that waits for its decision."""
+def waiting(client: Conductor, request_id: str, kind: str | None) -> tuple[Request, TaskRecord]:
+    """The request, once it is asked, and the task that waits for its decision.
+
+    Args:
+        client: The server.
+        request_id: The request.
+        kind: Of which kind it has to be; None for any.
+
+    Raises:
+        Conflict: It is decided already, or its run is over.
+        InputError: It is of another kind.
+        NotFound: There is no such request.
+    """
     record = find_request(client, request_id)
     spec = RequestSpec.of(record.workflow_definition["metadata"])
     if spec is not None and kind is not None and spec.kind != kind:
-        verb = "approved or rejected" if spec.kind == "approval" else "answered or rejected"
-        raise InputError(f"Request {request_id} of {spec.tool} is a kind of {spec.kind}: it can be {verb}.")
+        verbs = _VERBS[spec.kind]
+        raise InputError(f"Request {request_id} of {spec.tool} is a kind of {spec.kind}: it can be {verbs}.")
     deadline = time.monotonic() + COMING
     while True:
         request, task = request_of(record), person_task(record)
@@ -120,7 +147,19 @@ def _waiting(client: Conductor, request_id: str, kind: str | None) -> tuple[Requ
         record = client.workflow(request_id)
 
 
-def _decide(client: Conductor, request: Request, task: TaskRecord, said: dict[str, Any], by: str | None) -> None:
+def decide(client: Conductor, request: Request, task: TaskRecord, said: dict[str, Any], by: str | None) -> None:
+    """Decide a request, and wait until that is what counts.
+
+    Args:
+        client: The server.
+        request: The request.
+        task: The task that waits for its decision.
+        said: The decision.
+        by: Who decides.
+
+    Raises:
+        Conflict: Another decision arrived before, or the run is over.
+    """
     mine = uuid4().hex
     output = {**said, "id": mine, **({"by": by} if by else {})}
     check_value(output, "the decision")
@@ -162,5 +201,7 @@ def _too_late(record: WorkflowRecord, request: Request | None) -> str:
     what = "approved" if decision.approved else "rejected"
     if request.kind == "question" and decision.approved:
         what = "answered"
+    if request.kind == "budget":
+        what = "decided"
     who = "by its deadline" if decision.overdue else f"by {decision.by}" if decision.by else "by somebody"
     return f"{named} of {request.tool} is {what} already, {who}."

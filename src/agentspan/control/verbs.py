@@ -11,8 +11,9 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, WorkflowRecord
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.history import History
-from agentspan.reading.output import ANOTHER_PROMPT, START_ANEW, refused_by
+from agentspan.reading.output import ANOTHER_BUDGET, ANOTHER_PROMPT, START_ANEW, refused_by
 from agentspan.schema.values import check_text
+from agentspan.stored.budget import OVER_BUDGET
 from agentspan.stored.output import INVALID
 
 LONGEST_REASON = 4_000
@@ -100,6 +101,11 @@ def retry(client: Conductor, history: History) -> None:
         raise Conflict(
             f"The guardrail {guard.name} ended run {history.execution_id}; there is no failed call to go on from.",
             hint=ANOTHER_PROMPT,
+        )
+    if run.output.get("finish_reason") == OVER_BUDGET:
+        raise Conflict(
+            f"Run {history.execution_id} was ended as its budget was used up; there is no failed call to go on from.",
+            hint=ANOTHER_BUDGET,
         )
     if run.output.get("finish_reason") == "max_turns":
         raise Conflict(

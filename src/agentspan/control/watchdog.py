@@ -170,7 +170,7 @@ class Watchdog:
             values = task.input_data["workflowInput"]
             segment_id = values.get("previous")
             status, output = "COMPLETED", {name: values.get(name) for name in ("transcript", "usage", "steps", "again")}
-            output |= {name: values[name] for name in ("rejected", "guarded") if name in values}
+            output |= {name: values[name] for name in ("rejected", "guarded", "budget") if name in values}
         else:
             status, output = "IN_PROGRESS", {}
         # The next segment learns from the output which one was before it; Conductor puts the id there in a start only.

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, overload
 
 from agentspan.declare.approval import OnRequest
+from agentspan.declare.budget import Budget, check_budget
 from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.called import check_called
 from agentspan.declare.commands import command_tools
@@ -64,6 +65,7 @@ class AgentOptions(AgentNames, total=False):
     on_request: OnRequest | None
     guardrails: Sequence[Guardrail | Callable[[Any], Any]]
     on_max_turns: OnMaxTurns
+    budget: Budget | None
     handoffs: Sequence[Agent[Any] | Handoff]
     allowed_transitions: Mapping[str, Sequence[str]] | None
     termination: Termination | Callable[[TerminationContext], bool] | None
@@ -99,6 +101,7 @@ class Agent(Generic[OutputT]):
     on_request: OnRequest | None = field(compare=False)
     guardrails: tuple[Guardrail, ...]
     on_max_turns: OnMaxTurns
+    budget: Budget | None
     handoffs: tuple[Handoff, ...]
     allowed_transitions: Mapping[str, Sequence[str]] | None = field(hash=False)
     termination: Termination | None
@@ -149,6 +152,7 @@ class Agent(Generic[OutputT]):
         on_request: OnRequest | None = None,
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         on_max_turns: OnMaxTurns = "fail",
+        budget: Budget | None = None,
         handoffs: Sequence[Agent[Any] | Handoff] = (),
         allowed_transitions: Mapping[str, Sequence[str]] | None = None,
         termination: Termination | Callable[[TerminationContext], bool] | None = None,
@@ -186,6 +190,7 @@ class Agent(Generic[OutputT]):
                 function looks at the answer. Tools have guardrails of their own.
             on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
                 where a worker calls it; `fail` fails the run when that turn asks for a tool.
+            budget: What a run may use before a person is asked whether it may use more; where a worker calls the model.
             handoffs: Agents that may take its runs over, in the same conversation, where a worker calls the models: an
                 agent, for which its model calls, or what `handoff` makes of one.
             allowed_transitions: Who may hand over to whom, by names, of all agents that its runs may come to; those
@@ -223,6 +228,7 @@ class Agent(Generic[OutputT]):
         given["answer_type"] = checked_output(given, names, what)
         given["guardrails"] = as_guardrails(guardrails, what)
         check_names(given["guardrails"], names, what)
+        check_budget(budget, names, what)
         given["termination"] = as_termination(given["termination"], what)
         given["required_tools"] = check_required(required_tools, names, what)
         self.__dict__.update(given)  # the value is frozen from here on

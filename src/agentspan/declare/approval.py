@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from agentspan.declare.policy import whole_seconds
 from agentspan.errors import DefinitionError
 from agentspan.schema.output import AnswerType
-from agentspan.stored.person import Decision
+from agentspan.stored.person import Decision, RequestKind
 
 Verdict = Literal["approve", "reject"]
 
@@ -106,24 +106,25 @@ class Request:
 
     Attributes:
         id: Names it from any process; also the id of its workflow on the server.
-        kind: `approval` of a call, or a `question`.
+        kind: `approval` of a call, a `question`, or a `budget` that is used up.
         agent: The agent that asks.
         execution_id: The run that waits.
         step: The turn of the run.
         tool: The tool that is to be called, or by which it is asked.
         description: What the tool does.
-        args: The arguments of the call: of a question what is asked.
-        schema: The JSON Schema of these arguments; edited ones have to fit it.
+        args: The arguments of the call: of a question what is asked, of a budget what is `spent`, of which `limits`,
+            and which of them are `over`.
+        schema: The JSON Schema of these arguments; edited ones have to fit it. Of a budget that of an extension.
         answer_schema: The JSON Schema of the answer to a question; None for any text.
         asked: When.
         due: When the default is taken; None where it waits for ever.
-        default: `approve` or `reject`, or the answer to a question.
+        default: `approve` or `reject`, the answer to a question, or `finish` or `cancel`.
         status: `waiting`, `decided`, or `void` where the run ended without a decision.
         decision: What was decided.
     """
 
     id: str
-    kind: Literal["approval", "question"]
+    kind: RequestKind
     agent: str
     execution_id: str
     step: int

@@ -28,6 +28,8 @@ def check_server_can(agent: Agent[Any]) -> None:
         raise _worker_can(
             f"{what}: {option} needs a worker that calls the model; the Conductor server offers all tools in each turn"
         )
+    if agent.budget is not None:
+        raise _worker_can(f"{what}: the Conductor server does not ask a person before a turn; a budget needs a worker")
     if agent.handoffs:
         raise _worker_can(f"{what}: the Conductor server calls the model of one agent; handoffs need a worker")
     if agent.fallback_models:

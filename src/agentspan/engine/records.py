@@ -84,8 +84,8 @@ class TaskRecord(Record):
 
     @property
     def is_part(self) -> bool:
-        """Whether it is a call that is made in a workflow of its own, or a member of a team."""
-        return self.task_type == "SUB_WORKFLOW" and self.kind in ("tool", "member", "choose")
+        """Whether it is a workflow of its own: of a call, of a member of a team, of a request about a budget."""
+        return self.task_type == "SUB_WORKFLOW" and self.kind in ("tool", "member", "choose", "budget")
 
     @property
     def key(self) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentspan.engine.records import TaskRecord
 from agentspan.reading.durations import moment
 from agentspan.reading.events import AnyEvent, EventName, event_of
+
+ENDED_THERE = "The run was ended from outside, and retried later."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +49,16 @@ class Within:
 
     execution_id: str
     agent: str
+
+
+def end_drafts(attempts: Sequence[TaskRecord], place: int, step: int) -> Iterator[Draft]:
+    """What the run's end left of an attempt it cut off: nothing, as the end itself is told last, unless it went on.
+
+    Args:
+        attempts: All attempts, oldest first.
+        place: Which one was cut off.
+        step: Its turn of the run.
+    """
+    if place + 1 < len(attempts):
+        yield Draft(type="error", step=step, at=attempts[place].end_time, details={"error": ENDED_THERE})
+        yield Draft(type="resumed", step=step, at=attempts[place + 1].scheduled_time)

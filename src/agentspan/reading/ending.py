@@ -9,6 +9,7 @@ from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import ExecutionError, ExecutionFailed, ExecutionTerminated, ExecutionTimedOut
 from agentspan.reading.output import answer_of, failure_text, invalid, refusal
 from agentspan.reading.result import AgentResult, AgentStatus, finish_reason
+from agentspan.stored.budget import OVER_BUDGET
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.output import INVALID, is_typed
 from agentspan.stored.usage import Usage
@@ -53,7 +54,9 @@ def so_far(result: AgentResult[Any], status: AgentStatus) -> AgentResult[Any]:
         status: The run's status.
     """
     reason = (
-        result.finish_reason if result.finish_reason in ("max_turns", INVALID, REFUSED) else _REASONS[result.status]
+        result.finish_reason
+        if result.finish_reason in ("max_turns", INVALID, REFUSED, OVER_BUDGET)
+        else _REASONS[result.status]
     )
     values = {**result.__dict__, "steps": status.step, "usage": status.usage, "finish_reason": reason}
     return AgentResult(**values)

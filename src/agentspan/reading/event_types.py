@@ -15,6 +15,7 @@ EventName = Literal[
     "message",
     "waiting",
     "decision",
+    "budget",
     "handoff",
     "resumed",
     "error",
@@ -39,6 +40,7 @@ class EventType(StrEnum):
     MODEL_RETRY = "model_retry"
     WAITING = "waiting"
     DECISION = "decision"
+    BUDGET = "budget"
     RESUMED = "resumed"
     ERROR = "error"
     DONE = "done"

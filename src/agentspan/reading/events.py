@@ -242,6 +242,18 @@ class Decided(Event):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
+class BudgetNearlyUsed(Event):
+    """A large part of a limit of the run's budget is used.
+
+    Attributes:
+        text: How much of which limit.
+    """
+
+    text: str
+    type: Literal["budget"] = "budget"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class HandedOff(Event):
     """A member of a team begins, and its events follow with its name in their `path`; or an agent takes over.
 
@@ -364,6 +376,7 @@ AnyEvent: TypeAlias = (
     | ModelSaid
     | Waiting
     | Decided
+    | BudgetNearlyUsed
     | HandedOff
     | Resumed
     | GuardrailPassed
@@ -379,11 +392,6 @@ _CLASSES: Mapping[str, type[Any]] = {cls.type: cls for cls in get_args(AnyEvent)
 
 
 def event_of(type: EventName, **fields: Any) -> AnyEvent:
-    """The event of a type.
-
-    Args:
-        type: What happened.
-        **fields: The fields of its class.
-    """
+    """The event of a type, with the fields of its class."""
     event: AnyEvent = _CLASSES[type](**fields)
     return event

@@ -19,6 +19,9 @@ START_ANEW = "Start a new run, with more output_retries or clearer instructions.
 ANOTHER_PROMPT = "Start a new run, with another prompt or other guardrails."
 """What to do about a run that a guardrail has ended: no call of it failed."""
 
+ANOTHER_BUDGET = "Start a new run, with a larger budget."
+"""What to do about a run that was ended as its budget was used up."""
+
 
 def answer_of(run: WorkflowRecord) -> Any:
     """The answer of a run: a text, or JSON where it has a type.

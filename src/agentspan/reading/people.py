@@ -10,6 +10,8 @@ from agentspan.reading.reasons import Reason
 from agentspan.reading.requests import asking
 from agentspan.schema.values import shown
 
+_VERBS = {"approval": ("approve", "reject"), "question": ("answer", "reject"), "budget": ("extend", "finish", "reject")}
+
 
 def person_reason(request: Request, now: float) -> Reason:
     """That it waits for a person's decision, how long, and until when.
@@ -19,16 +21,17 @@ def person_reason(request: Request, now: float) -> Reason:
         now: Seconds since 1970, by the server's clock.
     """
     since = int(request.asked.timestamp() * 1000) if request.asked else int(now * 1000)
-    about = shown(json.dumps(request.args, ensure_ascii=False), 200)
-    text = f"{asking(request)[:-1]} with {about}, since {ago(now, since)}."
+    about = f" with {shown(json.dumps(request.args, ensure_ascii=False), 200)}"
+    if request.kind == "budget":
+        about = ": a person decides how it goes on"
+    text = f"{asking(request)[:-1]}{about}, since {ago(now, since)}."
     if request.due is not None:
         text += f" By its deadline, {due_in(now, int(request.due.timestamp() * 1000))}, the default is taken."
-    verbs = ("answer", "reject") if request.kind == "question" else ("approve", "reject")
     return Reason(
         kind="person",
         text=text,
         since=request.asked,
         tool=request.tool,
-        next=tuple(f"agentspan request {verb} {request.id}" for verb in verbs),
+        next=tuple(f"agentspan request {verb} {request.id}" for verb in _VERBS[request.kind]),
         request=request,
     )

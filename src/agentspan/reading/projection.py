@@ -12,7 +12,8 @@ from typing import Any
 
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
-from agentspan.reading.drafts import Draft, Within
+from agentspan.reading.budget import BudgetDrafts
+from agentspan.reading.drafts import Draft, Within, end_drafts
 from agentspan.reading.events import EventName
 from agentspan.reading.handoffs import begun_drafts, ended_drafts, named
 from agentspan.reading.requests import asking, decided_at
@@ -20,6 +21,7 @@ from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.team import team_drafts
 from agentspan.reading.waits import WAITING_AFTER
 from agentspan.stored.guard import Guarded
+from agentspan.stored.names import TURNS_PER_SEGMENT
 from agentspan.stored.notes import Mismatch
 from agentspan.stored.output import Verdict
 from agentspan.stored.plan import CALLING, Plan
@@ -27,8 +29,6 @@ from agentspan.stored.plan import CALLING, Plan
 CLOCKS_DIFFER = 2.0
 """Seconds by which a reader may take the server's clock to be ahead of what it is: its answers tell the second, and the
 nodes of a cluster differ. So no reader shows a wait that the others never see."""
-
-ENDED_THERE = "The run was ended from outside, and retried later."
 
 
 def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]:
@@ -47,7 +47,9 @@ def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within
     if segment.team is not None:
         yield from team_drafts(segment, segment.team)
         return
+    budget = BudgetDrafts(segment)
     for turn in segment.turns:
+        yield from budget.before(turn.step)
         yield from _model_drafts(turn, segment.model_retries, now)
         if turn.plan is None:
             return
@@ -70,6 +72,7 @@ def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within
         if not complete:
             return
         yield from ended_drafts(turn)
+    yield from budget.before(segment.step + TURNS_PER_SEGMENT)
 
 
 def _entry_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
@@ -104,7 +107,7 @@ def _model_drafts(turn: StoredTurn, allowed: int, now: int) -> Iterator[Draft]:
         if task.status in PENDING or task.status == "COMPLETED":
             return
         if task.status == "CANCELED":
-            yield from _end_drafts(attempts, number - 1, step)
+            yield from end_drafts(attempts, number - 1, step)
             continue
         reason = reason_text(task.reason_for_incompletion or task.status)
         final = task.status != "FAILED" or task.retry_count >= allowed
@@ -125,7 +128,7 @@ def _worker_model_drafts(attempts: Sequence[TaskRecord], step: int, now: int) ->
             if failure.final and place + 1 < len(attempts):
                 yield Draft(type="resumed", step=step, at=attempts[place + 1].scheduled_time)
         if task.status == "CANCELED":
-            yield from _end_drafts(attempts, place, step)
+            yield from end_drafts(attempts, place, step)
         elif task.retried and not any(failure.final for failure in task.notes.failures):
             details = {"error": death(task), "attempt": task.retry_count + 1}
             yield Draft(type="model_retry", step=step, at=task.end_time, details=details)
@@ -186,13 +189,6 @@ def _failed_drafts(turn: StoredTurn) -> Generator[Draft, None, bool]:
     return False
 
 
-def _end_drafts(attempts: Sequence[TaskRecord], place: int, step: int) -> Iterator[Draft]:
-    """What the run's end left of an attempt it cut off: nothing, as the end itself is told last, unless it went on."""
-    if place + 1 < len(attempts):
-        yield Draft(type="error", step=step, at=attempts[place].end_time, details={"error": ENDED_THERE})
-        yield Draft(type="resumed", step=step, at=attempts[place + 1].scheduled_time)
-
-
 def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within, None, bool]:
     """The turn's calls and, in their order, what became of them; returns whether all are done."""
     for call in turn.calls:
@@ -227,7 +223,7 @@ def _attempts_drafts(call: StoredCall, step: int, now: int, ends: int) -> Genera
         if task.status == "CANCELED":
             cut_off += 1
             if cut_off > ends:
-                yield from _end_drafts(attempts, place, step)
+                yield from end_drafts(attempts, place, step)
     if not call.made:
         yield from _decision_drafts(call, step)
     if call.called is not None:

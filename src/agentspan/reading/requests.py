@@ -10,6 +10,7 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound
 from agentspan.reading.durations import moment
+from agentspan.stored.budget import Spent
 from agentspan.stored.names import request_name
 from agentspan.stored.person import DECIDED, PERSON, Decision, RequestSpec
 
@@ -49,6 +50,8 @@ def request_of(record: WorkflowRecord) -> Request | None:
 
 def asking(request: Request) -> str:
     """What a person is asked, in a sentence."""
+    if request.kind == "budget":
+        return f"The budget is used up: {Spent.of(request.args).over_told}."
     if request.kind == "question":
         return f"{request.tool} asks a person."
     return f"A person decides whether {request.tool} is called."
@@ -105,7 +108,7 @@ def waiting_requests(client: Conductor, agent: str | None = None) -> Iterator[Re
         for row in page:
             if row.workflow_id not in found:
                 request = _read(client, row.workflow_id)
-                if request is not None and request.status == "waiting":
+                if request is not None and request.status == "waiting" and agent in (None, request.agent):
                     found[row.workflow_id] = request
         if len(page) < _PAGE:
             break

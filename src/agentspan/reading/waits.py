@@ -8,12 +8,13 @@ from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import PENDING, PollRecord, TaskRecord, WorkflowRecord
 from agentspan.reading.durations import ago, brief, due_in, moment
-from agentspan.reading.output import ANOTHER_PROMPT, START_ANEW, failure_text
+from agentspan.reading.output import ANOTHER_BUDGET, ANOTHER_PROMPT, START_ANEW, failure_text
 from agentspan.reading.parts import NO_PARTS, Parts
 from agentspan.reading.people import person_reason
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
 from agentspan.reading.requests import request_of
 from agentspan.reading.run import is_run, newest_segment_id
+from agentspan.stored.budget import OVER_BUDGET
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task
@@ -307,6 +308,8 @@ def ending(run: WorkflowRecord) -> Reason:
             since=since,
             next=(START_ANEW if invalid else ANOTHER_PROMPT,),
         )
+    if run.output.get("finish_reason") == OVER_BUDGET:
+        return Reason(kind="failed", text=f"It failed: {reason}", since=since, next=(ANOTHER_BUDGET,))
     failure = model_failure(reason)
     hint = failure.hint if failure and failure.hint else "Remove the cause."
     text, kind = _ENDINGS[run.status]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 from agentspan.control import decisions
 from agentspan.declare.approval import Request
+from agentspan.declare.budget import Extension
 from agentspan.engine.client import Conductor
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.events import Event
 from agentspan.reading.requests import find_request, request_of, requests_of, waiting_requests
 from agentspan.runtime import aio
+from agentspan.runtime.budgets import Budgets
 
 Which: TypeAlias = "Request | Event | str | None"
 """A request, its id, or the event that told of it."""
 
 
-class Inbox:
+class Inbox(Budgets):
     """Requests of agents to people, by their ids; the agents' code is not needed."""
 
     client: Conductor
@@ -60,7 +62,7 @@ class Inbox:
         decisions.approve(self.client, request_id, args=args, by=by)
 
     def reject(self, request_id: str, reason: str = "", *, by: str | None = None) -> None:
-        """Have a call not made, or leave a question without an answer.
+        """Have a call not made, leave a question without an answer, or end a run whose budget is used up.
 
         Args:
             request_id: The request.
@@ -174,6 +176,40 @@ class OwnRequests:
             self.runtime.approve(meant, args=output.get("args"), by=by)
         else:
             self.runtime.reject(meant, str(output.get("reason") or ""), by=by)
+
+    def extend(self, request: Which = None, *, by: str | None = None, **more: Unpack[Extension]) -> None:
+        """Let the run use more than its budget; see `AgentRuntime.extend`.
+
+        Args:
+            request: Which one; the only one there is unless given.
+            by: Who decides.
+            **more: By how much each limit is extended: `cost=1.5`, `tokens=10_000`, ….
+
+        Raises:
+            Conflict: It is decided already, nobody is asked, or several requests wait and none is named.
+            InputError: The budget has no such limit, or that is not enough.
+        """
+        self.runtime.extend(self._meant(request), by=by, **more)
+
+    def finish(self, request: Which = None, *, by: str | None = None) -> None:
+        """Have the run, whose budget is used up, end with an answer; see `AgentRuntime.finish`.
+
+        Args:
+            request: Which one; the only one there is unless given.
+            by: Who decides.
+
+        Raises:
+            Conflict: It is decided already, nobody is asked, or several requests wait and none is named.
+        """
+        self.runtime.finish(self._meant(request), by=by)
+
+    async def extend_async(self, request: Which = None, *, by: str | None = None, **more: Unpack[Extension]) -> None:
+        """Let the run use more than its budget; see `extend`."""
+        await aio.in_thread(lambda: self.extend(request, by=by, **more))
+
+    async def finish_async(self, request: Which = None, *, by: str | None = None) -> None:
+        """Have the run end with an answer; see `finish`."""
+        await aio.in_thread(lambda: self.finish(request, by=by))
 
     async def approve_async(
         self, request: Which = None, *, args: Mapping[str, Any] | None = None, by: str | None = None

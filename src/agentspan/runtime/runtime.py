@@ -36,6 +36,7 @@ from agentspan.runtime.stream import EventStream
 from agentspan.runtime.waiting import check_timeout
 from agentspan.telemetry.traces import TRACES
 from agentspan.worker.tokens import Listeners
+from agentspan.worker.unpriced import warn_of_unpriced
 
 log: logging.Logger = logging.getLogger("agentspan")
 
@@ -93,7 +94,11 @@ class AgentRuntime(ById, Inbox):
             Conflict: The name belongs to a definition that is not an agent's.
             ServerError: The server cannot be reached, or refuses.
         """
-        return self._registering.versions(agent)[agent.name]
+        return self._versions(agent)[agent.name]
+
+    def _versions(self, agent: Agent[Any]) -> dict[str, int]:
+        warn_of_unpriced(agent)
+        return self._registering.versions(agent)
 
     def plan(self, agent: Agent[Any]) -> dict[str, Any]:
         """What an agent is on a server; nothing is sent. See `agentspan.agents.plan`."""
@@ -145,7 +150,7 @@ class AgentRuntime(ById, Inbox):
                 raise files_refused(name)
             begin = partial(self._begin, name, exact, inputs, idempotency_key, session)
             if serve and isinstance(agent, Agent) and agent.needs_worker:
-                versions = self._registering.versions(agent)
+                versions = self._versions(agent)
                 started.execution_id = self._serving.host().serve_run(agent, versions, begin)
             else:
                 started.execution_id = begin()
@@ -234,7 +239,7 @@ class AgentRuntime(ById, Inbox):
         """
         stopped = self._serving.ends()
         for agent in map(self._registering.placed, agents):
-            versions = self._registering.versions(agent)
+            versions = self._versions(agent)
             if agent.needs_worker:
                 self._serving.host().serve(agent, versions)
         if blocking:

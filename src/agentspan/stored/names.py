@@ -19,7 +19,7 @@ CREW = "crew"
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
-_KINDS = "llm|plan|tool|exchange|failed|output|input|approval|member|choose|until"
+_KINDS = "llm|plan|tool|exchange|failed|output|input|approval|member|choose|until|spent|budget"
 _TURN_REF = re.compile(rf"^({_KINDS})_(\d+)(?:_(\d+))?(?:__\d+)?$")
 
 

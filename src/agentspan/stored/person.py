@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Json = dict[str, Any]
 
-RequestKind = Literal["approval", "question"]
+RequestKind = Literal["approval", "question", "budget"]
 
 REQUEST = "request"
 """In the metadata of a request's definition: what is asked for."""
@@ -25,14 +25,14 @@ class RequestSpec:
     """What a person is asked, as the definition of the request's workflow holds it.
 
     Attributes:
-        kind: Whether a call may be made, or a question.
+        kind: Whether a call may be made, a question, or whether a run may use more than its budget.
         tool: The tool.
         description: What it does.
         schema: The JSON Schema of its arguments.
         answer: The JSON Schema of the answer to a question; None for any text.
         wrapped: Whether that answer is the only field of what its schema describes.
         deadline: Seconds a person has; None for ever.
-        default: What happens after that: `approve` or `reject`, or the answer.
+        default: What happens after that: `approve` or `reject`, the answer, or `finish` or `cancel`.
     """
 
     kind: RequestKind
@@ -60,12 +60,14 @@ class Decision:
     """What a person decided, or the deadline.
 
     Attributes:
-        approved: Whether the call is made; of a question whether there is an answer.
+        approved: Whether the call is made; of a question whether there is an answer; of a budget whether the run goes
+            on to an answer.
         by: Who decided; None where nobody said, or nobody did in time.
         reason: Why, in that person's words.
         edited: Whether the call is made with other arguments than the model gave.
         overdue: Whether nobody decided in time, and the default stands.
         id: What tells it from other decisions on the same request.
+        extended: By how much a budget is extended; None of what is no extension.
     """
 
     approved: bool
@@ -74,6 +76,7 @@ class Decision:
     edited: bool = False
     overdue: bool = False
     id: str | None = None
+    extended: Json | None = None
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Decision:
@@ -85,4 +88,5 @@ class Decision:
             edited=bool(found.get("edited")),
             overdue=bool(found.get("overdue")),
             id=found.get("id"),
+            extended=found.get("extended") or found.get("extend"),
         )

@@ -139,6 +139,7 @@ class ModelInput:
         usage: Tokens of the run before this turn.
         model_by: The worker that made the model's call of the turn before.
         tool_by: The worker that ran the only tool of that turn.
+        ending: Whether it was decided, as the budget is used up, that the model answers with what there is.
     """
 
     execution_id: str
@@ -148,6 +149,7 @@ class ModelInput:
     usage: Json
     model_by: str | None = None
     tool_by: str | None = None
+    ending: bool = False
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ModelInput:
@@ -160,4 +162,5 @@ class ModelInput:
             usage=newest(given.get("usage")) or {},
             model_by=given.get("model_by"),
             tool_by=given.get("tool_by"),
+            ending=any(said in (True, "finish") for said in given.get("ending") or ()),
         )

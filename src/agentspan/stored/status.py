@@ -35,6 +35,8 @@ class FinishReason(StrEnum):
     INVALID_OUTPUT = "invalid_output"
     GUARDRAIL = "guardrail"
     STOPPED = "stopped"
+    BUDGET = "budget"
+    OVER_BUDGET = "over_budget"
     ERROR = "error"
     CANCELLED = "cancelled"
     TIMEOUT = "timeout"

@@ -18,6 +18,7 @@ Json = dict[str, Any]
 _TOLD: dict[str, str] = {
     "max_turns": "You have used all your turns but this one.",
     "stopped": "You are asked to come to an end.",
+    "budget": "The budget of this run is used up.",
 }
 _ANSWER = "No more tools can be called. Answer now, with what you have found, and say what is missing."
 
@@ -29,7 +30,7 @@ _PLAIN = ("stop", "tool_call", "max_turns")
 class LastTurn:
     """Why a turn is the last one."""
 
-    reason: Literal["max_turns", "stopped"]
+    reason: Literal["max_turns", "stopped", "budget"]
 
     @property
     def exchange(self) -> Exchange:
@@ -67,6 +68,8 @@ def last_turn(transcript: Transcript, given: ModelInput, termination: Terminatio
         raise ArgumentError("Its runs come to an end by another condition.")
     if transcript.stopped:
         return LastTurn("stopped")
+    if given.ending:
+        return LastTurn("budget")
     if termination is not None and transcript.exchanges and not transcript.exchanges[-1].note:
         context = _context(transcript, step - 1, given.usage)
         return LastTurn("stopped") if termination.should_terminate(context) else _by_turns(request, step)

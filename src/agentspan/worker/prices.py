@@ -48,6 +48,15 @@ def with_cost(request: ModelRequest, model: str, tokens: Mapping[str, Any]) -> d
     return {**tokens, "cost": round(cost, DIGITS)}
 
 
+def is_known(model: str) -> bool:
+    """Whether the table has a price of a model.
+
+    Args:
+        model: `provider/name`.
+    """
+    return _by_table(model, model, Usage(1, 1)) is not None
+
+
 def _by_price(price: Mapping[str, float | None], usage: Usage) -> float:
     cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     rest = usage.prompt_tokens - cached - written

@@ -1,0 +1,165 @@
+"""What an agent with a budget has more: before each turn what is used of it, and the request when it is used up.
+
+See ADR 0030.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentspan.compiler import _tasks as t
+from agentspan.compiler._request import asking
+from agentspan.compiler._tasks import Json, ref
+from agentspan.compiler._workflow import workflow
+from agentspan.declare.agent import Agent
+from agentspan.declare.budget import Budget
+from agentspan.stored.budget import BUDGET, OVER_BUDGET
+from agentspan.stored.names import SEGMENT, TURNS_PER_SEGMENT, request_name, tool_reference
+from agentspan.stored.person import DECIDED, PERSON, REQUEST, RequestSpec
+
+_NUMBER: Json = {"type": "number", "exclusiveMinimum": 0}
+_WHOLE: Json = {"type": "integer", "minimum": 1}
+_REASON = "The budget of the agent {} was used up, and it was decided to end the run."
+
+
+def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) -> list[Json]:
+    """What stands before a turn's model call; nothing where there is no budget.
+
+    Args:
+        agent: Whose turn.
+        turn: Which one of its workflow.
+        execution_id: Where the run's id is.
+        end: What ends the workflow when that is decided.
+    """
+    if agent.budget is None:
+        return []
+    spent, asked = f"spent_{turn}", f"{BUDGET}_{turn}"
+    given = {
+        "args": {name: ref(f"{spent}.output.result.{name}") for name in ("spent", "limits", "over")},
+        "step": ref(f"{spent}.output.result.step"),
+        "execution_id": execution_id,
+        "call_id": BUDGET,
+        "call": asked,
+    }
+    before = ref("workflow.input.budget") if agent.tools else None
+    after = _after(agent, turn - 1) if turn > 1 else before
+    over = [
+        t.sub_workflow(BUDGET, asked, request_name(agent.name, BUDGET), 1, given),
+        t.switch(
+            "ended", f"ended_{asked}", "Whether the run is ended.", ref(f"{asked}.output.mode"), {"cancel": [end]}
+        ),
+    ]
+    return [
+        t.jq(
+            "spent",
+            spent,
+            "What is used of the budget.",
+            t.program("budget"),
+            after=after,
+            limits=agent.budget.limits,
+            warn_at=agent.budget.warn_at,
+            steps=ref("workflow.input.steps"),
+            turn=turn,
+        ),
+        t.switch(
+            "within", f"within_{turn}", "Whether it is used up.", ref(f"{spent}.output.result.mode"), {"over": over}
+        ),
+    ]
+
+
+def _after(agent: Agent[Any], turn: int) -> Json:
+    """What the look before the next turn takes of a turn."""
+    said = f"llm_{turn}.output.result"
+    done = (f"llm_{turn}", *((tool_reference(turn), f"join_{turn}") if agent.tools else ()))
+    called: Json = {"used": ref(f"join_{turn}.output[*].usage"), "calls": ref(f"{said}.calls[*].task")}
+    return {
+        "before": ref(f"spent_{turn}.output.result"),
+        "decided": ref(f"{BUDGET}_{turn}.output"),
+        "usage": ref(f"{said}.usage"),
+        **(called if agent.tools else {}),
+        "prompt": ref(f"{said}.tokens.prompt_tokens"),
+        "step": ref(f"{said}.step"),
+        # The engine's jq knows no clock; the first of these is that of the run's beginning, where it is the first turn.
+        "times": [ref(f"llm_{turn}.scheduledTime"), *(ref(f"{task}.endTime") for task in done)],
+    }
+
+
+def budget_kept(agent: Agent[Any]) -> Json:
+    """What a segment hands on of that."""
+    return {} if agent.budget is None else {"budget": _after(agent, TURNS_PER_SEGMENT)}
+
+
+def budget_handed_on(agent: Agent[Any]) -> Json:
+    """What the loop gives a segment of that."""
+    return {} if agent.budget is None else {"budget": ref(f"{SEGMENT}.output.budget")}
+
+
+def ending(agent: Agent[Any], turn: int) -> Json:
+    """What a model's call is told: whether it was decided that the model answers with what there is."""
+    if agent.budget is None:
+        return {}
+    return {"ending": [ref(f"spent_{turn}.output.result.ending"), ref(f"{BUDGET}_{turn}.output.mode")]}
+
+
+def over_budget(turn: int) -> Json:
+    """What a run leaves that is ended so before a turn."""
+    before = f"llm_{turn - 1}.output.result." if turn > 1 else "workflow.input."
+    return {
+        "result": None,
+        "finish_reason": OVER_BUDGET,
+        "usage": ref(f"{before}usage"),
+        "steps": ref(f"{before}{'step' if turn > 1 else 'steps'}"),
+    }
+
+
+def over_budget_end(agent: Agent[Any], reference: str, output: Json) -> Json:
+    """Fail, as that was decided."""
+    return t.terminate(OVER_BUDGET, reference, "FAILED", output, _REASON.format(agent.name))
+
+
+def budget_ends(agent: Agent[Any], output: Json) -> dict[str, list[Json]]:
+    """The end of a run whose last segment was ended so."""
+    return {} if agent.budget is None else {OVER_BUDGET: [over_budget_end(agent, OVER_BUDGET, output)]}
+
+
+# ---- the request ---------------------------------------------------------------------------------------
+
+
+def budget_requests(agent: Agent[Any]) -> tuple[Json, ...]:
+    """The workflow of the request; none where there is no budget."""
+    if agent.budget is None:
+        return ()
+    spec = _spec(agent.budget)
+    decided = t.jq(
+        DECIDED,
+        DECIDED,
+        "More of the budget, a last answer, or the end.",
+        t.program("budget_decided"),
+        person=ref(f"{PERSON}.output"),
+        to=ref(f"{PERSON}.endTime"),
+        deadline=spec.deadline,
+        default=spec.default,
+        **{"from": ref(f"{PERSON}.scheduledTime")},
+    )
+    found = f"{DECIDED}.output.result"
+    definition = workflow(
+        agent,
+        request_name(agent.name, BUDGET),
+        f"What a person decides when the budget of the agent {agent.name} is used up.",
+        [*asking(agent, spec, ref("workflow.input.args")), decided],
+        inputParameters=["args", "call_id", "step", "execution_id", "call"],
+        outputParameters={name: ref(f"{found}.{name}") for name in ("mode", "extend", "waited", "decision")},
+    )
+    return ({**definition, "metadata": {**definition["metadata"], REQUEST: spec.to_json()}},)
+
+
+def _spec(budget: Budget) -> RequestSpec:
+    more = {name: _NUMBER if name in ("cost", "time") else _WHOLE for name in budget.limits}
+    return RequestSpec(
+        kind="budget",
+        tool=BUDGET,
+        description="What a run may use.",
+        schema={"type": "object", "properties": more, "minProperties": 1, "additionalProperties": False},
+        deadline=budget.deadline,
+        default=None if budget.deadline is None else budget.default,
+    )

@@ -1,0 +1,53 @@
+"""Says of a budget for cost that nobody can keep, as the price of a model is not known, before a run finds out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from agentspan.declare.agent import Agent
+from agentspan.declare.called import members_of
+
+log: logging.Logger = logging.getLogger("agentspan.worker")
+
+_said: set[tuple[str, str]] = set()
+"""Agents and models whose lack of a price has been told."""
+
+
+def warn_of_unpriced(agent: Agent[Any]) -> None:
+    """Log a warning for each model without a price that a budget for cost should count.
+
+    Args:
+        agent: What is registered; agents below it may have budgets, too.
+    """
+    below = tuple(_below(agent))
+    for each in below:
+        warn_of_unpriced(each)
+    if agent.budget is None or agent.budget.cost is None:
+        return
+    for each in (agent, *below):
+        for model in (each.model, *each.fallback_models):
+            if (agent.name, model) not in _said and not _has_price(each, model):
+                _said.add((agent.name, model))
+                log.warning(
+                    "The agent %s has a budget for cost, and nobody knows what %s costs: its calls do not count. "
+                    "ModelSettings(prices=…) can say it.",
+                    agent.name,
+                    model,
+                )
+
+
+def _below(agent: Agent[Any]) -> Iterator[Agent[Any]]:
+    for each in (*members_of(agent), *(tool.agent for tool in agent.tools if tool.agent is not None)):
+        yield each
+        yield from _below(each)
+
+
+def _has_price(agent: Agent[Any], model: str) -> bool:
+    if model in agent.model_settings.prices:
+        return True
+    # The table of prices comes with the extra `models`, and takes a while to load.
+    return find_spec("genai_prices") is not None and bool(import_module("agentspan.worker.prices").is_known(model))
