@@ -42,6 +42,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "pay": {"amount": 100},
     "ask_owner": {"question": "Sure?"},
     "capital_of": {"country": "Norway"},
+    "transfer_to_billing": {},
     "geographer": {"request": "The capital of Norway?"},
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},

@@ -90,7 +90,7 @@ def test_another_agent_takes_over(runtime: AgentRuntime, model: Stage, desk: Des
         ("tool_call", "billing", 3, None),
         ("tool_result", "billing", 3, None),
         ("step", "billing", 4, None),
-        ("done", None, 4, None),
+        ("done", "billing", 4, None),
     ]
     assert [step.agent for step in handle.steps()] == ["triage", "triage", "billing", "billing"]
     played = (triage.model, billing.model)
@@ -179,7 +179,7 @@ def test_conditions_hand_over(runtime: AgentRuntime, model: Stage, desk: Desk) -
         ("step", "refunds", 4, None),
         ("handoff", "refunds", 4, "last"),
         ("step", "last", 5, None),
-        ("done", None, 5, None),
+        ("done", "last", 5, None),
     ]
     assert [(turn.agent, turn.step, turn.results) for turn in asked] == [
         ("refunds", 3, (("look_refunds", "B is late"),)),
@@ -221,9 +221,20 @@ def test_a_person_is_asked_and_the_status_says_who_works(runtime: AgentRuntime, 
 
     wait_until(lambda: [each.tool for each in handle.requests()] == ["look_billing"], "the request")
     assert [each.agent for each in handle.requests()] == ["billing"]
+    assert handle.get_status().current_task == "billing: look_billing"
     handle.approve(by="ann")
     assert handle.result(timeout=60).output == "Late."
     assert list(desk.found.values()) == ["billing: A-1"]
+
+
+def test_a_call_that_does_not_fit_is_told_to_the_model(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
+    runtime.register(desk.agent("billing", [], instructions="Another version."))
+    billing = desk.agent("billing", from_turn(1, call("look_billing", what="A-1"), say("Which one?")))
+    triage = desk.triage([call("transfer_to_billing")], [billing])
+
+    assert runtime.run(triage, "Where is it?", timeout=30).output == "Which one?"
+    told = model.requests(billing.model)[-1].messages[-1].tool_results
+    assert "order" in told[0].text
 
 
 def test_a_run_that_failed_goes_on_with_who_was_at_work(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:

@@ -346,11 +346,6 @@ _CLASSES: Mapping[str, type[Any]] = {cls.type: cls for cls in get_args(AnyEvent)
 
 
 def event_of(type: EventName, **fields: Any) -> AnyEvent:
-    """The event of a type.
-
-    Args:
-        type: What happened.
-        **fields: The fields of its class.
-    """
+    """The event of a type, with the fields of its class."""
     event: AnyEvent = _CLASSES[type](**fields)
     return event

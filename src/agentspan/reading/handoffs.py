@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from agentspan.reading.drafts import Draft, Within
@@ -31,3 +31,11 @@ def named(segment: StoredSegment, drafts: Iterable[Draft | Within]) -> Iterator[
             continue
         yield replace(draft, agent=agent)
         agent = draft.details["target"] if draft.type == "handoff" else agent
+
+
+def at_work(drafts: Sequence[Draft]) -> str | None:
+    """Who is at work after these events of a run; None of one that agents do not hand over."""
+    own = next((draft for draft in reversed(drafts) if not draft.path), None)
+    if own is None or own.agent is None:
+        return None
+    return str(own.details["target"]) if own.type == "handoff" else own.agent

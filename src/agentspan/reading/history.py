@@ -14,6 +14,7 @@ from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, UnknownFormat
 from agentspan.reading.drafts import Draft, Within
 from agentspan.reading.events import AnyEvent
+from agentspan.reading.handoffs import at_work
 from agentspan.reading.output import answer_of, failure_text
 from agentspan.reading.parts import NO_PARTS, Parts
 from agentspan.reading.projection import segment_drafts
@@ -175,7 +176,7 @@ class History:
         drafts = self._drafts_so_far()
         end = _end_draft(run, drafts)
         if end is not None:
-            drafts.append(end)
+            drafts.append(replace(end, agent=at_work(drafts)))
         numbered = islice(enumerate(drafts, 1), after, None)
         return [draft.numbered(self.execution_id, seq) for seq, draft in numbered]
 

@@ -29,6 +29,7 @@ from agentspan.stored.inputs import CallInput
 from agentspan.stored.intervention import kept
 from agentspan.stored.mark import without_mark
 from agentspan.stored.notes import Failure, Mismatch, Notes
+from agentspan.stored.request import ModelRequest
 from agentspan.stored.state import STATE
 from agentspan.worker.guards import GuardRefused
 from agentspan.worker.handoffs import Crew
@@ -322,6 +323,18 @@ def is_another(segment: WorkflowRecord, tool: Tool[..., Any]) -> bool:
     shown_as = {spec["name"]: spec["inputSchema"] for spec in segment.input.get("tools", [])}
     told = without_mark(shown_as.get(tool.name))
     return bool(_bare(told) != _bare(json.loads(json.dumps(dict(tool.parameters)))))
+
+
+def is_another_of_crew(run: WorkflowRecord, served: Served) -> bool:
+    """The same of a run that agents hand over: its own definition tells what the model of each was shown.
+
+    Args:
+        run: The run; its tasks are not needed.
+        served: The tool, of whichever agent.
+    """
+    request = ModelRequest.of(run.workflow_definition["metadata"]).agents[served.agent]
+    told = next((spec["parameters"] for spec in request.tools if spec["name"] == served.tool.name), None)
+    return bool(_bare(told) != _bare(json.loads(json.dumps(dict(served.tool.parameters)))))
 
 
 def _bare(schema: Any) -> Any:
