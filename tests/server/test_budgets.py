@@ -19,6 +19,7 @@ from agentspan.agents import (
     Conflict,
     DefinitionError,
     ExecutionFailed,
+    ExecutionTerminated,
     InputError,
     ModelSettings,
     Price,
@@ -214,6 +215,33 @@ def test_somebody_is_told_and_a_notice_that_hangs_holds_nothing(runtime: AgentRu
     assert (asked[0].kind, asked[0].args["over"], asked[0].default) == ("budget", ["calls"], "finish")
     assert handle.result(60).output == "I saw some."
     opened.set()
+
+
+def test_a_run_that_is_cancelled_meanwhile_asks_again_when_it_is_retried(runtime: AgentRuntime, make: Make) -> None:
+    handle = runtime.start(make("budget_cancelled", looking(20), budget=Budget(calls=2)), "Look around.")
+    request = paused(handle)
+    handle.cancel()
+    with pytest.raises(ExecutionTerminated):
+        handle.result(60)
+    before = list(handle.stream())
+    with pytest.raises(Conflict):
+        handle.extend(request.id, calls=1)
+
+    handle.retry()
+    assert paused(handle).args == request.args
+    handle.finish()
+    assert handle.result(60).output == "I saw some."
+    after = [(event.seq, event.type) for event in handle.stream()]
+    assert after[: len(before)] == [(event.seq, event.type) for event in before], "a cursor stays what it was"
+    assert [kind for _, kind in after[len(before) - 2 :]] == ["waiting", "error", "resumed", "decision", "step", "done"]
+
+
+def test_a_stop_meanwhile_has_the_model_answer_after_the_decision(runtime: AgentRuntime, make: Make) -> None:
+    handle = runtime.start(make("budget_stopped", looking(20), budget=Budget(calls=2)), "Look around.")
+    paused(handle)
+    handle.stop()
+    handle.extend(calls=1)
+    assert handle.result(60).output == "I saw some."
 
 
 # ---- what is counted -----------------------------------------------------------------------------------
