@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agentspan.agents import Agent, AgentHandle, AgentRuntime, Event
-from agentspan.testing import ModelRequest, Reply, call, say, wait_until
+from agentspan.agents import Agent, AgentHandle, AgentRuntime, Approval, Event, tool
+from agentspan.testing import ModelRequest, Reply, call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
 from tests.cli.test_cli_agent import (
     test_the_beginning_of_an_id_is_enough,
@@ -128,6 +128,31 @@ def test_one_run_for_a_key_though_both_nodes_are_asked_at_once(cluster: Cluster,
     assert len(ids) == 1
     assert AgentHandle(ids.pop(), runtimes[0]).result(timeout=60).output == "done"
     assert len(model.requests(name)) == 1, "the model was called for one run only"
+
+
+def test_a_person_decides_through_one_node_while_the_other_is_dead(cluster: Cluster, model: Stage) -> None:
+    paid: list[int] = []
+
+    @tool(approval=Approval(deadline=3600))
+    def pay(amount: int) -> int:
+        """Pay."""
+        paid.append(amount)
+        return amount
+
+    first, second = cluster.nodes
+    turn = calls(call("pay", amount=1), call("pay", amount=2))
+    agent = Agent("cluster_purse", model=model.play([turn, say("done")]), tools=[pay])
+    with AgentRuntime(f"{first.url},{second.url}") as runtime:
+        handle = runtime.start(agent, "Go.")
+        wait_until(lambda: len(runtime.requests(agent="cluster_purse")) == 2, "both requests")
+        one, other = handle.requests()
+        runtime.approve(one.id, by="ann")
+        first.kill()
+        AgentRuntime(second.url).reject(other.id, "no", by="bob")
+
+        assert handle.result(timeout=120).output == "done"
+        assert [event.by for event in handle.stream() if event.type == "decision"] == ["ann", "bob"]
+    assert paid == [1]
 
 
 def test_a_run_survives_the_death_of_either_node(cluster: Cluster, model: Stage, ledger: Ledger) -> None:

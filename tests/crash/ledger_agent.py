@@ -159,3 +159,15 @@ typed_agent = Agent(
     output_type=dict[str, int],
     output_validators=[totals],
 )
+
+taking_agent = Agent(
+    "taking_ledger",
+    model="openai/none",
+    instructions="You took over.",
+    tools=[work],
+    description="Takes over.",
+    model_place="worker",
+)
+handing_agent = Agent(
+    "handing_ledger", model="openai/none", tools=[work], handoffs=[taking_agent], model_place="worker"
+)

@@ -42,10 +42,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "pay": {"amount": 100},
     "ask_owner": {"question": "Sure?"},
     "capital_of": {"country": "Norway"},
+    "transfer_to_billing": {},
     "geographer": {"request": "The capital of Norway?"},
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
     "look_up": {"word": "news"},
+    "book": {"what": "train", "price": 40},
 }
 ANSWERS = {
     "goods_price": "It costs 4 euros.",
@@ -57,6 +59,7 @@ ANSWERS = {
     "geographer": "In Oslo.",
     "run_command": "Listed.",
     "look_up": "Found.",
+    "book": "Booked it.",
 }
 
 

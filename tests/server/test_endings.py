@@ -234,7 +234,7 @@ def talking(request: ModelRequest) -> Reply:
         (TokenUsageTermination(max_total_tokens=1), 2),
         (lambda context: context.results == ("seen 3",) and context.step == 4, 5),
     ],
-    ids=str,
+    ids=lambda value: "function" if callable(value) and not hasattr(value, "should_terminate") else str(value),
 )
 def test_a_condition_makes_the_next_turn_the_last(
     runtime: AgentRuntime, model: Stage, make: Make, condition: Any, steps: int

@@ -16,6 +16,7 @@ from typing import Any
 from agentspan.compiler._agent import looping, single
 from agentspan.compiler._budget import budget_requests
 from agentspan.compiler._guard import input_definition
+from agentspan.compiler._instructions import instructions_definition, is_asked
 from agentspan.compiler._output import output_definition
 from agentspan.compiler._part import as_it_is, as_part
 from agentspan.compiler._request import request_tasks, request_workflows
@@ -25,6 +26,7 @@ from agentspan.compiler._thin import model_definition, thin
 from agentspan.compiler._tools import tool_definition
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
+from agentspan.declare.handoff import as_one
 from agentspan.declare.places import check_server_can
 from agentspan.declare.team import CHOOSE, Team
 from agentspan.errors import DefinitionError, InputError
@@ -108,10 +110,12 @@ def _compiled(agent: Agent[Any], versions: Mapping[str, int], form: Callable[[Js
 def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: Json) -> Definition:
     for workflow in workflows:
         _check(agent, workflow)
-    if agent.checks_answers:
-        tasks_besides = (*tasks_besides, output_definition(agent))
+    if as_one(agent).checks_answers:
+        tasks_besides = (*tasks_besides, output_definition(as_one(agent)))
     if agent.guards(Position.INPUT):
         tasks_besides = (*tasks_besides, input_definition(agent))
+    if is_asked(agent):
+        tasks_besides = (*tasks_besides, instructions_definition(agent))
     tools = (tool_definition(agent, tool) for tool in agent.tools if tool.question is None and tool.agent is None)
     tasks = (*tasks_besides, *request_tasks(agent), *tools)
     return Definition(agent.name, workflows, tasks, _fingerprint(workflows, tasks))

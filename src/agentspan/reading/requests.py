@@ -108,7 +108,7 @@ def waiting_requests(client: Conductor, agent: str | None = None) -> Iterator[Re
         for row in page:
             if row.workflow_id not in found:
                 request = _read(client, row.workflow_id)
-                if request is not None and request.status == "waiting":
+                if request is not None and request.status == "waiting" and agent in (None, request.agent):
                     found[row.workflow_id] = request
         if len(page) < _PAGE:
             break

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentspan.stored.state import STATE
 from agentspan.stored.usage import newest
 
 SEGMENT_INPUT = (
@@ -37,12 +38,14 @@ class SegmentInput:
         steps: Turns of the run before it.
         previous: The segment before it.
         usage: Tokens of the run before it.
+        agent: Who is at work as it begins, of a run that agents hand over; None of its first segment.
     """
 
     execution_id: str | None = None
     steps: int = 0
     previous: str | None = None
     usage: dict[str, Any] | None = None
+    agent: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> SegmentInput:
@@ -52,6 +55,7 @@ class SegmentInput:
             steps=int(given.get("steps") or 0),
             previous=given.get("previous"),
             usage=newest(given.get("usage")),
+            agent=given.get("agent"),
         )
 
 
@@ -65,6 +69,7 @@ class CallInput:
         call_id: The model's id of the call.
         args: Its arguments, as the model gave them.
         max_bytes: What its result may take; 0 where nothing is said.
+        state: The state of the run that its turn begins with; None where it has none.
         call: The call's name in its turn, where it is made in a workflow of its own; None elsewhere.
     """
 
@@ -74,6 +79,7 @@ class CallInput:
     args: dict[str, Any]
     max_bytes: int
     call: str | None = None
+    state: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> CallInput:
@@ -87,4 +93,5 @@ class CallInput:
             args=given.get("args") or ({"prompt": given["prompt"]} if "prompt" in given else {}),
             max_bytes=int(given.get("max_bytes") or 0),
             call=given.get("call"),
+            state=given.get(STATE),
         )

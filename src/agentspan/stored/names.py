@@ -13,10 +13,13 @@ TURNS_PER_SEGMENT = 8
 LOOP = "turns"
 SEGMENT = "segment"
 
+CREW = "crew"
+"""In the metadata of a definition: the agents that may be at work in its runs, where there are several."""
+
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
-_KINDS = "llm|plan|tool|exchange|failed|output|input|approval|member|choose|until|spent|budget"
+_KINDS = "llm|plan|tool|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget"
 _TURN_REF = re.compile(rf"^({_KINDS})_(\d+)(?:_(\d+))?(?:__\d+)?$")
 
 
@@ -40,12 +43,22 @@ def input_task_name(agent: str) -> str:
     return f"{agent}.input"
 
 
+def instructions_task_name(agent: str) -> str:
+    """Task definition of what asks for an agent's instructions; no tool's has two dots."""
+    return f"{agent}.run.instructions"
+
+
 def tool_task_name(agent: str, tool: str) -> str:
     """Task definition, and so queue, of one tool of one agent.
 
     Queues are global on a server. Neither part can hold a dot, so two pairs never share a name.
     """
     return f"{agent}.{tool}"
+
+
+def transfer_name(agent: str) -> str:
+    """What a model calls to hand a run over to an agent."""
+    return f"transfer_to_{agent}"
 
 
 def request_name(agent: str, tool: str) -> str:
@@ -85,7 +98,7 @@ def tool_of_task(task_name: str) -> str:
     """The tool a task definition of ours stands for, or the workflow of a call that needs a person, or is an agent."""
     if task_name.endswith(_AS_TOOL):
         return task_name.removesuffix(_AS_TOOL)
-    return task_name.partition(".")[2].removeprefix("request.")
+    return task_name.partition(".")[2].removeprefix("request.").removeprefix("run.")
 
 
 def turn_of(reference: str) -> tuple[str, int, int] | None:

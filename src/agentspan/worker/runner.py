@@ -14,9 +14,11 @@ from agentspan import forks
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Guardrail, Position
 from agentspan.engine.client import Conductor
+from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import NotFound, ServerError
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import to_jsonable
+from agentspan.stored.names import CREW
 from agentspan.stored.output import CheckInput
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker import approval
@@ -28,6 +30,7 @@ from agentspan.worker.call import (
     completed,
     failed,
     is_another,
+    is_another_of_crew,
     mismatched,
     raised,
     text_of,
@@ -36,6 +39,7 @@ from agentspan.worker.call import (
 from agentspan.worker.credentials import handed_to
 from agentspan.worker.guard_model import ruling
 from agentspan.worker.guards import Means, arguments, entered, found_by, let_through
+from agentspan.worker.instructions import before_the_first_turn
 from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
@@ -172,12 +176,17 @@ class Runner:
         error: BaseException | None = None
         try:
             if call.task.kind == "llm":
-                return self._models.answer(call)
+                return self._models.answer(call, lambda awaitable: self._loop.result(call, awaitable))
+            if call.task.kind == "instructions":
+                return before_the_first_turn(call, lambda awaitable: self._waited(call, awaitable))
             if call.task.kind == "input":
                 return entered(call.served.guards, call.task.input_data, self._means(call))
             if call.task.kind == "output" and call.served.output is not None:
                 given = CheckInput.of(call.task.input_data)
-                return checked(call.served.output, given, call.given.execution_id, self._means(call))
+                output = call.served.output
+                if call.served.crew is not None:
+                    output, given = call.served.crew.output(output, given, call.task.input_data["answered_by"])
+                return checked(output, given, call.given.execution_id, self._means(call))
             if call.served.of is not None:
                 return self._of_request(call, call.served.of)
             call.credentials = handed_to(call.served, self._client.settings.credentials)
@@ -239,16 +248,23 @@ class Runner:
         while True:
             try:
                 segment = self._client.workflow(call.task.workflow_instance_id, tasks=False)
+                another = self._is_another(call, segment)
             except NotFound:
                 return self._raised(call, error)
             except ServerError as away:
                 log.debug("What the model was shown for %s cannot be read yet: %s", call, away)
                 trouble = pause_after(trouble)
                 continue
-            if segment.workflow_version == call.served.version or not is_another(segment, call.served.tool):
+            if not another:
                 return self._raised(call, error)
             log.warning("%s is left to a worker with version %d of the agent", call, segment.workflow_version)
             return mismatched(call, segment.workflow_version, error, self._worker_id)
+
+    def _is_another(self, call: Call, segment: WorkflowRecord) -> bool:
+        """Whether the run knows another version of what is served here."""
+        if call.task.kind == "tool" and CREW in segment.workflow_definition.get("metadata", {}):
+            return is_another_of_crew(self._client.workflow(call.given.execution_id, tasks=False), call.served)
+        return segment.workflow_version != call.served.version and is_another(segment, call.served.tool)
 
 
 class _Broken(Exception):
