@@ -295,6 +295,20 @@ def test_a_budget_of_an_agent_that_is_called_is_decided_in_the_callers_run(runti
     assert "was used up" in str(returned.error)
 
 
+def test_agents_that_hand_over_have_one_budget(runtime: AgentRuntime, make: Make) -> None:
+    desk = make("budget_desk", looking(20), description="Looks.")
+
+    def first(request: ModelRequest) -> Reply:
+        return call(next(each.name for each in request.tools))
+
+    handle = runtime.start(make("budget_triage", first, tools=[], handoffs=[desk], budget=Budget(turns=3)), "Look.")
+    request = paused(handle)
+    assert (request.agent, request.step, request.args["spent"]) == ("budget_triage", 4, {"turns": 3})
+    handle.finish()
+
+    assert handle.result(60).output == "I saw some."
+
+
 def test_the_time_of_a_run_is_without_that_of_the_decision(runtime: AgentRuntime, make: Make) -> None:
     def reply(request: ModelRequest) -> Reply:
         return looking(3)(request).after(0.3)
