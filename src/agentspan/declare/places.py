@@ -32,6 +32,8 @@ def check_server_can(agent: Agent[Any]) -> None:
         raise _worker_can(
             f"{what}: the Conductor server has one system prompt for a run; instructions_each='turn' needs a worker"
         )
+    if agent.hooks:
+        raise _worker_can(f"{what}: the Conductor server calls no hooks as it calls a model; hooks need a worker")
     if agent.shared_state is not None:
         raise _worker_can(
             f"{what}: the Conductor server keeps no state beside the conversation; state_type needs a worker"
