@@ -21,7 +21,7 @@ from agentspan.server import LocalServer
 from agentspan.testing import WorkerProcess, wait_until
 from agentspan.testing.plugin import Stage
 
-from .ledger_agent import agent, long_agent, paying_agent, thin_agent, typed_agent
+from .ledger_agent import agent, budget_agent, long_agent, paying_agent, thin_agent, typed_agent
 
 HERE = Path(__file__).parent
 
@@ -131,7 +131,7 @@ def ledger(tmp_path: Path, conductor_url: str) -> Iterator[Ledger]:
 def end_runs(url: str) -> None:
     """End what a failed test left behind: its calls would go to the workers of the next one."""
     with AgentRuntime(url) as runtime:
-        ours = (agent, long_agent, paying_agent, thin_agent, typed_agent)
+        ours = (agent, budget_agent, long_agent, paying_agent, thin_agent, typed_agent)
         names = ",".join((*(each.name for each in ours), "guarded_ledger"))
         for run in runtime.client.search(f"workflowType IN ({names}) AND status IN (RUNNING,PAUSED)", size=100):
             runtime.client.terminate(run.workflow_id, "its test is over")

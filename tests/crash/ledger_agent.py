@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from agentspan.agents import Agent, Approval, Request, Retry, ToolContext, tool
+from agentspan.agents import Agent, Approval, Budget, Request, Retry, ToolContext, tool
 
 
 def note(what: str, number: int, context: ToolContext) -> None:
@@ -106,6 +106,7 @@ agent = Agent(
     "ledger", model=os.environ.get("LEDGER_MODEL", "openai/none"), tools=[work, hold, outlive, wait], max_turns=5000
 )
 thin_agent = Agent("thin_ledger", model="openai/none", tools=[work], max_turns=5000, model_place="worker")
+budget_agent = Agent("budget_ledger", model="openai/none", tools=[work], model_place="worker", budget=Budget(calls=3))
 
 
 @tool(retry=Retry(1), approval=True)

@@ -46,6 +46,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
     "book": {"what": "train", "price": 40},
+    "look_up": {"word": "news"},
 }
 ANSWERS = {
     "goods_price": "It costs 4 euros.",
@@ -57,6 +58,7 @@ ANSWERS = {
     "geographer": "In Oslo.",
     "run_command": "Listed.",
     "book": "Booked it.",
+    "look_up": "Found.",
 }
 
 

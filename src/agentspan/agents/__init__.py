@@ -30,6 +30,7 @@ from agentspan.declare.guardrail import (
     RegexGuardrail,
     guardrail,
 )
+from agentspan.declare.handoff import Handoff, HandoffContext, OnTextMention, OnToolResult, handoff
 from agentspan.declare.human_tool import human_tool
 from agentspan.declare.instructions import RunContext, StateTemplate
 from agentspan.declare.memory import ConversationMemory
@@ -163,6 +164,8 @@ __all__ = [
     "GuardrailPassed",
     "GuardrailResult",
     "HandedOff",
+    "Handoff",
+    "HandoffContext",
     "Image",
     "InputError",
     "LLMGuardrail",
@@ -176,6 +179,8 @@ __all__ = [
     "ModelThought",
     "NotFound",
     "OnFail",
+    "OnTextMention",
+    "OnToolResult",
     "OutputInvalid",
     "PassedOver",
     "Position",
@@ -233,6 +238,7 @@ __all__ = [
     "current_tool_context",
     "get_credential",
     "guardrail",
+    "handoff",
     "http_tool",
     "human_tool",
     "mcp_tool",

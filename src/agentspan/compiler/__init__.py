@@ -26,6 +26,7 @@ from agentspan.compiler._thin import model_definition, thin
 from agentspan.compiler._tools import tool_definition
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
+from agentspan.declare.handoff import as_one
 from agentspan.declare.places import check_server_can
 from agentspan.declare.team import CHOOSE, Team
 from agentspan.errors import DefinitionError, InputError
@@ -109,8 +110,8 @@ def _compiled(agent: Agent[Any], versions: Mapping[str, int], form: Callable[[Js
 def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: Json) -> Definition:
     for workflow in workflows:
         _check(agent, workflow)
-    if agent.checks_answers:
-        tasks_besides = (*tasks_besides, output_definition(agent))
+    if as_one(agent).checks_answers:
+        tasks_besides = (*tasks_besides, output_definition(as_one(agent)))
     if agent.guards(Position.INPUT):
         tasks_besides = (*tasks_besides, input_definition(agent))
     if is_asked(agent):

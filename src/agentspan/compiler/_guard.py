@@ -170,7 +170,7 @@ def prompt_of(agent: Agent[Any]) -> str:
     """Where the prompt is, as the model is given it."""
     if not agent.guards(Position.INPUT):
         return ref("workflow.input.prompt")
-    return ref(f"{_KEPT}.output.result.value" if agent.tools else f"{ENTRY}.output.result.value")
+    return ref(f"{_KEPT}.output.result.value" if agent.loops else f"{ENTRY}.output.result.value")
 
 
 def answered(agent: Agent[Any], answer: Json) -> Json:

@@ -19,6 +19,7 @@ from agentspan.compiler._budget import (
     over_budget,
     over_budget_end,
 )
+from agentspan.compiler._crew import at_work_given, at_work_left, crew_known, handing_over, whose_answer
 from agentspan.compiler._guard import (
     answered,
     counted,
@@ -41,6 +42,7 @@ from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
+from agentspan.declare.handoff import as_one
 from agentspan.declare.tool import Tool
 from agentspan.stored.format import IN_WORKER
 from agentspan.stored.names import SEGMENT, TURNS_PER_SEGMENT, model_task_name, segment_name
@@ -53,7 +55,11 @@ _End = Callable[[Json], Json]
 
 
 def thin(agent: Agent, versions: Mapping[str, int]) -> tuple[Json, ...]:
-    return (_segment(agent), _looping(agent, versions)) if agent.tools else (_single(agent),)
+    if not agent.loops:
+        return (_single(agent),)
+    whole = as_one(agent)
+    segment, looping = _segment(whole), _looping(whole)
+    return crew_known(agent, segment), crew_known(agent, _declared(agent, looping, versions))
 
 
 def model_definition(agent: Agent) -> Json:
@@ -132,7 +138,8 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
             {**invalid(unfit(counted(agent, found, after), after)), "taskReferenceName": f"refused_{turn}"},
             refusal(refused(counted(agent, found, after), f"{after}.refused")),
         ),
-        execution_id=ref("workflow.workflowId" if not agent.tools else "workflow.input.execution_id"),
+        **whose_answer(agent, turn),
+        execution_id=ref("workflow.workflowId" if not agent.loops else "workflow.input.execution_id"),
         step=ref(f"llm_{turn}.output.result.step"),
         verdict=ref(verdict),
         rejected=ref(f"llm_{turn}.output.result.rejected"),
@@ -152,7 +159,7 @@ def _finish(agent: Agent, turn: int, output: Json) -> Json:
     return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, output))
 
 
-def _looping(agent: Agent, versions: Mapping[str, int]) -> Json:
+def _looping(agent: Agent) -> Json:
     one_segment: Json = {
         "execution_id": ref("workflow.workflowId"),
         "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
@@ -162,20 +169,17 @@ def _looping(agent: Agent, versions: Mapping[str, int]) -> Json:
         "tool_by": ref(f"{SEGMENT}.output.tool_by"),
         **_entering(agent),
         **budget_handed_on(agent),
+        **at_work_given(agent),
     }
     output = answer(agent)
-    return _declared(
+    return workflow(
         agent,
-        workflow(
-            agent,
-            agent.name,
-            agent.description or f"Agent {agent.name}: {agent.model} with {len(agent.tools)} tools.",
-            [loop(agent, one_segment), *failures(agent, output)],
-            inputParameters=["prompt", "messages", "context"],
-            outputParameters=output,
-            **time_limit(agent),
-        ),
-        versions,
+        agent.name,
+        agent.description or f"Agent {agent.name}: {agent.model} with {len(agent.tools)} tools.",
+        [loop(agent, one_segment), *failures(agent, output)],
+        inputParameters=["prompt", "messages", "context"],
+        outputParameters=output,
+        **time_limit(agent),
     )
 
 
@@ -196,6 +200,7 @@ def _segment(agent: Agent) -> Json:
             *("execution_id", "usage", "steps", "previous", "model_by", "tool_by"),
             *_entering(agent),
             *budget_handed_on(agent),
+            *at_work_given(agent),
         ],
         outputParameters={
             "usage": usage_after(agent, TURNS_PER_SEGMENT, f"{last}.usage"),
@@ -203,6 +208,7 @@ def _segment(agent: Agent) -> Json:
             **_by(TURNS_PER_SEGMENT),
             **kept(agent),
             **budget_kept(agent),
+            **at_work_left(agent),
         },
     )
 
@@ -235,7 +241,7 @@ def _model(agent: Agent, turn: int, execution_id: str) -> Json:
         "steps": ref("workflow.input.steps"),
         "usage": usage_before(agent, turn, before),
     }
-    if agent.tools:
+    if agent.loops:
         given = {name: ref(f"workflow.input.{name}") for name in _by(1)}
         inputs |= _by(turn - 1) if turn > 1 else given
     return t.task("SIMPLE", model_task_name(agent.name), f"llm_{turn}", {**inputs, **ending(agent, turn)})
@@ -259,7 +265,15 @@ def _answer(turn: int) -> Json:
 
 def _declared(agent: Agent, definition: Json, versions: Mapping[str, int] = NO_VERSIONS) -> Json:
     """With what a worker needs to know of the agent, whatever version of it the worker has itself."""
-    asked = ModelRequest(
+    asked = handing_over(agent, lambda each: _asked_for(each, versions, own=each.name == agent.name))
+    metadata = {**definition["metadata"], "format": IN_WORKER, "request": asked.to_json()}
+    return marked(as_one(agent), {**definition, "metadata": metadata})
+
+
+def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> ModelRequest:
+    """How the model of an agent is asked; `own` where the definition is its own."""
+    calls = parts(agent, versions)
+    return ModelRequest(
         model=agent.model,
         fallback_models=agent.fallback_models,
         instructions=agent.fixed_instructions,
@@ -268,9 +282,9 @@ def _declared(agent: Agent, definition: Json, versions: Mapping[str, int] = NO_V
         tools=tuple(_tool(tool) for tool in agent.tools),
         tool_tasks=tool_tasks(agent),
         limited=tuple(limited(agent)),
-        parts={name: Part(**part) for name, part in parts(agent, versions).items()},
+        parts={name: _part(part, None if own else versions.get(agent.name, 1)) for name, part in calls.items()},
         settings=_settings(agent),
-        max_turns=agent.max_turns if agent.tools else agent.most_sent_back + 1,
+        max_turns=agent.max_turns if agent.loops else agent.most_sent_back + 1,
         max_chars=agent.context.max_chars,
         keep_chars=agent.context.kept,
         output=output_request(agent),
@@ -278,8 +292,11 @@ def _declared(agent: Agent, definition: Json, versions: Mapping[str, int] = NO_V
         termination=repr(agent.termination) if agent.termination is not None else "",
         required_tools=agent.required_tools,
     )
-    metadata = {**definition["metadata"], "format": IN_WORKER, "request": asked.to_json()}
-    return marked(agent, {**definition, "metadata": metadata})
+
+
+def _part(part: Json, version: int | None) -> Part:
+    """The workflow of a call; its version, where it is that of the agent that takes over."""
+    return Part(**part) if version is None else Part(**{"version": version, **part})
 
 
 def _tool(tool: Tool[..., object]) -> Json:

@@ -10,7 +10,7 @@ from agentspan import forks
 from agentspan.compiler import Definition, compile_agent, compile_part
 from agentspan.compiler._tasks import Json
 from agentspan.declare.agent import Agent, Place
-from agentspan.declare.called import members_of
+from agentspan.declare.called import members_of, taking_over
 from agentspan.declare.team import Team
 from agentspan.engine.client import Conductor
 from agentspan.errors import Conflict, NotFound
@@ -47,6 +47,10 @@ class Registering:
                 tool if tool.agent is None else replace(tool, agent=self.placed(tool.agent)) for tool in agent.tools
             )
             agent = replace(agent, tools=tuple(tools))
+        if agent.handoffs:  # those that take over are asked by the worker of the one that begins
+            handed = (replace(each.agent, model_place="worker") for each in agent.handoffs)
+            placed = zip(agent.handoffs, map(self.placed, handed), strict=True)
+            agent = replace(agent, handoffs=tuple(replace(each, agent=taker) for each, taker in placed))
         if agent.model_place is not None or self._place == "server":
             return agent
         return replace(agent, model_place=self._place)
@@ -67,10 +71,9 @@ class Registering:
         for member in members_of(agent):
             below = self._below(member)
             found |= {**below, member.name: self._version(compile_agent(member, below))}
-        for tool in agent.tools:
-            if tool.agent is not None:
-                below = self._below(tool.agent)
-                found |= {**below, tool.agent.name: self._version(compile_part(tool.agent, below))}
+        for called in (*taking_over(agent), *(tool.agent for tool in agent.tools if tool.agent is not None)):
+            below = self._below(called)
+            found |= {**below, called.name: self._version(compile_part(called, below))}
         return found
 
     def _version(self, definition: Definition) -> int:

@@ -18,6 +18,7 @@ from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import check_model, models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
+from agentspan.declare.handoff import Handoff, as_handoffs, check_handoffs
 from agentspan.declare.instructions import Each, Instructions, check_fields, check_instructions
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.metadata import checked_metadata
@@ -75,6 +76,8 @@ class AgentOptions(AgentNames, total=False):
     guardrails: Sequence[Guardrail | Callable[[Any], Any]]
     on_max_turns: OnMaxTurns
     budget: Budget | None
+    handoffs: Sequence[Agent[Any] | Handoff]
+    allowed_transitions: Mapping[str, Sequence[str]] | None
     termination: Termination | Callable[[TerminationContext], bool] | None
     required_tools: Sequence[str]
 
@@ -115,6 +118,8 @@ class Agent(Generic[OutputT]):
     metadata: Mapping[str, Any] = field(hash=False)
     hooks: tuple[CallbackHandler, ...] = field(compare=False)
     budget: Budget | None
+    handoffs: tuple[Handoff, ...]
+    allowed_transitions: Mapping[str, Sequence[str]] | None = field(hash=False)
     termination: Termination | None
     required_tools: tuple[str, ...]
     memory: ConversationMemory | None = field(compare=False)
@@ -169,6 +174,8 @@ class Agent(Generic[OutputT]):
         metadata: Mapping[str, Any] = MappingProxyType({}),
         hooks: Sequence[CallbackHandler] = (),
         budget: Budget | None = None,
+        handoffs: Sequence[Agent[Any] | Handoff] = (),
+        allowed_transitions: Mapping[str, Sequence[str]] | None = None,
         termination: Termination | Callable[[TerminationContext], bool] | None = None,
         required_tools: Sequence[str] = (),
         **others: Unpack[AgentNames],
@@ -213,6 +220,10 @@ class Agent(Generic[OutputT]):
             metadata: Values kept in its definition; `agentspan agent list --metadata KEY=VALUE` finds its runs by them.
             hooks: What workers call before and after each call of its model and of its tools; where a worker calls it.
             budget: What a run may use before a person is asked whether it may use more; where a worker calls the model.
+            handoffs: Agents that may take its runs over, in the same conversation, where a worker calls the models: an
+                agent, for which its model calls, or what `handoff` makes of one.
+            allowed_transitions: Who may hand over to whom, by names, of all agents that its runs may come to; those
+                that it does not name hand over as they are declared.
             termination: Where it holds after a turn, the next one is the last, without tools.
             required_tools: Tools that have to give a result before an answer; one that comes before that is sent back,
                 three times in a row, and then ends the run with a `GuardrailError`.
@@ -229,7 +240,8 @@ class Agent(Generic[OutputT]):
         given |= agent_values(what, given, others)
         listed = _as_tools((*_as_tools(tools, what), *command_tools(name, others)), what)
         given["tools"] = with_credentials(listed, others.get("credentials") or (), what)
-        check_called(name, given["tools"])
+        given["handoffs"] = as_handoffs(handoffs, Agent, what)
+        check_called(name, given["tools"], [each.agent for each in given["handoffs"]])
         check_place(given, what)
         for each in (given["model"], *given["fallback_models"]):
             check_model(each, what, anywhere=model_place == "worker")
@@ -253,6 +265,7 @@ class Agent(Generic[OutputT]):
         given["termination"] = as_termination(given["termination"], what)
         given["required_tools"] = check_required(required_tools, names, what)
         self.__dict__.update(given)  # the value is frozen from here on
+        check_handoffs(self)
         if model_place == "server":
             check_server_can(self)
 
@@ -280,6 +293,11 @@ class Agent(Generic[OutputT]):
         )
         beside = self.on_request is not None or bool(self.guardrails) or callable(self.instructions)
         return own or self.model_place == "worker" or self.checks_answers or beside
+
+    @property
+    def loops(self) -> bool:
+        """Whether its runs may have any number of turns."""
+        return bool(self.tools or self.handoffs)
 
     @property
     def checks_answers(self) -> bool:

@@ -38,8 +38,13 @@ def members_of(agent: Agent[Any]) -> tuple[Agent[Any], ...]:
     return members
 
 
+def taking_over(agent: Agent[Any]) -> tuple[Agent[Any], ...]:
+    """The agents that an agent hands its runs over to."""
+    return tuple(each.agent for each in agent.handoffs)
+
+
 def _with_theirs(agents: Iterable[Agent[Any]]) -> Iterator[Agent[Any]]:
     for agent in agents:
         yield agent
-        yield from _with_theirs(members_of(agent))
+        yield from _with_theirs((*members_of(agent), *taking_over(agent)))
         yield from called(agent.tools)

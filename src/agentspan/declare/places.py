@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentspan.declare.tool import Tool
@@ -28,20 +28,8 @@ def check_server_can(agent: Agent[Any]) -> None:
         raise _worker_can(
             f"{what}: {option} needs a worker that calls the model; the Conductor server offers all tools in each turn"
         )
-    if agent.instructions_each == "turn":
-        raise _worker_can(
-            f"{what}: the Conductor server has one system prompt for a run; instructions_each='turn' needs a worker"
-        )
-    if agent.hooks:
-        raise _worker_can(f"{what}: the Conductor server calls no hooks as it calls a model; hooks need a worker")
-    if agent.shared_state is not None:
-        raise _worker_can(
-            f"{what}: the Conductor server keeps no state beside the conversation; state_type needs a worker"
-        )
-    if agent.budget is not None:
-        raise _worker_can(f"{what}: the Conductor server does not ask a person before a turn; a budget needs a worker")
-    if agent.fallback_models:
-        raise _worker_can(f"{what}: the Conductor server calls one model; {agent.model} and others need a worker")
+    for option, why in _beyond(agent):
+        raise _worker_can(f"{what}: the Conductor server {why}; {option}")
     if not agent.tools:
         return
     if agent.provider == "anthropic" and agent.model_settings.thinking_tokens is not None:
@@ -54,6 +42,22 @@ def check_server_can(agent: Agent[Any]) -> None:
             f"{what}: {agent.model} with tools: Gemini wants the signatures of its calls back with each result, and "
             "the Conductor server drops them"
         )
+
+
+def _beyond(agent: Agent[Any]) -> Iterator[tuple[str, str]]:
+    """What it has that the server does nothing for, and why."""
+    if agent.instructions_each == "turn":
+        yield "instructions_each='turn' needs a worker", "has one system prompt for a run"
+    if agent.hooks:
+        yield "hooks need a worker", "calls no hooks as it calls a model"
+    if agent.shared_state is not None:
+        yield "state_type needs a worker", "keeps no state beside the conversation"
+    if agent.budget is not None:
+        yield "a budget needs a worker", "does not ask a person before a turn"
+    if agent.handoffs:
+        yield "handoffs need a worker", "calls the model of one agent"
+    if agent.fallback_models:
+        yield f"{agent.model} and others need a worker", "calls one model"
 
 
 def _worker_can(message: str) -> DefinitionError:

@@ -22,6 +22,7 @@ class Draft:
     at: int
     details: dict[str, Any] = field(default_factory=dict)
     path: tuple[str, ...] = ()
+    agent: str | None = None
 
     def numbered(self, execution_id: str, seq: int) -> AnyEvent:
         """The event at its place."""
@@ -32,6 +33,7 @@ class Draft:
             step=self.step,
             timestamp=moment(self.at),
             path=self.path,
+            agent=self.agent,
             **self.details,
         )
 

@@ -269,7 +269,7 @@ class History:
             execution_id=self.execution_id,
             agent=metadata["agent"],
             status=run.status,
-            current_task=_current_task(pending),
+            current_task=_current_task(pending, segment),
             step=0 if segment is None else segment.step,
             max_steps=metadata["max_turns"] if loops(run) else 1,
             elapsed=self._elapsed(run),
@@ -323,12 +323,16 @@ def _is_settled(task: TaskRecord) -> bool:
     return task.retried or task.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
 
 
-def _current_task(pending: list[TaskRecord]) -> str | None:
+def _current_task(pending: list[TaskRecord], segment: StoredSegment | None) -> str | None:
     names = []
     for task in pending:
         if task.kind in ("llm", "tool", "output", "input", "instructions"):
             names.append("model" if task.kind == "llm" else tool_of_task(task.task_def_name))
-    return ", ".join(dict.fromkeys(names)) or None
+    doing = ", ".join(dict.fromkeys(names)) or None
+    if doing is None or segment is None or not segment.is_handed:
+        return doing
+    turn = segment.turns[-1] if segment.turns else None
+    return f"{turn.agent if turn is not None else segment.first}: {doing}"
 
 
 def _error(run: WorkflowRecord) -> str | None:

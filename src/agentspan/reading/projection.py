@@ -15,6 +15,7 @@ from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.reading.budget import BudgetDrafts
 from agentspan.reading.drafts import Draft, Within, end_drafts
 from agentspan.reading.events import EventName
+from agentspan.reading.handoffs import begun_drafts, ended_drafts, named
 from agentspan.reading.requests import asking, decided_at
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.team import team_drafts
@@ -37,6 +38,11 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]
         segment: The segment.
         now: Milliseconds since 1970: a call nobody has taken by now counts as waiting.
     """
+    drafts = _segment_drafts(segment, now)
+    yield from named(segment, drafts) if segment.is_handed else drafts
+
+
+def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]:
     yield from _entry_drafts(segment, now)
     if segment.team is not None:
         yield from team_drafts(segment, segment.team)
@@ -47,6 +53,7 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]
         yield from _model_drafts(turn, segment.model_retries, now)
         if turn.plan is None:
             return
+        yield from begun_drafts(turn)
         yield from _said_drafts(turn, turn.plan)
         sent_back = yield from _check_drafts(turn, now)
         if sent_back:
@@ -64,6 +71,7 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]
         complete = yield from _call_drafts(turn, now)
         if not complete:
             return
+        yield from ended_drafts(turn)
     yield from budget.before(segment.step + TURNS_PER_SEGMENT)
 
 

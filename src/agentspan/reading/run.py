@@ -6,7 +6,7 @@ A record is read here once. Events, steps, status and waits are made from what c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentspan.declare.approval import Request
@@ -16,7 +16,7 @@ from agentspan.reading.requests import request_of
 from agentspan.stored.inputs import SegmentInput
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.mark import text_mark
-from agentspan.stored.names import SEGMENT
+from agentspan.stored.names import CREW, SEGMENT
 from agentspan.stored.output import Verdict
 from agentspan.stored.person import PERSON, RequestSpec
 from agentspan.stored.plan import Plan, PlannedCall
@@ -81,7 +81,8 @@ class StoredCall:
     def told(self) -> dict[str, Any] | None:
         """What the model is told of it, `result` or `error`; None while it is at work."""
         if self.planned.task is None:
-            return {"error": self.planned.error}
+            said = self.planned
+            return {"error": said.error} if said.result is None else {"result": said.result}
         if not self.attempts or self.attempts[-1].status in PENDING:
             return None
         last = self.attempts[-1]
@@ -104,6 +105,7 @@ class StoredTurn:
         calls: Its calls, in the model's order.
         failed: The tasks that ended the run for want of an answer, oldest first.
         checks: The attempts of the check of its answer, oldest first.
+        agent: Who is at work in it, of a run that agents hand over; who was as it began, until it has a plan.
     """
 
     step: int
@@ -113,6 +115,12 @@ class StoredTurn:
     calls: tuple[StoredCall, ...]
     failed: tuple[TaskRecord, ...]
     checks: tuple[TaskRecord, ...] = ()
+    agent: str = ""
+
+    @property
+    def next(self) -> str:
+        """Who goes on after it, so far as that is known."""
+        return (self.plan is not None and self.plan.next) or self.agent
 
     @property
     def verdict(self) -> Verdict | None:
@@ -143,7 +151,18 @@ class StoredSegment:
     def of(cls, record: WorkflowRecord, parts: Mapping[str, WorkflowRecord] = NO_PARTS) -> StoredSegment:
         """Read a record, and those of the calls that are made in workflows of their own, by their ids."""
         given = SegmentInput.of(record.input)
-        return cls(record, given, tuple(turns_of(record.tasks, given.steps, parts)), parts)
+        segment = cls(record, given, tuple(turns_of(record.tasks, given.steps, parts)), parts)
+        return replace(segment, turns=tuple(_whose(segment))) if segment.is_handed else segment
+
+    @property
+    def is_handed(self) -> bool:
+        """Whether agents may hand the run over."""
+        return CREW in self.record.workflow_definition.get("metadata", {})
+
+    @property
+    def first(self) -> str:
+        """Who is at work as it begins."""
+        return self.given.agent or str(self.record.workflow_definition.get("metadata", {}).get("agent", ""))
 
     @property
     def entry(self) -> tuple[TaskRecord, ...]:
@@ -194,6 +213,15 @@ class StoredSegment:
         """How often a model call is tried again; the server overwrites what the task's own definition says."""
         tasks = self.record.workflow_definition.get("tasks", [])
         return next((int(task.get("retryCount") or 0) for task in tasks if task.get("type") == "LLM_CHAT_COMPLETE"), 0)
+
+
+def _whose(segment: StoredSegment) -> Iterator[StoredTurn]:
+    """The turns with who is at work in each."""
+    agent = segment.first
+    for turn in segment.turns:
+        known = replace(turn, agent=(turn.plan is not None and turn.plan.agent) or agent)
+        agent = known.next
+        yield known
 
 
 def loops(run: WorkflowRecord) -> bool:

@@ -147,17 +147,20 @@ class Step:
         segment_id: The execution that holds it on the server: a segment, or the run itself.
         model: The model call.
         calls: The tool calls, in the order the model asked for them.
+        agent: Whose step it was, of a run that agents hand over; None of any other.
     """
 
     number: int
     segment_id: str
     model: ModelCall
     calls: tuple[ToolCall, ...] = ()
+    agent: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The step as JSON-able values."""
         return {
             "step": self.number,
+            **({} if self.agent is None else {"agent": self.agent}),
             "segment_id": self.segment_id,
             "model": self.model.to_json(),
             "calls": [call.to_json() for call in self.calls],

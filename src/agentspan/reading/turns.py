@@ -22,6 +22,7 @@ def steps_of(segment: StoredSegment) -> Iterator[Step]:
             segment_id=segment.record.workflow_id,
             model=_model_call(turn, segment.execution_id, segment.model),
             calls=tuple(_tool_call(call) for call in turn.calls),
+            agent=turn.agent or None,
         )
 
 

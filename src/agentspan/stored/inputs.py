@@ -38,12 +38,14 @@ class SegmentInput:
         steps: Turns of the run before it.
         previous: The segment before it.
         usage: Tokens of the run before it.
+        agent: Who is at work as it begins, of a run that agents hand over; None of its first segment.
     """
 
     execution_id: str | None = None
     steps: int = 0
     previous: str | None = None
     usage: dict[str, Any] | None = None
+    agent: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> SegmentInput:
@@ -53,6 +55,7 @@ class SegmentInput:
             steps=int(given.get("steps") or 0),
             previous=given.get("previous"),
             usage=newest(given.get("usage")),
+            agent=given.get("agent"),
         )
 
 

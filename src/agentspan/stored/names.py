@@ -13,6 +13,9 @@ TURNS_PER_SEGMENT = 8
 LOOP = "turns"
 SEGMENT = "segment"
 
+CREW = "crew"
+"""In the metadata of a definition: the agents that may be at work in its runs, where there are several."""
+
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
@@ -51,6 +54,11 @@ def tool_task_name(agent: str, tool: str) -> str:
     Queues are global on a server. Neither part can hold a dot, so two pairs never share a name.
     """
     return f"{agent}.{tool}"
+
+
+def transfer_name(agent: str) -> str:
+    """What a model calls to hand a run over to an agent."""
+    return f"transfer_to_{agent}"
 
 
 def request_name(agent: str, tool: str) -> str:

@@ -30,6 +30,7 @@ class PlannedCall:
         args: Its arguments.
         task: The task definition that makes it; None of a call that is not made.
         error: Why it is not made.
+        result: What the model is told of it, where it is done with the plan: another agent takes over.
     """
 
     id: str
@@ -37,6 +38,7 @@ class PlannedCall:
     args: dict[str, Any]
     task: str | None
     error: str | None = None
+    result: str | None = None
 
     @property
     def tool(self) -> str:
@@ -56,6 +58,9 @@ class Plan:
         problem: What was wrong with its answer (`again`): `failed`, `empty`, `damaged`.
         verdict: What came of its answer, where a worker has checked that as it called the model.
         said: What the model said.
+        agent: Whose turn it is, of a run that agents hand over; None of any other.
+        came_from: The agent that was at work before it, where it took over as the turn began.
+        next: Who goes on after it; None as `agent`.
     """
 
     mode: Mode
@@ -65,12 +70,15 @@ class Plan:
     problem: str | None = None
     verdict: Verdict | None = None
     said: Said = _NOTHING
+    agent: str | None = None
+    came_from: str | None = None
+    next: str | None = None
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Plan:
         """Read it from the output of the plan's task."""
         calls = tuple(
-            PlannedCall(id=call["id"], name=call["name"], args=call["args"], task=call["task"], error=call.get("error"))
+            PlannedCall(**{name: call.get(name) for name in ("id", "name", "args", "task", "error", "result")})
             for call in result.get("calls") or ()
         )
         return cls(
@@ -81,4 +89,7 @@ class Plan:
             problem=result.get("problem"),
             verdict=Verdict.of(result["verdict"]) if "verdict" in result else None,
             said=Said.of(result),
+            agent=result.get("agent"),
+            came_from=result.get("came_from"),
+            next=result.get("next"),
         )

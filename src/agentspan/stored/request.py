@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from agentspan.stored.output import OutputRequest
@@ -40,6 +40,21 @@ _OPTIONAL = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """A way by which a run goes from an agent to another one.
+
+    Attributes:
+        agent: Who takes over.
+        tool: What the model calls for it; None where something else decides.
+        when: What decides: `text`, `tool` and `contains`, or `function`.
+    """
+
+    agent: str
+    tool: str | None = None
+    when: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelRequest:
     """How the model of an agent is asked.
 
@@ -62,6 +77,9 @@ class ModelRequest:
         termination: The condition by which it comes to an end, as code says it; a worker has it itself.
         required_tools: Tools that have to give a result before an answer.
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
+        agent: Whose request it is.
+        transfers: How another agent takes over from it.
+        agents: The requests of all agents of its runs, by their names, where there are several.
     """
 
     model: str
@@ -80,35 +98,41 @@ class ModelRequest:
     on_max_turns: str = "fail"
     instructions_each: str | None = None
     state: str | None = None
+    agent: str = field(default="", compare=False)
+    transfers: tuple[Transfer, ...] = ()
+    agents: dict[str, ModelRequest] = field(default_factory=dict)
     termination: str = ""
     required_tools: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
         """Read it from the metadata of a definition, and its version."""
-        found = metadata["request"]
+        request = cls._of(metadata["request"], str(metadata.get("agent", "")), version)
+        others = metadata["request"].get("agents", {})
+        if not others:
+            return request
+        agents = {name: cls._of(other, name, version) for name, other in others.items()}
+        return replace(request, agents={request.agent: request, **agents})
+
+    @classmethod
+    def _of(cls, found: Mapping[str, Any], agent: str, version: int) -> ModelRequest:
         lists = ("tools", "limited", "fallback_models", "required_tools")
         values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
         if "output" in found:
             values["output"] = OutputRequest(**found["output"])
         values["parts"] = {name: Part(**part) for name, part in found.get("parts", {}).items()}
-        return cls(**values, version=version)
+        values["transfers"] = tuple(Transfer(**each) for each in found.get("transfers", ()))
+        return cls(**{**values, "agents": {}}, agent=agent, version=version)
 
     def to_json(self) -> Json:
         """The request as a definition holds it."""
         found: Json = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
-        del found["version"]
+        found["transfers"] = [_without_none(asdict(each)) for each in self.transfers]
+        found["agents"] = {name: other.to_json() for name, other in self.agents.items() if name != self.agent}
+        for name in ("agent", "version", *(name for name in ("transfers", "agents") if not found[name])):
+            del found[name]
         found["parts"] = {name: _without_none(asdict(part)) for name, part in self.parts.items()}
-        for name in (
-            "output",
-            "fallback_models",
-            "on_max_turns",
-            "termination",
-            "required_tools",
-            "parts",
-            "instructions_each",
-            "state",
-        ):
+        for name in _OPTIONAL:
             value = found.pop(name)
             if value not in (None, (), "", "fail", {}):  # what is not said is not stored
                 found[name] = list(value) if isinstance(value, tuple) else value

@@ -32,6 +32,7 @@ from agentspan.stored.mark import without_mark
 from agentspan.stored.notes import Failure, Mismatch, Notes
 from agentspan.stored.state import STATE
 from agentspan.worker.guards import GuardRefused
+from agentspan.worker.handoffs import Crew
 from agentspan.worker.output import Output
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -77,6 +78,8 @@ class Served:
     """Live objects for the calls."""
     hooks: tuple[CallbackHandler, ...] = ()
     """What is called before and after, where the tool is one, or stands for the model."""
+    crew: Crew | None = None
+    """Who may be at work in its agent's runs, where the tool stands for the model or for the checks of its answers."""
     of: Agent[Any] | None = None
     """Whose requests to people these are, where the tool stands for the checks before them, or for the notices."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.called import members_of
+from agentspan.declare.called import members_of, taking_over
 from agentspan.declare.credentials import Credentials, Source, hand_out
 from agentspan.errors import ConfigError, ToolFailed
 from agentspan.worker.call import Served
@@ -26,7 +26,7 @@ def require(agent: Agent[Any], source: Source | None) -> None:
     Raises:
         ConfigError: A tool asks for one that is not there.
     """
-    for member in members_of(agent):
+    for member in (*members_of(agent), *taking_over(agent)):
         require(member, source)
     for tool in agent.tools:
         if tool.agent is not None:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.content import is_file
 from agentspan.declare.tool import Tool, tool
 from agentspan.engine.client import Conductor
-from agentspan.engine.records import TaskRecord
 from agentspan.errors import ConfigError, NotFound, ServerError
-from agentspan.reading.run import StoredSegment, StoredTurn, is_skipped, turns_of
+from agentspan.reading.run import StoredSegment, is_skipped, turns_of
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
-from agentspan.stored.output import Verdict
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.state import STATE
@@ -31,8 +28,9 @@ from agentspan.worker.fallback import first_answer
 from agentspan.worker.instructions import Wait, asked_with, with_the_call
 from agentspan.worker.last_turn import last_turn
 from agentspan.worker.outbox import pause_after
-from agentspan.worker.output import Output, refuse_another, sent_back, typed_plan
+from agentspan.worker.output import Output, refuse_another, typed_plan
 from agentspan.worker.required import missing, required_plan
+from agentspan.worker.stored_turns import before, beside_of, exchange_of, prompt_of, who
 from agentspan.worker.tokens import Listeners, Telling
 from agentspan.worker.too_long import TooLong
 from agentspan.worker.transcript import Exchange, Transcript
@@ -98,14 +96,26 @@ class Models:
     def answer(self, call: Call, wait: Wait) -> Awaitable[Json]:
         """The plan of a turn; what has to be read for it is read now, the model is asked when it is awaited."""
         given = ModelInput.of(call.task.input_data)
-        asks = provider()
         transcript = self._known(given)
-        output = call.served.output
-        refuse_another(transcript.request.output, output)
         # What the agents have used that were called in the turn before counts from here on.
         given = replace(given, usage=added((given.usage, *transcript.used())))
-        beside = with_the_call(call, transcript, wait)
-        asked_with(transcript, beside)
+        crew = call.served.crew
+        if crew is None:
+            beside = with_the_call(call, transcript, wait)
+            asked_with(transcript, beside)
+            planned = self._turn(call, given, transcript, call.served.output)
+            return _beside(planned, beside) if beside else planned
+
+        async def turn_of_crew() -> Json:
+            whose = await crew.begin(transcript, given.steps + given.turn)
+            planned = await self._turn(call, given, transcript, crew.outputs[transcript.agent])
+            return await crew.end({**planned, **whose}, transcript)
+
+        return turn_of_crew()
+
+    def _turn(self, call: Call, given: ModelInput, transcript: Transcript, output: Output | None) -> Awaitable[Json]:
+        asks = provider()
+        refuse_another(transcript.request.output, output)
         telling = self._telling(call, transcript.request)
         last = last_turn(transcript, given, call.served.termination)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
@@ -134,8 +144,7 @@ class Models:
         lacking = missing(transcript) if last is None or last.reason == "max_turns" else ()
         if lacking:
             checked = required_plan(checked, transcript, lacking)
-        ended = checked if last is None else last.ended(checked)
-        return _beside(ended, beside) if beside else ended
+        return checked if last is None else last.ended(checked)
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
         execution_id, listeners = call.given.execution_id, self._listeners
@@ -188,8 +197,8 @@ class Models:
         turns = [turn for turn in turns_of(tasks, step - kept.turn - 1) if turn.step == step]
         if not turns or turns[0].plan is None:
             return False
-        kept.add(_exchange(turns[0]))
-        kept.read += _before(tasks, given.turn)
+        kept.add(exchange_of(turns[0]))
+        kept.read += before(tasks, given.turn)
         kept.move_to(given)
         return True
 
@@ -206,21 +215,23 @@ class Models:
         if plan.mode != "one" or given.tool_by != self._worker_id:
             return None
         told = self._recall(given.execution_id, step, tool_reference(turn))
-        return None if told is None else Exchange.of(result, ((plan.calls[0], told["outputData"]),))
+        if told is None:
+            return None
+        return Exchange(result["message"], ((plan.calls[0], told["outputData"]),), **who(plan), **beside_of(result))
 
     def _read(self, given: ModelInput) -> Transcript:
         """Read the whole run: no worker of this process has made its last call."""
         run = self._client.workflow(given.execution_id, tasks=False)
         request = ModelRequest.of(run.workflow_definition["metadata"], run.workflow_version)
         segments = self._segments(given.segment)
-        beginning = (*(run.input.get("messages") or ()), _prompt(run.input, segments[0].verdict))
-        found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1)
+        beginning = (*(run.input.get("messages") or ()), prompt_of(run.input, segments[0].verdict))
+        found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1, crew=request.agents)
         for segment in segments:
             for turn in segment.turns:
                 if turn.step < given.steps + given.turn:
-                    found.add(_exchange(turn))
+                    found.add(exchange_of(turn))
                     found.usage = turn.plan.usage if turn.plan is not None else found.usage
-            found.read = _before(segment.record.tasks, given.turn)
+            found.read = before(segment.record.tasks, given.turn)
         found.stopped = any(is_skipped(task) for segment in segments for task in segment.record.tasks)
         return found
 
@@ -231,27 +242,6 @@ class Models:
             found.append(StoredSegment.of(self._client.workflow(current)))
             current = found[-1].given.previous
         return found[::-1]
-
-
-def _prompt(given: Json, verdict: Verdict | None) -> Json:
-    """The prompt, as the agent's guardrails have left it."""
-    text = given["prompt"] if verdict is None else verdict.value
-    said = {"role": "user", "message": text}
-    if "content" not in given:
-        return said
-    files = [part for part in given["content"] if is_file(part)]
-    return {**said, "content": given["content"] if text == given["prompt"] else [text, *files]}
-
-
-def _exchange(turn: StoredTurn) -> Exchange:
-    result = turn.model[-1].output_data["result"]
-    note, answers = sent_back(turn)
-    return Exchange.of(result, (*((call.planned, call.told or {}) for call in turn.calls), *answers), note)
-
-
-def _before(tasks: Sequence[TaskRecord], turn: int) -> int:
-    """How many tasks stand before a turn's first one."""
-    return next((place for place, task in enumerate(tasks) if task.place == ("llm", turn, 1)), len(tasks))
 
 
 async def _planned_turn(
@@ -309,7 +299,7 @@ def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json |
     call_id, name, args = call
     task, error = request.tool_tasks.get(name), None
     if task is None:
-        error = f"There is no tool named {name}. The tools are: {', '.join(request.tool_tasks)}."
+        error = f"There is no tool named {name}. The tools are: {', '.join(spec['name'] for spec in request.tools)}."
     else:
         error = why_unmade(answer.finish_reason, args) or _unasked(request.parts.get(name), args)
     planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}

@@ -173,8 +173,8 @@ def _said(exchange: Exchange) -> list[ModelMessage]:
     found = list(ModelMessagesTypeAdapter.validate_python([exchange.said] if exchange.said else []))
     if exchange.told:
         found.append(Said(parts=[_returned(call.name, call.id, told) for call, told in exchange.told]))
-    elif exchange.note:
-        found.append(Said(parts=[UserPromptPart(exchange.note)]))
+    elif exchange.remark:
+        found.append(Said(parts=[UserPromptPart(exchange.remark)]))
     return found
 
 

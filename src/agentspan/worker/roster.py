@@ -153,7 +153,8 @@ def is_anybodys(served: Served) -> bool:
     ]
     if served.instructions is not None and not isinstance(served.instructions, StateTemplate):
         own.append(served.instructions)
-    return all(holds_nothing(function) for function in (served.tool.function, *own))
+    decide = served.crew.functions if served.crew is not None and served.is_model else ()
+    return all(holds_nothing(function) for function in (served.tool.function, *own, *decide))
 
 
 def holds_nothing(function: Callable[..., Any]) -> bool:

@@ -196,7 +196,10 @@ class Runner:
                 return entered(call.served.guards, call.task.input_data, self._means(call))
             if call.task.kind == "output" and call.served.output is not None:
                 given = CheckInput.of(call.task.input_data)
-                return checked(call.served.output, given, call.given.execution_id, self._means(call))
+                output = call.served.output
+                if call.served.crew is not None:
+                    output, given = call.served.crew.output(output, given, call.task.input_data["answered_by"])
+                return checked(output, given, call.given.execution_id, self._means(call))
             if call.served.of is not None:
                 return self._of_request(call, call.served.of)
             call.credentials = handed_to(call.served, self._client.settings.credentials)

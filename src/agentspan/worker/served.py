@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from agentspan.declare.agent import Agent, with_dependencies
-from agentspan.declare.called import members_of
+from agentspan.declare.called import members_of, taking_over
 from agentspan.declare.guardrail import LLMGuardrail, Position
+from agentspan.declare.handoff import as_one
 from agentspan.declare.team import Team
 from agentspan.declare.tool import Tool, tool
 from agentspan.stored.names import (
@@ -26,6 +27,7 @@ from agentspan.worker.approval import approval_tool, notice_tool
 from agentspan.worker.call import Served
 from agentspan.worker.guard_model import check_can_ask
 from agentspan.worker.guards import input_tool
+from agentspan.worker.handoffs import Crew
 from agentspan.worker.instructions import function_of, instructions_tool
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
@@ -44,7 +46,8 @@ def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Serve
     found: dict[str, Served] = {}
     for part in (_tools, _model, _checks, _people, _team):
         found |= dict(part(agent, versions[agent.name]))
-    for called in (*members_of(agent), *(each.agent for each in agent.tools if each.agent is not None)):
+    asked = (each.agent for each in agent.tools if each.agent is not None)
+    for called in (*members_of(agent), *taking_over(agent), *asked):
         given = agent.dependencies if called.dependencies is None else called.dependencies
         found |= served_by(with_dependencies(called, given), versions)
     return found
@@ -70,7 +73,7 @@ def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     function = function_of(agent)
     if agent.model_place == "worker":
         model = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True, instructions=function)
-        model = replace(model, termination=agent.termination, state=agent.shared_state)
+        model = replace(model, termination=agent.termination, state=agent.shared_state, crew=Crew.of(agent))
         yield model_task_name(agent.name), replace(model, dependencies=agent.dependencies, hooks=agent.hooks)
     elif function is not None:
         asks = Served(agent.name, version, instructions_tool(agent), instructions=function)
@@ -82,8 +85,10 @@ def _checks(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     for guard in (*agent.guardrails, *(guard for each in agent.tools for guard in each.guardrails)):
         if isinstance(guard, LLMGuardrail):
             check_can_ask(guard, agent.name)
-    if agent.checks_answers:
-        yield output_task_name(agent.name), Served(agent.name, version, output_tool(agent), Output.of(agent))
+    whole = as_one(agent)
+    if whole.checks_answers:
+        served = Served(agent.name, version, output_tool(agent), Output.of(whole), crew=Crew.of(agent))
+        yield output_task_name(agent.name), served
     guards = agent.guards(Position.INPUT)
     if guards:
         yield input_task_name(agent.name), Served(agent.name, version, input_tool(agent), guards=guards)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import takewhile
@@ -24,23 +25,27 @@ class Exchange:
         said: The provider's message, as JSON.
         told: The model's calls with what it is told of each: `result` or `error`.
         note: Why its answer was sent back; empty where it was not.
+        agent: Whose turn it was, of a run that agents hand over.
+        next: Who goes on after it.
+        instructions: What a function gave for it, where one was asked.
+        state: The state of the run that it began with.
     """
 
     said: Json
     told: tuple[tuple[PlannedCall, Json], ...]
     note: str = ""
+    agent: str = ""
+    next: str = ""
     instructions: str | None = None
-    """What a function gave for it, where one was asked."""
     state: Json | None = None
-    """The state of the run that it began with."""
 
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
 
-    @classmethod
-    def of(cls, result: Json, told: tuple[tuple[PlannedCall, Json], ...], note: str = "") -> Exchange:
-        """What a turn added, from the plan that is stored of it."""
-        return cls(result["message"], told, note, result.get("instructions"), result.get(STATE))
+    @property
+    def remark(self) -> str:
+        """What is said to the model after it, where that is no result of a call."""
+        return self.note or (f"[{self.next} takes over, and goes on here.]" if self.next != self.agent else "")
 
     @cached_property
     def chars(self) -> int:
@@ -70,6 +75,8 @@ class Transcript:
         read: Tasks of that segment before that of the turn after.
         stopped: Whether somebody wants the run to come to an end.
         usage: Tokens of the run as of the last turn that was read.
+        crew: How the models of all agents are asked that may be at work, by their names, where there are several.
+        agent: Which one of them `request` asks.
         instructions: What a function last gave for it.
         state: The state of the run; None before its first turn, and where it has none.
     """
@@ -84,11 +91,25 @@ class Transcript:
     read: int = 0
     stopped: bool = False
     usage: Json = field(default_factory=dict)
+    crew: Mapping[str, ModelRequest] = field(default_factory=dict)
+    agent: str = ""
     instructions: str = ""
     state: Json | None = None
 
+    @property
+    def first(self) -> str:
+        """The agent that the run was begun with."""
+        return next(iter(self.crew), "")
+
+    def ask_as(self, agent: str) -> None:
+        """Have an agent of the crew asked from now on."""
+        if agent != self.agent:
+            self.agent, self.request = agent, self.crew[agent]
+
     def add(self, exchange: Exchange) -> None:
         """Go on with a turn that is over."""
+        if exchange.agent:
+            self.ask_as(exchange.agent)
         exchange = exchange.within(self.request.max_chars)
         if exchange.instructions is not None:
             self.instructions = exchange.instructions

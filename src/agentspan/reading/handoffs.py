@@ -1,0 +1,33 @@
+"""Who was at work in a run that agents hand over: what its events and its status say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from agentspan.reading.drafts import Draft, Within
+from agentspan.reading.run import StoredSegment, StoredTurn
+
+
+def begun_drafts(turn: StoredTurn) -> Iterator[Draft]:
+    """That an agent took over as a turn began, by what the calls before it returned."""
+    if turn.plan is not None and turn.plan.came_from:
+        yield Draft(type="handoff", step=turn.step, at=turn.planned_at, details={"target": turn.agent})
+
+
+def ended_drafts(turn: StoredTurn) -> Iterator[Draft]:
+    """That an agent takes over after a turn."""
+    if turn.next != turn.agent:
+        at = max([turn.planned_at, *(call.attempts[-1].end_time for call in turn.calls if call.attempts)])
+        yield Draft(type="handoff", step=turn.step, at=at, details={"target": turn.next})
+
+
+def named(segment: StoredSegment, drafts: Iterable[Draft | Within]) -> Iterator[Draft | Within]:
+    """The events of a segment with who was at work."""
+    agent = segment.first
+    for draft in drafts:
+        if isinstance(draft, Within):
+            yield draft
+            continue
+        yield replace(draft, agent=agent)
+        agent = draft.details["target"] if draft.type == "handoff" else agent

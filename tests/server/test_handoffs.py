@@ -1,0 +1,242 @@
+"""Agents that take a run over from each other: one conversation, one run, whoever is at work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from agentspan.agents import (
+    Agent,
+    AgentRuntime,
+    ExecutionFailed,
+    HandoffContext,
+    OnTextMention,
+    OnToolResult,
+    ToolContext,
+    handoff,
+    tool,
+)
+from agentspan.testing import call, calls, fail, say, wait_until
+from agentspan.testing.plugin import Stage
+
+
+@pytest.fixture(autouse=True)
+def provider(model: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)
+
+
+def from_turn(first: int, *replies: Any) -> Any:
+    """The replies of an agent that takes over a conversation of so many answers."""
+    return lambda request: replies[request.turn - first]
+
+
+class Desk:
+    """Agents whose tools write down who called them."""
+
+    def __init__(self, model: Stage) -> None:
+        self.model = model
+        self.found: dict[str, str] = {}
+
+    def agent(self, name: str, replies: Any, **options: Any) -> Agent[Any]:
+        @tool(name=f"look_{name}", approval=options.pop("approval", None))
+        def look(order: str, context: ToolContext) -> str:
+            """Look an order up."""
+            self.found[context.idempotency_key] = f"{context.agent}: {order}"
+            return f"{order} is late"
+
+        given = {"instructions": f"You are {name}.", "description": f"Does {name}.", "tools": [look], **options}
+        return Agent(name, model=self.model.play(replies if callable(replies) else from_turn(0, *replies)), **given)
+
+    def triage(self, replies: Any, handoffs: Any, **options: Any) -> Agent[Any]:
+        return self.agent("triage", replies, handoffs=handoffs, model_place="worker", **options)
+
+
+@pytest.fixture
+def desk(model: Stage) -> Desk:
+    return Desk(model)
+
+
+def shown(handle: Any) -> list[tuple[Any, ...]]:
+    return [(event.type, event.agent, event.step, event.target) for event in handle.stream()]
+
+
+def test_another_agent_takes_over(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
+    billing = desk.agent("billing", from_turn(2, call("look_billing", order="A-1"), say("It is late.")))
+    triage = desk.triage([call("look_triage", order="A-0"), call("transfer_to_billing")], [billing])
+
+    handle = runtime.start(triage, "Where is A-1?")
+    result = handle.result(timeout=60)
+
+    assert result.output == "It is late."
+    assert sorted(desk.found.values()) == ["billing: A-1", "triage: A-0"]
+    first = model.requests(billing.model)[0]
+    assert first.system == "You are billing."
+    assert first.prompt == "Where is A-1?"
+    assert [each.text for turn in first.messages for each in turn.tool_results][-1].count("billing takes over") == 1
+    assert {each.name for each in first.tools} == {"look_billing"}
+    assert shown(handle) == [
+        ("step", "triage", 1, None),
+        ("tool_call", "triage", 1, None),
+        ("tool_result", "triage", 1, None),
+        ("step", "triage", 2, None),
+        ("tool_call", "triage", 2, None),
+        ("tool_result", "triage", 2, None),
+        ("handoff", "triage", 2, "billing"),
+        ("step", "billing", 3, None),
+        ("tool_call", "billing", 3, None),
+        ("tool_result", "billing", 3, None),
+        ("step", "billing", 4, None),
+        ("done", None, 4, None),
+    ]
+    assert [step.agent for step in handle.steps()] == ["triage", "triage", "billing", "billing"]
+    played = (triage.model, billing.model)
+    assert result.usage.prompt_tokens == sum(request.tokens for each in played for request in model.requests(each))
+
+
+def test_a_run_goes_back_and_forth_over_segments(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
+    def reply(request: Any) -> Any:
+        if request.turn == 20:
+            return say("Enough.")
+        return call("look_triage", order=str(request.turn)) if request.turn % 3 else call("transfer_to_billing")
+
+    def other(request: Any) -> Any:
+        if request.turn % 3 == 1:
+            return calls(call("look_billing", order=str(request.turn)), call("transfer_to_triage"), call("nothing"))
+        raise AssertionError(request.turn)
+
+    billing = desk.agent("billing", other)
+    triage = desk.triage(reply, [billing], allowed_transitions={"billing": ["triage"]})
+    handle = runtime.start(triage, "Go.", serve=True)
+    result = handle.result(timeout=90)
+
+    assert result.output == "Enough."
+    assert [step.agent for step in handle.steps()] == [
+        "billing" if number % 3 == 1 else "triage" for number in range(21)
+    ]
+    assert sorted(desk.found.values()) == sorted(
+        f"{'billing' if number % 3 == 1 else 'triage'}: {number}" for number in range(20) if number % 3
+    )
+    told = [each.text for turn in model.requests(triage.model)[-1].messages for each in turn.tool_results]
+    assert sum(
+        "There is no tool named nothing. The tools are: look_billing, transfer_to_triage." in each for each in told
+    )
+
+
+class Reason(BaseModel):
+    """Why."""
+
+    reason: str
+    cents: int
+
+
+def test_a_transfer_has_typed_arguments(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
+    refunds = desk.agent("refunds", from_turn(2, say("Done.")), tools=[])
+    billing = desk.agent("billing", [])
+    turns = [
+        call("transfer_to_refunds", reason="late"),
+        calls(call("transfer_to_refunds", reason="late", cents=5), call("transfer_to_billing")),
+    ]
+    triage = desk.triage(turns, [billing, handoff(refunds, input_type=Reason)], tools=[])
+    handle = runtime.start(triage, "Give it back.")
+
+    assert handle.result(timeout=60).output == "Done."
+    first, second = ([call.error for call in step.calls] for step in handle.steps()[:2])
+    assert "cents" in str(first[0])
+    assert second == [None, "Not done: another agent takes over already."]
+    assert model.requests(refunds.model)[0].messages[-2].tool_calls[0].arguments == {"reason": "late", "cents": 5}
+    schema = {each.name: each.schema for each in model.requests(triage.model)[0].tools}["transfer_to_refunds"]
+    assert set(schema["properties"]) == {"reason", "cents"}
+
+
+def test_conditions_hand_over(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
+    asked: list[HandoffContext] = []
+
+    async def is_late(turn: HandoffContext) -> bool:
+        asked.append(turn)
+        return "late" in turn.text and not turn.results
+
+    last = desk.agent("last", from_turn(4, say("The end.")), tools=[])
+    refunds = desk.agent("refunds", from_turn(2, call("look_refunds", order="B"), say("It is late, I fear.")))
+    refunds = replace(refunds, handoffs=[handoff(last, when=is_late)])
+    billing = desk.agent("billing", from_turn(1, say("You want a REFUND.")))
+    billing = replace(billing, handoffs=[handoff(refunds, when=OnTextMention("refund"))])
+    by_result = handoff(billing, when=OnToolResult("look_triage", "late"))
+    triage = desk.triage([call("look_triage", order="A")], [by_result])
+    handle = runtime.start(triage, "Go.")
+
+    assert handle.result(timeout=60).output == "The end."
+    assert [step.agent for step in handle.steps()] == ["triage", "billing", "refunds", "refunds", "last"]
+    assert [each for each in shown(handle) if each[0] in ("step", "handoff", "done")] == [
+        ("step", "triage", 1, None),
+        ("step", "triage", 2, None),
+        ("handoff", "triage", 2, "billing"),
+        ("handoff", "billing", 2, "refunds"),
+        ("step", "refunds", 3, None),
+        ("step", "refunds", 4, None),
+        ("handoff", "refunds", 4, "last"),
+        ("step", "last", 5, None),
+        ("done", None, 5, None),
+    ]
+    assert [(turn.agent, turn.step, turn.results) for turn in asked] == [
+        ("refunds", 3, (("look_refunds", "B is late"),)),
+        ("refunds", 4, ()),
+    ]
+    assert not model.requests(triage.model)[-1].tools[1:]
+    assert model.requests(refunds.model)[0].messages[-1].text == "[refunds takes over, and goes on here.]"
+
+
+def test_all_turns_count_for_the_agent_that_began(runtime: AgentRuntime, desk: Desk) -> None:
+    billing = desk.agent("billing", from_turn(1, *[call("look_billing", order="A")] * 9), max_turns=1)
+    triage = desk.triage([call("transfer_to_billing")], [billing], max_turns=4)
+    with pytest.raises(ExecutionFailed, match="triage used all of its 4 turns"):
+        runtime.run(triage, "Go.")
+    assert len(desk.found) == 2
+
+
+def test_the_answer_is_of_the_type_of_who_answers(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
+    def checked(answer: dict[str, int]) -> None:
+        if answer["total"] != 3:
+            raise ValueError("the total is not 3")
+
+    answers = [say('{"total": "x"}'), say('{"total": 2}'), say('{"total": 3}')]
+    billing = desk.agent(
+        "billing", from_turn(1, *answers), tools=[], output_type=dict[str, int], output_validators=[checked]
+    )
+    replies = {"Go.": call("transfer_to_billing"), "Say.": say("Hello.")}
+    triage = desk.triage(lambda request: replies[request.prompt], [billing], tools=[])
+
+    assert runtime.run(triage, "Say.").output == "Hello."
+    assert runtime.run(triage, "Go.").output == {"total": 3}
+    assert len(model.requests(billing.model)) == 3
+
+
+def test_a_person_is_asked_and_the_status_says_who_works(runtime: AgentRuntime, desk: Desk) -> None:
+    billing = desk.agent("billing", from_turn(1, call("look_billing", order="A-1"), say("Late.")), approval=True)
+    triage = desk.triage([call("transfer_to_billing")], [billing])
+    handle = runtime.start(triage, "Where is A-1?")
+
+    wait_until(lambda: [each.tool for each in handle.requests()] == ["look_billing"], "the request")
+    assert [each.agent for each in handle.requests()] == ["billing"]
+    handle.approve(by="ann")
+    assert handle.result(timeout=60).output == "Late."
+    assert list(desk.found.values()) == ["billing: A-1"]
+
+
+def test_a_run_that_failed_goes_on_with_who_was_at_work(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
+    broken = [True]
+    billing = desk.agent("billing", lambda request: fail(401, "no such key") if broken[0] else say("Late."))
+    triage = desk.triage([call("transfer_to_billing")], [billing])
+    handle = runtime.start(triage, "Go.")
+    with pytest.raises(ExecutionFailed, match="no such key"):
+        handle.result(timeout=60)
+    before = shown(handle)
+
+    broken[0] = False
+    handle.retry()
+    assert handle.result(timeout=60).output == "Late."
+    assert shown(handle)[: len(before)] == before
+    assert len(model.requests(triage.model)) == 1
