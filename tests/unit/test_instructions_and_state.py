@@ -8,10 +8,23 @@ import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from agentspan.agents import Agent, DefinitionError, RunContext, StateTemplate, ToolContext, ToolFailed, compile_agent
+from agentspan.agents import (
+    Agent,
+    CallbackHandler,
+    DefinitionError,
+    RunContext,
+    StateTemplate,
+    ToolContext,
+    ToolFailed,
+    agent_tool,
+    compile_agent,
+    tool,
+)
 from agentspan.declare.agent import AgentOptions
 from agentspan.declare.state import CallState, StateType
 from agentspan.stored.state import merged
+from agentspan.worker.roster import is_anybodys
+from agentspan.worker.served import served_by
 
 
 class Trip(BaseModel):
@@ -139,3 +152,37 @@ def test_changes_are_merged_in_their_order() -> None:
     assert merged(begun, [{"set": {"spent": None}}, {"add": {"spent": 4}}]) == {**begun, "spent": 4}
     assert merged(begun, [{"set": {"spent": "none"}}, {"add": {"spent": 4}}]) == {**begun, "spent": 4}
     assert begun["booked"] == ["a"]
+
+
+def test_agents_that_hand_over_have_none_of_it() -> None:
+    plain = Agent("clerk", model="openai/gpt-4o", description="Helps.", model_place="worker")
+    for options in ({"instructions": lambda: "Go."}, {"state_type": Trip}, {"hooks": [CallbackHandler()]}):
+        with pytest.raises(DefinitionError, match="which agents that hand over a run cannot have yet"):
+            Agent("planner", model="openai/gpt-4o", model_place="worker", handoffs=[plain], **options)
+
+
+@tool
+def look() -> str:
+    """Look."""
+    return "seen"
+
+
+def test_agents_that_are_called_inherit_live_objects() -> None:
+    called = Agent("clerk", model="openai/gpt-4o", description="Helps.", tools=[look])
+    own = Agent("cook", model="openai/gpt-4o", description="Cooks.", tools=[look], dependencies="own")
+    agent = Agent("planner", model="openai/gpt-4o", tools=[agent_tool(called), agent_tool(own)], dependencies="given")
+    served = served_by(agent, {"planner": 1, "clerk": 1, "cook": 1})
+
+    assert {name: each.dependencies for name, each in served.items()} == {"clerk.look": "given", "cook.look": "own"}
+    assert not any(is_anybodys(each) for each in served.values())
+    assert is_anybodys(served_by(called, {"clerk": 1})["clerk.look"])
+
+
+def test_a_function_that_holds_values_serves_its_own_runs() -> None:
+    def served(instructions: Any) -> Any:
+        agent = Agent("clerk", model="openai/gpt-4o", instructions=instructions, state_type=None)
+        return served_by(agent, {"clerk": 1})["clerk.run.instructions"]
+
+    name = "Ada"
+    assert not is_anybodys(served(lambda: name))
+    assert is_anybodys(served(lambda: "Go."))
