@@ -42,6 +42,24 @@ UNTAKEN = 3.0
 
 _STRUCTURE = frozenset({"DO_WHILE", "FORK", "FORK_JOIN_DYNAMIC", "JOIN", "SWITCH"})
 
+_SAME_IN_ALL = frozenset(
+    [
+        "execution_id",
+        "prompt",
+        "messages",
+        "instructions",
+        "tools",
+        "tool_tasks",
+        "limited",
+        "marked",
+        "programs",
+        "transcript_path",
+        "parts",
+        "previous",
+    ]
+)
+"""What every segment of a run is given; all else one leaves to the next."""
+
 LEASE_MARGIN = 0.1
 
 NOT_BEGUN = "The call was not made: the server died as it was about to begin it. Call again if it is still wanted."
@@ -169,8 +187,7 @@ class Watchdog:
                 return
             values = task.input_data["workflowInput"]
             segment_id = values.get("previous")
-            status, output = "COMPLETED", {name: values.get(name) for name in ("transcript", "usage", "steps", "again")}
-            output |= {name: values[name] for name in ("rejected", "guarded", "budget") if name in values}
+            status, output = "COMPLETED", {name: value for name, value in values.items() if name not in _SAME_IN_ALL}
         else:
             status, output = "IN_PROGRESS", {}
         # The next segment learns from the output which one was before it; Conductor puts the id there in a start only.
