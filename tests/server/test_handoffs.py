@@ -251,3 +251,27 @@ def test_a_run_that_failed_goes_on_with_who_was_at_work(runtime: AgentRuntime, m
     assert handle.result(timeout=60).output == "Late."
     assert shown(handle)[: len(before)] == before
     assert len(model.requests(triage.model)) == 1
+
+
+@pytest.mark.parametrize("kind", ["anthropic", "gemini", "openai"])
+def test_whoever_the_provider_is(
+    runtime: AgentRuntime, model: Stage, desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    for name in ("ANTHROPIC", "GEMINI"):
+        monkeypatch.setenv(f"{name}_API_KEY", "none")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", model.server.anthropic_url)
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", model.server.anthropic_url)
+    prefix = {"anthropic": "claude-sonnet-4-6", "gemini": "gemini-3-pro-preview", "openai": "gpt-5"}[kind]
+
+    def played(name: str, *replies: Any) -> str:
+        return model.play(from_turn(len(replies) - 1, *replies[-1:]), kind, name=f"{prefix}-{name}")
+
+    last = replace(desk.agent("last", [], tools=[]), model=played("last", None, None, say("The end.")))
+    middle = replace(
+        desk.agent("middle", [], tools=[], handoffs=[handoff(last, when=OnTextMention("over to"))]),
+        model=played("middle", None, say("Over to the last one.")),
+    )
+    triage = replace(desk.triage([], [middle], tools=[]), model=played("triage", call("transfer_to_middle")))
+
+    assert runtime.run(triage, "Go.", timeout=60).output == "The end."
+    assert model.requests(last.model)[0].messages[-1].text == "[last takes over, and goes on here.]"

@@ -45,7 +45,7 @@ def line_of(event: Event) -> str:
 def _line(event: Event) -> str:
     match event.type:
         case "step":
-            return f"step {event.step}"
+            return f"step {event.step}" + (f"  {event.agent}" if event.agent else "")
         case "error":
             return shorten(f"failed: {event.error}", 300)
         case "done":

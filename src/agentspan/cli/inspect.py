@@ -51,7 +51,8 @@ def _step_lines(step: Step, now: datetime) -> Iterator[str]:
     model = step.model
     tokens = f"  {model.usage.told}" if model.prompt_tokens else ""
     begun = model.attempts[0].scheduled.strftime("%H:%M:%S")
-    yield f"step {step.number}  {begun} UTC  {flat(model.model)}  {_state(model.attempts[-1], now)}{tokens}"
+    who = f"  {step.agent}" if step.agent else ""
+    yield f"step {step.number}{who}  {begun} UTC  {flat(model.model)}  {_state(model.attempts[-1], now)}{tokens}"
     yield from _failures(model.attempts)
     for passed in model.passed_over:
         yield f"    ↻ {flat(passed.model)}: {flat(passed.error)}"

@@ -171,6 +171,8 @@ def _faults(request: ModelRequest) -> Iterator[str]:
         yield from (f"messages.{place}.{fault}" for fault in _message_faults(message))
         if message["role"] == "user" and place:
             yield from (f"messages.{place}.{fault}" for fault in _order_faults(message, messages[place - 1]))
+    if not request.body.get("tools") and any(_blocks(message, "tool_use") for message in messages):
+        yield "Requests which include `tool_use` or `tool_result` blocks must define tools"
     thinking = request.body.get("thinking") or {}
     if thinking.get("type") in ("enabled", "adaptive"):
         yield from _thinking_faults(request, thinking)

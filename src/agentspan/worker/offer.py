@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.tools import ToolDefinition
@@ -10,8 +13,30 @@ from agentspan.stored.names import OUTPUT_TOOL
 from agentspan.stored.output import OutputRequest
 from agentspan.stored.request import ModelRequest
 from agentspan.worker.call import Json
+from agentspan.worker.transcript import Exchange
 
 _GIVES = "Give the final answer. Call it alone, and last."
+
+
+_WANTS_TOOLS = ("anthropic", "bedrock")
+"""Providers that take no conversation with calls in it, unless tools are on offer."""
+
+
+def with_called(request: ModelRequest, exchanges: Sequence[Exchange]) -> ModelRequest:
+    """The request; with the tools that were called before, and may not be now, where its agent has none of its own.
+
+    An agent that has taken over may have none, and some providers take no calls in a conversation then.
+    """
+    if request.tools or request.model.partition("/")[0] not in _WANTS_TOOLS:
+        return request
+    names = {call.name for exchange in exchanges for call, _ in exchange.told} - {OUTPUT_TOOL}
+    if not names:
+        return request
+    gone = ({"name": name, "description": "Not here any more.", "parameters": _ANYTHING} for name in sorted(names))
+    return replace(request, tools=tuple(gone), settings={**request.settings, "tool_choice": "none"})
+
+
+_ANYTHING: Json = {"type": "object", "properties": {}}
 
 
 def parameters(request: ModelRequest, model: Model) -> ModelRequestParameters:

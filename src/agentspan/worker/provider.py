@@ -40,7 +40,7 @@ from agentspan.worker.call import Json, ModelAway
 from agentspan.worker.call_ids import with_own_ids
 from agentspan.worker.files import with_files
 from agentspan.worker.odd_answers import refusal_of, whole
-from agentspan.worker.offer import parameters
+from agentspan.worker.offer import parameters, with_called
 from agentspan.worker.prices import with_cost
 from agentspan.worker.quick import hurry
 from agentspan.worker.thinking import own_thoughts, with_thinking
@@ -83,6 +83,7 @@ async def ask(
 ) -> Answer:
     """Ask the model once; see `agentspan.worker.answer.Provider`."""
     opened = _opened(request)
+    request = with_called(request, exchanges)
     try:
         messages = own_thoughts(opened.model, _messages(request, beginning, exchanges, left_out))
         response = await (model_request if hear is None else _streamed(hear))(
