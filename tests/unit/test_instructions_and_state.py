@@ -57,7 +57,7 @@ def test_a_template_has_plain_fields(text: str) -> None:
 
 
 def test_options_are_listed() -> None:
-    assert {"instructions_each", "state_type", "dependencies", "metadata"} <= set(AgentOptions.__annotations__)
+    assert {"instructions_each", "state_type", "dependencies", "metadata", "hooks"} <= set(AgentOptions.__annotations__)
 
 
 def test_the_server_asks_once() -> None:

@@ -28,7 +28,7 @@ _by = click.option("--by", metavar="NAME", help="Who decides.  [default: your us
 
 @click.group("request")
 def request_group() -> None:
-    """Decide what agents ask people: approvals, questions and budgets.
+    """Decide what agents ask people: approvals, questions, budgets.
 
     A call that needs an approval, a question of an agent, or a run whose budget is used up waits until somebody
     decides, from any machine. Each request has an id of its own.

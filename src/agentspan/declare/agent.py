@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, overload
 
 from agentspan.declare.approval import OnRequest
 from agentspan.declare.budget import Budget, check_budget
-from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.callbacks import CallbackHandler, as_handlers
 from agentspan.declare.called import check_called
 from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
@@ -60,6 +60,7 @@ class AgentOptions(AgentNames, total=False):
     state_type: Any
     dependencies: Any
     metadata: Mapping[str, Any]
+    hooks: Sequence[CallbackHandler]
     tools: Tools
     description: str
     max_turns: int
@@ -115,6 +116,7 @@ class Agent(Generic[OutputT]):
     shared_state: StateType | None = field(init=False, repr=False, compare=False)
     dependencies: Any = field(compare=False)
     metadata: Mapping[str, Any] = field(hash=False)
+    hooks: tuple[CallbackHandler, ...] = field(compare=False)
     budget: Budget | None
     handoffs: tuple[Handoff, ...]
     allowed_transitions: Mapping[str, Sequence[str]] | None = field(hash=False)
@@ -170,6 +172,7 @@ class Agent(Generic[OutputT]):
         state_type: Any = None,
         dependencies: Any = None,
         metadata: Mapping[str, Any] = MappingProxyType({}),
+        hooks: Sequence[CallbackHandler] = (),
         budget: Budget | None = None,
         handoffs: Sequence[Agent[Any] | Handoff] = (),
         allowed_transitions: Mapping[str, Sequence[str]] | None = None,
@@ -214,7 +217,8 @@ class Agent(Generic[OutputT]):
                 Tools see it as `ToolContext.state`, and change it; where a worker calls the model.
             dependencies: Live objects of this process, such as a pool of connections, for its tools:
                 `ToolContext.dependencies`. They are no part of its definition.
-            metadata: Values kept in its definition, by which `agent list --metadata KEY=VALUE` finds its runs.
+            metadata: Values kept in its definition; `agent list --metadata KEY=VALUE` finds its runs by them.
+            hooks: What workers call before and after each call of its model and of its tools; where a worker calls it.
             budget: What a run may use before a person is asked whether it may use more; where a worker calls the model.
             handoffs: Agents that may take its runs over, in the same conversation, where a worker calls the models: an
                 agent, for which its model calls, or what `handoff` makes of one.
@@ -250,6 +254,7 @@ class Agent(Generic[OutputT]):
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["output_validators"] = tuple(output_validators)
         names = tuple(each.name for each in given["tools"])
+        given["hooks"] = as_handlers(hooks, f"{what}: hooks")
         given["metadata"] = checked_metadata(metadata, what)
         given["shared_state"] = StateType.of(state_type, what)
         check_fields(instructions, given["shared_state"], what)

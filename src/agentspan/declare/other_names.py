@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
-from agentspan.declare.callbacks import CallbackHandler
+from agentspan.declare.callbacks import CallbackHandler, as_handlers
 from agentspan.declare.commands import CliConfig, CodeExecutionConfig
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import Backoff, Retry, check_count
@@ -120,10 +120,7 @@ def agent_values(what: str, given: Mapping[str, Any], others: Mapping[str, Any])
     memory, callbacks = named.get("memory"), tuple(named.get("callbacks", ()))
     if memory is not None and not isinstance(memory, ConversationMemory):
         raise DefinitionError(f"{what}: memory must be a ConversationMemory, not {memory!r}")
-    for each in callbacks:
-        if not isinstance(each, CallbackHandler):
-            raise DefinitionError(f"{what}: callbacks are objects of a subclass of CallbackHandler, not {each!r}")
-    return {**values, "memory": memory, "callbacks": callbacks}
+    return {**values, "memory": memory, "callbacks": as_handlers(callbacks, f"{what}: callbacks")}
 
 
 def tool_policy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentspan.declare.tool import Tool
@@ -23,25 +23,8 @@ def check_server_can(agent: Agent[Any]) -> None:
         DefinitionError: It says that a worker can.
     """
     what = f"agent {agent.name!r}"
-    own = {"on_max_turns": agent.on_max_turns == "answer", "termination": agent.termination is not None}
-    for option in [name for name, given in {**own, "required_tools": agent.required_tools}.items() if given]:
-        raise _worker_can(
-            f"{what}: {option} needs a worker that calls the model; the Conductor server offers all tools in each turn"
-        )
-    if agent.instructions_each == "turn":
-        raise _worker_can(
-            f"{what}: the Conductor server has one system prompt for a run; instructions_each='turn' needs a worker"
-        )
-    if agent.shared_state is not None:
-        raise _worker_can(
-            f"{what}: the Conductor server keeps no state beside the conversation; state_type needs a worker"
-        )
-    if agent.budget is not None:
-        raise _worker_can(f"{what}: the Conductor server does not ask a person before a turn; a budget needs a worker")
-    if agent.handoffs:
-        raise _worker_can(f"{what}: the Conductor server calls the model of one agent; handoffs need a worker")
-    if agent.fallback_models:
-        raise _worker_can(f"{what}: the Conductor server calls one model; {agent.model} and others need a worker")
+    for why in _needs_worker(agent):
+        raise _worker_can(f"{what}: {why}")
     if not agent.tools:
         return
     if agent.provider == "anthropic" and agent.model_settings.thinking_tokens is not None:
@@ -54,6 +37,29 @@ def check_server_can(agent: Agent[Any]) -> None:
             f"{what}: {agent.model} with tools: Gemini wants the signatures of its calls back with each result, and "
             "the Conductor server drops them"
         )
+
+
+def _needs_worker(agent: Agent[Any]) -> Iterator[str]:
+    """What of the agent's options only a worker does that calls its model, in words."""
+    offers = "needs a worker that calls the model; the Conductor server offers all tools in each turn"
+    if agent.on_max_turns == "answer":
+        yield f"on_max_turns {offers}"
+    if agent.termination is not None:
+        yield f"termination {offers}"
+    if agent.required_tools:
+        yield f"required_tools {offers}"
+    if agent.instructions_each == "turn":
+        yield "the Conductor server has one system prompt for a run; instructions_each='turn' needs a worker"
+    if agent.hooks:
+        yield "the Conductor server calls no hooks as it calls a model; hooks need a worker"
+    if agent.shared_state is not None:
+        yield "the Conductor server keeps no state beside the conversation; state_type needs a worker"
+    if agent.budget is not None:
+        yield "the Conductor server does not ask a person before a turn; a budget needs a worker"
+    if agent.handoffs:
+        yield "the Conductor server calls the model of one agent; handoffs need a worker"
+    if agent.fallback_models:
+        yield f"the Conductor server calls one model; {agent.model} and others need a worker"
 
 
 def _worker_can(message: str) -> DefinitionError:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.callbacks import CallbackHandler
 from agentspan.declare.content import holds_files
 from agentspan.declare.credentials import Credentials
 from agentspan.declare.guardrail import Guardrail
@@ -78,6 +79,8 @@ class Served:
     """The type of what the calls of a run share, where the tool is one, or stands for the model."""
     dependencies: Any = None
     """Live objects for the calls."""
+    hooks: tuple[CallbackHandler, ...] = ()
+    """What is called before and after, where the tool is one, or stands for the model."""
     of: Agent[Any] | None = None
     """Whose requests to people these are, where the tool stands for the checks before them, or for the notices."""
 

@@ -144,7 +144,7 @@ class Roster:
 
 def is_anybodys(served: Served) -> bool:
     """Whether a tool and its guardrails are the same whoever makes them, so that they may serve any run."""
-    if served.dependencies is not None:
+    if served.dependencies is not None or served.hooks:
         return False
     answers = () if served.output is None or served.is_model else served.output.guards
     guards = (*served.tool.guardrails, *served.guards, *answers)

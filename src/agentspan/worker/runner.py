@@ -21,7 +21,7 @@ from agentspan.schema.values import to_jsonable
 from agentspan.stored.names import CREW
 from agentspan.stored.output import CheckInput
 from agentspan.telemetry.calls import CallTelemetry
-from agentspan.worker import approval
+from agentspan.worker import approval, hooks
 from agentspan.worker.call import (
     FINAL,
     Call,
@@ -133,6 +133,22 @@ class Runner:
             return self._raised(call, error)
 
     def _value(self, call: Call) -> Any:
+        if not call.served.hooks:
+            return self._made(call)
+
+        def wait(awaitable: Awaitable[Any]) -> Any:
+            return self._loop.result(call, awaitable)
+
+        hooks.before(call, wait)
+        try:
+            value = self._made(call)
+        except Exception as error:
+            hooks.after_failure(call, error, wait)
+            raise
+        hooks.after(call, value, wait)
+        return value
+
+    def _made(self, call: Call) -> Any:
         with self._telemetry.running(call):
             guards = call.served.tool.guards
             args = self._guarded(call, guards(Position.INPUT), call.given.args, "The call was", arguments)

@@ -64,6 +64,7 @@ def _tools(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
                 shows_files=files,
                 state=agent.shared_state,
                 dependencies=agent.dependencies,
+                hooks=agent.hooks,
             )
             yield tool_task_name(agent.name, each.name), served
 
@@ -73,7 +74,8 @@ def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     if agent.model_place == "worker":
         model = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True, instructions=function)
         model = replace(model, termination=agent.termination, state=agent.shared_state)
-        yield model_task_name(agent.name), replace(model, dependencies=agent.dependencies, crew=Crew.of(agent))
+        model = replace(model, dependencies=agent.dependencies, hooks=agent.hooks)
+        yield model_task_name(agent.name), replace(model, crew=Crew.of(agent))
     elif function is not None:
         asks = Served(agent.name, version, instructions_tool(agent), instructions=function)
         asks = replace(asks, dependencies=agent.dependencies)
