@@ -21,6 +21,7 @@ from agentspan.agents import (
     ExecutionFailed,
     ExecutionTerminated,
     InputError,
+    LLMGuardrail,
     ModelSettings,
     Price,
     Request,
@@ -293,6 +294,35 @@ def test_a_budget_of_an_agent_that_is_called_is_decided_in_the_callers_run(runti
     assert handle.result(60).output == "Done."
     returned = next(event for event in handle.stream() if event.type == "tool_result" and not event.path)
     assert "was used up" in str(returned.error)
+
+
+@pytest.mark.parametrize("looks", [None, 7], ids=["alone", "over segments"])
+def test_what_a_guardrails_model_uses_counts(
+    runtime: AgentRuntime, model: Stage, make: Make, looks: int | None
+) -> None:
+    turns = looks or 0
+
+    def judge(request: ModelRequest) -> Reply:
+        return say(json.dumps({"passed": "rude" not in request.messages[-1].text, "message": "be polite"}))
+
+    def reply(request: ModelRequest) -> Reply:
+        if request.turn < turns:
+            return call("look", number=request.turn)
+        return say("rude" if request.turn == turns else "polite")
+
+    guard = LLMGuardrail(model.play(judge), "Be polite.", base_url=model.server.openai_url)
+    budget = Budget(turns=turns + 1, tokens=10**9)
+    options: Any = {"tools": []} if looks is None else {}
+    agent = make("budget_guarded", reply, guardrails=[guard], budget=budget, **options)
+    handle = runtime.start(agent, "Go.")
+    request = paused(handle)
+    by_both = sum(each.tokens for name in (agent.model, guard.model) for each in model.requests(name))
+
+    assert request.args["spent"]["tokens"] > by_both, "answers count, too"
+    by_model = sum(step.model.usage.total_tokens for step in handle.steps())
+    assert request.args["spent"]["tokens"] > by_model
+    handle.extend(turns=1)
+    assert handle.result(60).output == "polite"
 
 
 def test_agents_that_hand_over_have_one_budget(runtime: AgentRuntime, make: Make) -> None:

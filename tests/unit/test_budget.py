@@ -103,6 +103,14 @@ def test_called_agents_count_and_names_that_are_no_numbers_do_not() -> None:
     assert (found["mode"], found["over"], found["warn"]) == ("over", ["cost"], [])
 
 
+def test_what_a_guardrails_model_used_since_counts() -> None:
+    newest = {"prompt_tokens": 9}
+    limits = {"tokens": 100}
+
+    assert spent({"usage": [newest, {"prompt_tokens": 5}]}, limits=limits)["spent"] == {"tokens": 9}
+    assert spent({"usage": [None, newest]}, limits=limits)["spent"] == {"tokens": 9}
+
+
 def test_calls_that_were_not_made_do_not_count() -> None:
     first = spent({"calls": ["frugal.look", None, None]})
     second = spent({"before": first, "calls": ["frugal.look"]})

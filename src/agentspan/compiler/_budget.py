@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._guard import usage_before
 from agentspan.compiler._request import asking
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import workflow
@@ -75,7 +76,7 @@ def _after(agent: Agent[Any], turn: int) -> Json:
     return {
         "before": ref(f"spent_{turn}.output.result"),
         "decided": ref(f"{BUDGET}_{turn}.output"),
-        "usage": ref(f"{said}.usage"),
+        "usage": usage_before(agent, turn + 1, f"{said}.usage"),
         **(called if agent.loops else {}),
         "prompt": ref(f"{said}.tokens.prompt_tokens"),
         "step": ref(f"{said}.step"),

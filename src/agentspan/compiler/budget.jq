@@ -4,7 +4,7 @@
 | ($after.before // {}) as $before
 | ($after.decided // {}) as $decided
 | (reduce (($decided.extend // {}) | to_entries[]) as $more ($before.limits // $in.limits; .[$more.key] += $more.value)) as $limits
-| (reduce ($after.used // [])[] as $used ($after.usage // {};
+| (reduce ($after.used // [])[] as $used ([$after.usage] | flatten | map(select(. != null and . != {})) | .[0] // {};
     reduce ($used | to_entries[] | select(.value | type == "number")) as $each (.; .[$each.key] = ((.[$each.key] // 0) + $each.value)))) as $usage
 | ($before.spent // {}) as $old
 | [($after.times // [])[] | select(. != null and . > 0)] as $times
