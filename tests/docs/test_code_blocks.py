@@ -47,6 +47,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
     "look_up": {"word": "news"},
+    "book": {"what": "train", "price": 40},
 }
 ANSWERS = {
     "goods_price": "It costs 4 euros.",
@@ -58,6 +59,7 @@ ANSWERS = {
     "geographer": "In Oslo.",
     "run_command": "Listed.",
     "look_up": "Found.",
+    "book": "Booked it.",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from agentspan.agents import (
     Conflict,
     DefinitionError,
     ExecutionFailed,
+    ExecutionTerminated,
     InputError,
     ModelSettings,
     Price,
@@ -197,6 +199,51 @@ def test_nobody_decides_in_time(runtime: AgentRuntime, make: Make) -> None:
     assert (late.by, late.text) == (None, "The model answers with what there is. Nobody decided in time.")
 
 
+def test_somebody_is_told_and_a_notice_that_hangs_holds_nothing(runtime: AgentRuntime, make: Make) -> None:
+    asked: list[Request] = []
+    opened = threading.Event()
+
+    def tell(request: Request) -> None:
+        asked.append(request)
+        opened.wait(60)
+
+    agent = make("budget_told", looking(20), budget=Budget(calls=2, deadline=600), on_request=tell)
+    handle = runtime.start(agent, "Look around.")
+    wait_until(lambda: len(asked) == 1, "the notice", timeout=60)
+    runtime.finish(asked[0].id)
+
+    assert (asked[0].kind, asked[0].args["over"], asked[0].default) == ("budget", ["calls"], "finish")
+    assert handle.result(60).output == "I saw some."
+    opened.set()
+
+
+def test_a_run_that_is_cancelled_meanwhile_asks_again_when_it_is_retried(runtime: AgentRuntime, make: Make) -> None:
+    handle = runtime.start(make("budget_cancelled", looking(20), budget=Budget(calls=2)), "Look around.")
+    request = paused(handle)
+    handle.cancel()
+    with pytest.raises(ExecutionTerminated):
+        handle.result(60)
+    before = list(handle.stream())
+    with pytest.raises(Conflict):
+        handle.extend(request.id, calls=1)
+
+    handle.retry()
+    assert paused(handle).args == request.args
+    handle.finish()
+    assert handle.result(60).output == "I saw some."
+    after = [(event.seq, event.type) for event in handle.stream()]
+    assert after[: len(before)] == [(event.seq, event.type) for event in before], "a cursor stays what it was"
+    assert [kind for _, kind in after[len(before) - 2 :]] == ["waiting", "error", "resumed", "decision", "step", "done"]
+
+
+def test_a_stop_meanwhile_has_the_model_answer_after_the_decision(runtime: AgentRuntime, make: Make) -> None:
+    handle = runtime.start(make("budget_stopped", looking(20), budget=Budget(calls=2)), "Look around.")
+    paused(handle)
+    handle.stop()
+    handle.extend(calls=1)
+    assert handle.result(60).output == "I saw some."
+
+
 # ---- what is counted -----------------------------------------------------------------------------------
 
 
@@ -246,6 +293,20 @@ def test_a_budget_of_an_agent_that_is_called_is_decided_in_the_callers_run(runti
     assert handle.result(60).output == "Done."
     returned = next(event for event in handle.stream() if event.type == "tool_result" and not event.path)
     assert "was used up" in str(returned.error)
+
+
+def test_agents_that_hand_over_have_one_budget(runtime: AgentRuntime, make: Make) -> None:
+    desk = make("budget_desk", looking(20), description="Looks.")
+
+    def first(request: ModelRequest) -> Reply:
+        return call(next(each.name for each in request.tools))
+
+    handle = runtime.start(make("budget_triage", first, tools=[], handoffs=[desk], budget=Budget(turns=3)), "Look.")
+    request = paused(handle)
+    assert (request.agent, request.step, request.args["spent"]) == ("budget_triage", 4, {"turns": 3})
+    handle.finish()
+
+    assert handle.result(60).output == "I saw some."
 
 
 def test_the_time_of_a_run_is_without_that_of_the_decision(runtime: AgentRuntime, make: Make) -> None:

@@ -84,7 +84,7 @@ def test_two_values_and_wrong_ones_are_refused(make: Any, options: dict[str, Any
 
 @pytest.mark.parametrize(
     ("make", "name", "note"),
-    [(agent, "metadata", "context="), (agent, "gate", "migrating")],
+    [(agent, "agents", "Team"), (agent, "gate", "migrating")],
 )
 def test_what_nothing_stands_behind_is_no_option(make: Any, name: str, note: str) -> None:
     with pytest.raises(TypeError, match=f"got an unexpected keyword argument '{name}'") as caught:

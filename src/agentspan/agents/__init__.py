@@ -32,6 +32,7 @@ from agentspan.declare.guardrail import (
 )
 from agentspan.declare.handoff import Handoff, HandoffContext, OnTextMention, OnToolResult, handoff
 from agentspan.declare.human_tool import human_tool
+from agentspan.declare.instructions import RunContext, StateTemplate
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
@@ -104,6 +105,7 @@ from agentspan.reading.result import AgentResult, AgentStatus
 from agentspan.reading.timeline import Attempt, ModelCall, Step, ToolCall
 from agentspan.stored.person import Decision
 from agentspan.stored.said import PassedOver
+from agentspan.stored.state import StateChange
 from agentspan.stored.status import FinishReason, Status
 from agentspan.stored.usage import Usage
 
@@ -191,12 +193,15 @@ __all__ = [
     "Resumed",
     "Retry",
     "RetryTool",
+    "RunContext",
     "RunDone",
     "RunFailed",
     "ServerError",
     "ServerRejected",
     "ServerUnreachable",
     "Settings",
+    "StateChange",
+    "StateTemplate",
     "Status",
     "Step",
     "StepBegan",

@@ -17,7 +17,7 @@ NOUNS = {
     "demo": ("agentspan.cli.demo:demo", "See a run survive the death of its worker."),
     "dev": ("agentspan.cli.dev:dev", "Run a server and a worker here, and reload the worker when a file is saved."),
     "doctor": ("agentspan.cli.doctor:doctor", "Check what this machine needs to run agents."),
-    "request": ("agentspan.cli.request:request_group", "Decide what agents ask people: approvals and questions."),
+    "request": ("agentspan.cli.request:request_group", "Decide what agents ask people: approvals, questions and budgets."),
     "server": ("agentspan.cli.server:server_group", "Run a Conductor server on this machine."),
     "worker": ("agentspan.cli.worker:worker_group", "Serve the tools of agents."),
 }

@@ -15,6 +15,7 @@ from agentspan.cli import _runs
 from agentspan.cli._agent import agent_id, agent_name, confirm, handle_of, run_status
 from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Lazy, Session
 from agentspan.cli._events import Spoken, show_event
+from agentspan.cli._key_value import KeyValue
 from agentspan.cli._load import load_agent
 from agentspan.cli._logs import show_logs
 from agentspan.cli._moment import Moment, When, moment
@@ -189,6 +190,7 @@ def stream(context: click.Context, execution_id: str, from_: int, output: Output
 @agent_group.command("list", epilog=example("agentspan agent list --status RUNNING --since 1h"))
 @agent_name("runs")
 @run_status(get_args(RunStatus), "in this state")
+@click.option("--metadata", type=KeyValue(), multiple=True, help="Only runs of agents whose metadata has this value.")
 @click.option("--since", type=Moment(), help="Only runs that began within this time, or after this moment.")
 @click.option("--before", type=Moment(), help="Only runs that began longer ago than this, or before this moment.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
@@ -199,6 +201,7 @@ def list_runs(
     session: Session,
     agent: str | None,
     statuses: tuple[str, ...],
+    metadata: tuple[tuple[str, str], ...],
     since: When | None,
     before: When | None,
     limit: int,
@@ -212,7 +215,7 @@ def list_runs(
     """
     client = session.runtime().client
     bounds = {name: moment(when, client) for name, when in (("since", since), ("before", before)) if when is not None}
-    wanted = Filter(agent=agent, statuses=statuses, **bounds)
+    wanted = Filter(agent=agent, statuses=statuses, metadata=metadata, **bounds)
     first = (page - 1) * limit
     found = list(islice(runs(client, wanted), first, first + limit + 1))
     now = client.moment()

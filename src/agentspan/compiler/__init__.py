@@ -16,6 +16,7 @@ from typing import Any
 from agentspan.compiler._agent import looping, single
 from agentspan.compiler._budget import budget_requests
 from agentspan.compiler._guard import input_definition
+from agentspan.compiler._instructions import instructions_definition, is_asked
 from agentspan.compiler._output import output_definition
 from agentspan.compiler._part import as_it_is, as_part
 from agentspan.compiler._request import request_tasks, request_workflows
@@ -113,6 +114,8 @@ def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: 
         tasks_besides = (*tasks_besides, output_definition(as_one(agent)))
     if agent.guards(Position.INPUT):
         tasks_besides = (*tasks_besides, input_definition(agent))
+    if is_asked(agent):
+        tasks_besides = (*tasks_besides, instructions_definition(agent))
     tools = (tool_definition(agent, tool) for tool in agent.tools if tool.question is None and tool.agent is None)
     tasks = (*tasks_besides, *request_tasks(agent), *tools)
     return Definition(agent.name, workflows, tasks, _fingerprint(workflows, tasks))

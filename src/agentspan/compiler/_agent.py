@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._budget import budget_ends
 from agentspan.compiler._guard import handed_on, has_guards, refused_end, single_entry
+from agentspan.compiler._instructions import single_instructions, text, told_on
 from agentspan.compiler._model import model_call
 from agentspan.compiler._output import (
     ASKED_AGAIN,
     exchange_program,
-    instructions,
     invalid_end,
     marked,
     plan_program,
@@ -39,7 +39,7 @@ ASKED = 4
 
 def single(agent: Agent) -> Json:
     opened = open_task(agent, "The conversation so far and the prompt.", literal(t.program("open")))
-    tasks = [*single_entry(agent), opened]
+    tasks = [*single_entry(agent), *single_instructions(agent), opened]
     most = ASKED + agent.most_sent_back
     for turn in range(1, most + 1):
         tasks += _asked(agent, turn, most)
@@ -58,7 +58,7 @@ def single(agent: Agent) -> Json:
 def _asked(agent: Agent, turn: int, most: int) -> list[Json]:
     checked = agent.judges_answers
     messages = "open.output.result.messages" if turn == 1 else f"exchange_{turn - 1}.output.result"
-    call = model_call(agent, f"llm_{turn}", instructions=literal(instructions(agent)), messages=ref(messages))
+    call = model_call(agent, f"llm_{turn}", instructions=text(agent), messages=ref(messages))
     last = turn == most
     planned = plan(
         agent,
@@ -143,7 +143,7 @@ def _agent_workflow(agent: Agent, versions: Mapping[str, int]) -> Json:
         "steps": ref(f"{SEGMENT}.output.steps"),
         "again": ref(f"{SEGMENT}.output.again"),
         "previous": ref(f"{SEGMENT}.output.subWorkflowId"),
-        "instructions": literal(instructions(agent)),
+        **told_on(agent, SEGMENT),
         "tools": [tool_spec(tool) for tool in agent.tools],
         "tool_tasks": tool_tasks(agent),
         "limited": limited(agent),

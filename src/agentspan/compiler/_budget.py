@@ -41,7 +41,7 @@ def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) ->
         "call_id": BUDGET,
         "call": asked,
     }
-    before = ref("workflow.input.budget") if agent.tools else None
+    before = ref("workflow.input.budget") if agent.loops else None
     after = _after(agent, turn - 1) if turn > 1 else before
     over = [
         t.sub_workflow(BUDGET, asked, request_name(agent.name, BUDGET), 1, given),
@@ -70,13 +70,13 @@ def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) ->
 def _after(agent: Agent[Any], turn: int) -> Json:
     """What the look before the next turn takes of a turn."""
     said = f"llm_{turn}.output.result"
-    done = (f"llm_{turn}", *((tool_reference(turn), f"join_{turn}") if agent.tools else ()))
+    done = (f"llm_{turn}", *((tool_reference(turn), f"join_{turn}") if agent.loops else ()))
     called: Json = {"used": ref(f"join_{turn}.output[*].usage"), "calls": ref(f"{said}.calls[*].task")}
     return {
         "before": ref(f"spent_{turn}.output.result"),
         "decided": ref(f"{BUDGET}_{turn}.output"),
         "usage": ref(f"{said}.usage"),
-        **(called if agent.tools else {}),
+        **(called if agent.loops else {}),
         "prompt": ref(f"{said}.tokens.prompt_tokens"),
         "step": ref(f"{said}.step"),
         # The engine's jq knows no clock; the first of these is that of the run's beginning, where it is the first turn.
@@ -141,14 +141,15 @@ def budget_requests(agent: Agent[Any]) -> tuple[Json, ...]:
         default=spec.default,
         **{"from": ref(f"{PERSON}.scheduledTime")},
     )
-    found = f"{DECIDED}.output.result"
+    found = {name: ref(f"{DECIDED}.output.result.{name}") for name in ("mode", "extend", "waited", "decision")}
+    end = t.terminate("finish", "finish", "COMPLETED", found)  # which cancels a notice that nobody needs any more
     definition = workflow(
         agent,
         request_name(agent.name, BUDGET),
         f"What a person decides when the budget of the agent {agent.name} is used up.",
-        [*asking(agent, spec, ref("workflow.input.args")), decided],
+        [*asking(agent, spec, ref("workflow.input.args")), decided, end],
         inputParameters=["args", "call_id", "step", "execution_id", "call"],
-        outputParameters={name: ref(f"{found}.{name}") for name in ("mode", "extend", "waited", "decision")},
+        outputParameters={},
     )
     return ({**definition, "metadata": {**definition["metadata"], REQUEST: spec.to_json()}},)
 

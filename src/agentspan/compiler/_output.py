@@ -22,12 +22,12 @@ from agentspan.stored.output import INVALID, TYPED, OutputRequest
 def instructions(agent: Agent[Any]) -> str:
     """The system prompt: the server's model task hands no schema on, so it is told there."""
     if agent.answer_type is None:
-        return agent.instructions
+        return agent.fixed_instructions
     asked = (
         "Your final answer is one JSON object and nothing beside it: no other text, no code fence. It fits this JSON "
         f"Schema:\n{json.dumps(agent.answer_type.schema, ensure_ascii=False)}"
     )
-    return f"{agent.instructions}\n\n{asked}" if agent.instructions else asked
+    return f"{agent.fixed_instructions}\n\n{asked}" if agent.fixed_instructions else asked
 
 
 def output_request(agent: Agent[Any]) -> OutputRequest | None:

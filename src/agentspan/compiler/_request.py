@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._state import given_state, told_state
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.compiler._workflow import workflow
@@ -95,8 +96,8 @@ def _workflow(agent: Agent[Any], tool: Tool[..., Any], spec: RequestSpec, versio
         agent,
         request_name(agent.name, tool.name),
         f"A call of {tool.name} by the agent {agent.name}, which needs a person.",
-        [_check(agent, tool), _whether(agent, spec), _decided(spec), *_made(agent, tool, versions), *_end(tool)],
-        inputParameters=list(_INPUT),
+        [_check(agent, tool), _whether(agent, spec), _decided(spec), *_made(agent, tool, versions), *_end(agent, tool)],
+        inputParameters=[*_INPUT, *given_state(agent)],
         outputParameters={},
     )
     return {**definition, "metadata": {**definition["metadata"], REQUEST: spec.to_json()}}
@@ -169,7 +170,7 @@ def _made(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) 
         given = {"prompt": ref(f"{args}.{PROMPT}"), "called_by": called_by}
         made = t.sub_workflow(tool.name, "tool_1", part_name(tool.agent.name), versions.get(tool.agent.name, 1), given)
     else:
-        inputs = {**_of_call(None, "max_bytes"), "args": ref(args)}
+        inputs = {**_of_call(None, "max_bytes", *given_state(agent)), "args": ref(args)}
         made = t.task("SIMPLE", tool_task_name(agent.name, tool.name), "tool_1", inputs, optional=True)
     mode = ref(f"{DECIDED}.output.result.mode")
     return [t.switch("made", "made", "Whether the call is made.", mode, {"run": [made]})]
@@ -180,11 +181,11 @@ def _of_call(tool: Tool[..., Any] | None, *more: str) -> Json:
     return named | {name: ref(f"workflow.input.{name}") for name in ("call", "call_id", "step", "execution_id", *more)}
 
 
-def _end(tool: Tool[..., Any]) -> list[Json]:
+def _end(agent: Agent[Any], tool: Tool[..., Any]) -> list[Json]:
     inputs: Json = {"decided": ref(f"{DECIDED}.output.result")}
     if tool.question is None:
         inputs |= {"said": ref("tool_1.output"), "reason": ref("tool_1.reasonForIncompletion")}
-    told = t.jq("told", "told", "What the model is told of the call.", _TOLD, **inputs)
+    told = t.jq("told", "told", "What the model is told of the call.", told_state(agent, _TOLD), **inputs)
     end = t.task("TERMINATE", "finish", "finish", {"terminationStatus": "COMPLETED"})
     end["inputParameters"]["workflowOutput"] = ref("told.output.result")
     return [told, end]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._guard import kept, segment_entry, stop, usage_after
+from agentspan.compiler._instructions import segment_instructions, segment_text, told
 from agentspan.compiler._model import model_call
 from agentspan.compiler._output import (
     passed_on,
@@ -31,7 +32,7 @@ _TRANSCRIPT = "$[{}].output.result.messages[*]"
 
 def segment(agent: Agent) -> Json:
     opened = open_task(agent, "The transcript this segment begins with.", ref("workflow.input.programs.open"))
-    tasks = [*segment_entry(agent), opened]
+    tasks = [*segment_entry(agent), *segment_instructions(agent), opened]
     for turn in range(1, TURNS_PER_SEGMENT + 1):
         tasks += _turn(agent, turn)
     last = TURNS_PER_SEGMENT
@@ -45,6 +46,7 @@ def segment(agent: Agent) -> Json:
             *passed_on(agent, last),
             *(["parts"] if plan_inputs(agent, 1) else []),
             *kept(agent),
+            *told(agent),
         ],
         outputParameters=_passed_on(agent, last),
     )
@@ -68,6 +70,7 @@ def _passed_on(agent: Agent, turn: int) -> Json:
         "steps": ref(f"plan_{turn}.output.result.step"),
         **passed_on(agent, turn),
         **kept(agent),
+        **told(agent),
     }
 
 
@@ -79,7 +82,7 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
     call = model_call(
         agent,
         f"llm_{turn}",
-        instructions=ref("workflow.input.instructions"),
+        instructions=segment_text(agent),
         messages=_MESSAGES,
         tools=ref("workflow.input.tools"),
     )

@@ -37,6 +37,7 @@ from agentspan.compiler._guard import (
 from agentspan.compiler._output import check, checked_ends, fitting, invalid_end, marked, output_request, unfit
 from agentspan.compiler._part import parts
 from agentspan.compiler._segment import tools_of
+from agentspan.compiler._state import with_state
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
@@ -224,7 +225,7 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
         f"route_{turn}",
         "The end, one tool, several tools, or none that can be called.",
         ref(f"{planned}.mode"),
-        {**ends, **tools_of(turn, planned)},
+        {**ends, **with_state(agent, planned, tools_of(turn, planned))},
     )
     before = budget_before(agent, turn, ref("workflow.input.execution_id"), end("over")(over_budget(turn)))
     model = _model(agent, turn, ref("workflow.input.execution_id"))
@@ -275,7 +276,9 @@ def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> Model
     return ModelRequest(
         model=agent.model,
         fallback_models=agent.fallback_models,
-        instructions=agent.instructions,
+        instructions=agent.fixed_instructions,
+        state=None if agent.shared_state is None else agent.shared_state.fingerprint,
+        instructions_each=agent.instructions_each if callable(agent.instructions) else None,
         tools=tuple(_tool(tool) for tool in agent.tools),
         tool_tasks=tool_tasks(agent),
         limited=tuple(limited(agent)),

@@ -25,10 +25,14 @@ def workflow(agent: Agent, name: str, description: str, tasks: list[Json], **fie
         "restartable": True,
         "timeoutSeconds": 0,
         "timeoutPolicy": "ALERT_ONLY",
-        "metadata": {"agent": agent.name, "model": agent.model, "max_turns": agent.max_turns},
+        "metadata": {"agent": agent.name, "model": agent.model, "max_turns": agent.max_turns, **_carried(agent)},
         "tasks": tasks,
         **fields,
     }
+
+
+def _carried(agent: Agent) -> Json:
+    return {"metadata": dict(agent.metadata)} if agent.metadata else {}
 
 
 def time_limit(agent: Agent) -> Json:

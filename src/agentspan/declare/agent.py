@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, overload
 
 from agentspan.declare.approval import OnRequest
@@ -17,13 +19,16 @@ from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import check_model, models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
 from agentspan.declare.handoff import Handoff, as_handoffs, check_handoffs
+from agentspan.declare.instructions import Each, Instructions, check_fields, check_instructions
 from agentspan.declare.memory import ConversationMemory
+from agentspan.declare.metadata import checked_metadata
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
 from agentspan.declare.places import check_place, check_server_can
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.providers import find_provider
 from agentspan.declare.settings import ContextBudget, ModelSettings
+from agentspan.declare.state import StateType
 from agentspan.declare.termination import Termination, TerminationContext, as_termination, check_required
 from agentspan.declare.tool import Tool
 from agentspan.declare.toolset import Tools, each_tool
@@ -50,7 +55,11 @@ _MODEL_RETRY = Retry(attempts=6, delay=2, backoff="exponential", max_delay=60)
 class AgentOptions(AgentNames, total=False):
     """The keyword arguments of `Agent` beside `model` and `output_type`; it tells what each means."""
 
-    instructions: str
+    instructions: Instructions
+    instructions_each: Each
+    state_type: Any
+    dependencies: Any
+    metadata: Mapping[str, Any]
     tools: Tools
     description: str
     max_turns: int
@@ -84,7 +93,7 @@ class Agent(Generic[OutputT]):
 
     name: str
     model: str
-    instructions: str
+    instructions: Instructions
     tools: tuple[Tool[..., Any], ...]
     description: str
     max_turns: int
@@ -101,6 +110,11 @@ class Agent(Generic[OutputT]):
     on_request: OnRequest | None = field(compare=False)
     guardrails: tuple[Guardrail, ...]
     on_max_turns: OnMaxTurns
+    instructions_each: Each
+    state_type: Any
+    shared_state: StateType | None = field(init=False, repr=False, compare=False)
+    dependencies: Any = field(compare=False)
+    metadata: Mapping[str, Any] = field(hash=False)
     budget: Budget | None
     handoffs: tuple[Handoff, ...]
     allowed_transitions: Mapping[str, Sequence[str]] | None = field(hash=False)
@@ -136,7 +150,7 @@ class Agent(Generic[OutputT]):
         name: str,
         *,
         model: str | Sequence[str],
-        instructions: str = "",
+        instructions: Instructions = "",
         tools: Tools = (),
         description: str = "",
         max_turns: int = 100,
@@ -152,6 +166,10 @@ class Agent(Generic[OutputT]):
         on_request: OnRequest | None = None,
         guardrails: Sequence[Guardrail | Callable[[Any], Any]] = (),
         on_max_turns: OnMaxTurns = "fail",
+        instructions_each: Each = "run",
+        state_type: Any = None,
+        dependencies: Any = None,
+        metadata: Mapping[str, Any] = MappingProxyType({}),
         budget: Budget | None = None,
         handoffs: Sequence[Agent[Any] | Handoff] = (),
         allowed_transitions: Mapping[str, Sequence[str]] | None = None,
@@ -165,7 +183,7 @@ class Agent(Generic[OutputT]):
             name: Its name, which is also the name of its workflow.
             model: "provider/model", such as "openai/gpt-4o". Of several the first one is asked in each turn, and the
                 others, in their order, where it refuses or gives no answer.
-            instructions: The system prompt.
+            instructions: The system prompt, or a function of a `RunContext`, plain or `async`; a worker asks it.
             tools: Tools, plain functions, which become tools, and groups of both.
             description: For people, and for agents that may call this one.
             max_turns: The run fails when the model has not finished by then.
@@ -190,6 +208,13 @@ class Agent(Generic[OutputT]):
                 function looks at the answer. Tools have guardrails of their own.
             on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
                 where a worker calls it; `fail` fails the run when that turn asks for a tool.
+            instructions_each: How often that function is asked: once in a `run`, or before each `turn`, where a worker
+                calls the model. What it gave is stored with the run. What it raises is tried again by `model_retry`.
+            state_type: The type of a state that the calls of a run share: a pydantic model, a dataclass or a TypedDict.
+                Tools see it as `ToolContext.state`, and change it; where a worker calls the model.
+            dependencies: Live objects of this process, such as a pool of connections, for its tools:
+                `ToolContext.dependencies`. They are no part of its definition.
+            metadata: Values kept in its definition, by which `agent list --metadata KEY=VALUE` finds its runs.
             budget: What a run may use before a person is asked whether it may use more; where a worker calls the model.
             handoffs: Agents that may take its runs over, in the same conversation, where a worker calls the models: an
                 agent, for which its model calls, or what `handoff` makes of one.
@@ -216,7 +241,7 @@ class Agent(Generic[OutputT]):
         check_place(given, what)
         for each in (given["model"], *given["fallback_models"]):
             check_model(each, what, anywhere=model_place == "worker")
-        _check_text(instructions, f"{what}: instructions")
+        check_instructions(instructions, instructions_each, what)
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
         if on_max_turns not in ("answer", "fail"):
@@ -225,6 +250,9 @@ class Agent(Generic[OutputT]):
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["output_validators"] = tuple(output_validators)
         names = tuple(each.name for each in given["tools"])
+        given["metadata"] = checked_metadata(metadata, what)
+        given["shared_state"] = StateType.of(state_type, what)
+        check_fields(instructions, given["shared_state"], what)
         given["answer_type"] = checked_output(given, names, what)
         given["guardrails"] = as_guardrails(guardrails, what)
         check_names(given["guardrails"], names, what)
@@ -235,6 +263,11 @@ class Agent(Generic[OutputT]):
         check_handoffs(self)
         if model_place == "server":
             check_server_can(self)
+
+    @property
+    def fixed_instructions(self) -> str:
+        """The system prompt; empty where a function gives it."""
+        return self.instructions if isinstance(self.instructions, str) else ""
 
     @property
     def provider(self) -> str:
@@ -253,7 +286,7 @@ class Agent(Generic[OutputT]):
             tool.is_served or tool.approval is not None or (tool.agent is not None and tool.agent.needs_worker)
             for tool in self.tools
         )
-        beside = self.on_request is not None or bool(self.guardrails)
+        beside = self.on_request is not None or bool(self.guardrails) or callable(self.instructions)
         return own or self.model_place == "worker" or self.checks_answers or beside
 
     @property
@@ -290,6 +323,13 @@ class Agent(Generic[OutputT]):
     def __repr__(self) -> str:
         tools = "".join(f", {tool.name}" for tool in self.tools)
         return f"<Agent {self.name} ({self.model}{tools})>"
+
+
+def with_dependencies(agent: Agent[OutputT], dependencies: Any) -> Agent[OutputT]:
+    """The same agent with these live objects for its tools."""
+    made = copy.copy(agent)
+    made.__dict__["dependencies"] = dependencies
+    return made
 
 
 def _check_name(name: str) -> None:

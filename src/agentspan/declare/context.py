@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from agentspan.declare.credentials import Credentials
+from agentspan.declare.state import CallState
+from agentspan.errors import ToolFailed
 
 
 def _nothing() -> None: ...
@@ -42,6 +44,7 @@ class ToolContext:
         step: The turn of the run that the call belongs to.
         attempt: 1 for the first try.
         credentials: What the tool asked for by `credentials=`, by name.
+        dependencies: What the worker was given for its agent: `Agent(dependencies=…)`, `serve(dependencies=…)`.
     """
 
     idempotency_key: str
@@ -52,6 +55,8 @@ class ToolContext:
     step: int
     attempt: int = 1
     credentials: Mapping[str, str] = field(default_factory=Credentials, compare=False)
+    dependencies: Any = field(default=None, repr=False, compare=False)
+    shared: CallState | None = field(default=None, repr=False, compare=False)
     on_heartbeat: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
     on_progress: Callable[[str], None] = field(default=_no_report, repr=False, compare=False)
     check_cancelled: Callable[[], bool] = field(default=_never, repr=False, compare=False)
@@ -70,9 +75,39 @@ class ToolContext:
         return self.read_context()
 
     @property
-    def state(self) -> Mapping[str, Any]:
-        """The same as `context`, to be read only: what was written would reach no other call."""
-        return MappingProxyType(dict(self.read_context()))
+    def state(self) -> Any:
+        """The state of the run, of the agent's `state_type`, as the turn began with it and this call has changed it.
+
+        It is a copy: `set_state` and `add_to_state` change it. Of an agent without a `state_type` it is `context`, to
+        be read only.
+        """
+        return MappingProxyType(dict(self.read_context())) if self.shared is None else self.shared.value
+
+    def set_state(self, **values: Any) -> None:
+        """Give fields of the run's state new values, once this call has given its result.
+
+        Calls of the same turn do not see it, those of the next one do. Where several calls of a turn give a field a
+        value, the last one in the model's order stays, and `AgentHandle.state_changes()` tells of the others.
+
+        Raises:
+            ToolFailed: The agent has no `state_type`, that has no such field, or a value does not fit.
+        """
+        self._changing().set(values)
+
+    def add_to_state(self, **values: Any) -> None:
+        """Add to what fields of the run's state hold: numbers are summed, lists go on, dicts get keys.
+
+        What several calls of a turn add is all there afterwards.
+
+        Raises:
+            ToolFailed: The agent has no `state_type`, that has no such field, or a value cannot be added.
+        """
+        self._changing().add(values)
+
+    def _changing(self) -> CallState:
+        if self.shared is None:
+            raise ToolFailed(f"The agent {self.agent} has no state_type, so its calls share no state.")
+        return self.shared
 
     @property
     def agent_name(self) -> str:

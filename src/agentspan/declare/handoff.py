@@ -176,6 +176,12 @@ def check_handoffs(agent: Agent[Any]) -> None:
         DefinitionError: It says which one, and why.
     """
     what, agents = f"agent {agent.name!r}", crew(agent)
+    for each in agents.values() if len(agents) > 1 else ():
+        if callable(each.instructions) or each.state_type is not None:
+            raise DefinitionError(
+                f"{what}: agents that hand over have texts for instructions and no state_type, unlike {each.name}",
+                hint="An agent that is called by agent_tool may have both.",
+            )
     for source, targets in (agent.allowed_transitions or {}).items():
         unknown = [name for name in (source, *targets) if name not in agents]
         if unknown or source in targets or isinstance(targets, str):

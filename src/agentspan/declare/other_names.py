@@ -86,7 +86,6 @@ _INSTEAD = {
     "strategy": "Team(name, [a, b], strategy=…) has one.",
     "router": "Team(name, [a, b], strategy='router', router=…) has one.",
     "allowed_commands": "The commands that a model may run: tools=[cli_tool(['ls', 'git status'])].",
-    "metadata": "An agent carries no metadata; values that are to be kept with a run go there: run(…, context=…).",
 }
 _PAGE = "docs/migrating.md says what there is here."
 

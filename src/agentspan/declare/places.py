@@ -28,6 +28,14 @@ def check_server_can(agent: Agent[Any]) -> None:
         raise _worker_can(
             f"{what}: {option} needs a worker that calls the model; the Conductor server offers all tools in each turn"
         )
+    if agent.instructions_each == "turn":
+        raise _worker_can(
+            f"{what}: the Conductor server has one system prompt for a run; instructions_each='turn' needs a worker"
+        )
+    if agent.shared_state is not None:
+        raise _worker_can(
+            f"{what}: the Conductor server keeps no state beside the conversation; state_type needs a worker"
+        )
     if agent.budget is not None:
         raise _worker_can(f"{what}: the Conductor server does not ask a person before a turn; a budget needs a worker")
     if agent.handoffs:

@@ -156,7 +156,7 @@ def scatter_gather(name: str, worker: Agent[Any], *, model: str, instructions: s
     """
     asked = f"{instructions}\n\n" if instructions else ""
     asked += f"Split the task into parts, call {worker.name} for each of them at once, and make one answer of theirs."
-    described = worker.description or f"Does a part of the task: {worker.instructions[:300]}"
+    described = worker.description or f"Does a part of the task: {worker.fixed_instructions[:300]}"
     tools = (agent_tool(worker, description=described), *options.pop("tools", ()))
     return Agent(name, model=model, instructions=asked, tools=tools, **options)
 
@@ -197,7 +197,7 @@ def _chooser(
         return router
     if not model:
         raise DefinitionError(f"team {name!r}: nobody chooses", hint="Give it a model, or a router.")
-    known = "\n".join(f"- {agent.name}: {agent.description or agent.instructions[:300]}" for agent in members)
+    known = "\n".join(f"- {agent.name}: {agent.description or agent.fixed_instructions[:300]}" for agent in members)
     told = f"{instructions}\n\n" if instructions else ""
     asked = f"{told}Choose who answers the user. Answer with one of these names, and nothing else:\n{known}"
     return Agent(f"{name}_router", model=model, instructions=asked, model_place=members[0].model_place)

@@ -6,61 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
+from agentspan.reading.event_fields import Foreign
 from agentspan.reading.event_types import EventName as EventName
 from agentspan.reading.event_types import EventType as EventType
 
 
-class _Foreign:
-    """Answers None for what only events of another type have."""
-
-    if TYPE_CHECKING:
-        call_id: str | None
-        tool_name: str | None
-        args: dict[str, Any] | None
-        result: Any
-        output: Any
-        error: str | None
-        attempt: int | None
-        text: str | None
-        request_id: str | None
-        approved: bool | None
-        by: str | None
-        target: str | None
-        guardrail_name: str | None
-        position: str | None
-        action: str | None
-    else:
-
-        def __getattr__(self, name: str) -> None:
-            if name not in _NAMES:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-_NAMES = frozenset(
-    {
-        "call_id",
-        "tool_name",
-        "args",
-        "result",
-        "output",
-        "error",
-        "attempt",
-        "text",
-        "request_id",
-        "approved",
-        "by",
-        "target",
-        "guardrail_name",
-        "position",
-        "action",
-    }
-)
-
-
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Event(_Foreign):
+class Event(Foreign):
     """One thing that happened in a run. What only other events have is None.
 
     Attributes:

@@ -327,7 +327,7 @@ def _is_settled(task: TaskRecord) -> bool:
 def _current_task(pending: list[TaskRecord], segment: StoredSegment | None) -> str | None:
     names = []
     for task in pending:
-        if task.kind in ("llm", "tool", "output", "input"):
+        if task.kind in ("llm", "tool", "output", "input", "instructions"):
             names.append("model" if task.kind == "llm" else tool_of_task(task.task_def_name))
     doing = ", ".join(dict.fromkeys(names)) or None
     if doing is None or segment is None or not segment.is_handed:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentspan.stored.names import OWNER
 
@@ -28,12 +29,14 @@ class Filter:
         statuses: Only those in one of these states; empty for all.
         since: Only those that began at this moment or later.
         before: Only those that began earlier.
+        metadata: Only those of agents whose `metadata` has these values, each as text or JSON.
     """
 
     agent: str | None = None
     statuses: tuple[str, ...] = ()
     since: datetime | None = None
     before: datetime | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def query(self) -> str:
         """The filter as the server's index reads it."""
@@ -64,7 +67,8 @@ def runs(client: Conductor, wanted: Filter) -> Iterator[RunSummary]:
     skipped = 0  # of those that began in the same millisecond
     while True:
         page = client.search(wanted.query(), start=skipped, size=PAGE)
-        yield from (run for run in page if run.workflow_id not in seen and run.workflow_type in owned)
+        new = (run for run in page if run.workflow_id not in seen and run.workflow_type in owned)
+        yield from (run for run in new if owned.carries(run, wanted.metadata))
         seen.update(run.workflow_id for run in page)
         if len(page) < PAGE:
             return
@@ -79,6 +83,7 @@ class Owned:
     def __init__(self, client: Conductor) -> None:
         self._client = client
         self._known: dict[str, bool] = {}
+        self._carried: dict[tuple[str, int], Mapping[str, Any]] = {}
 
     def __contains__(self, name: str) -> bool:
         if name not in self._known:
@@ -86,6 +91,21 @@ class Owned:
             agent = definition.get("metadata", {}).get("agent")
             self._known[name] = definition.get("ownerApp") == OWNER and agent == name
         return self._known[name]
+
+    def carries(self, run: RunSummary, wanted: Sequence[tuple[str, str]]) -> bool:
+        """Whether the agent's metadata, in the version of the run, has these values."""
+        if not wanted:
+            return True
+        key = (run.workflow_type, run.version)
+        if key not in self._carried:
+            definition = self._client.workflow_definition(*key) or {}
+            self._carried[key] = definition.get("metadata", {}).get("metadata") or {}
+        carried = self._carried[key]
+        return all(name in carried and _as_text(carried[name]) == value for name, value in wanted)
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def started(run: RunSummary) -> datetime:

@@ -81,6 +81,8 @@ def _entry_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
         yield from _worker_model_drafts(segment.entry, 1, now)
     if segment.verdict is not None:
         yield from _guard_drafts(segment.verdict.guards, 1, segment.entry[-1].end_time)
+    if segment.told:
+        yield from _worker_model_drafts(segment.told, 1, now)
 
 
 def _check_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:

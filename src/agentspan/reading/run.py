@@ -170,6 +170,11 @@ class StoredSegment:
         return tuple(task for task in self.record.tasks if task.kind == "input")
 
     @property
+    def told(self) -> tuple[TaskRecord, ...]:
+        """The attempts to ask a function for the run's instructions, oldest first; they stand before the first turn."""
+        return tuple(task for task in self.record.tasks if task.kind == "instructions")
+
+    @property
     def verdict(self) -> Verdict | None:
         """What came of the prompt, where guardrails look at it; None until it is known, and after the first segment."""
         done = [task for task in self.entry if task.status == "COMPLETED"]

@@ -21,6 +21,7 @@ from agentspan.reading.timeline import Step, by_model
 from agentspan.runtime import aio
 from agentspan.runtime.call_verbs import CallVerbs
 from agentspan.runtime.inbox import OwnRequests
+from agentspan.runtime.state import RunState
 from agentspan.runtime.stream import AsyncEvents, EventStream
 from agentspan.runtime.waiting import Waiting, check_timeout
 from agentspan.schema.output import AnswerType, answer_type
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from agentspan.runtime.runtime import AgentRuntime
 
 
-class AgentHandle(CallVerbs, OwnRequests, Generic[OutputT]):
+class AgentHandle(CallVerbs, OwnRequests, RunState, Generic[OutputT]):
     """A run on the server.
 
     Nothing of it lives in this process: make as many handles of one run as you like, anywhere.
@@ -62,6 +63,7 @@ class AgentHandle(CallVerbs, OwnRequests, Generic[OutputT]):
         self.execution_id: str = execution_id
         self.runtime: AgentRuntime = runtime
         self._answer = _answer_type(output_type)
+        self._state = output_type.shared_state if isinstance(output_type, Agent) else None
         self._history = History(runtime.client, execution_id)
 
     def __repr__(self) -> str:

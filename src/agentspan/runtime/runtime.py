@@ -15,7 +15,7 @@ from agentspan.compat import AgentConfig, RuntimeSettings, as_settings, plan
 from agentspan.config import Settings, load_settings
 from agentspan.control.claims import start_once
 from agentspan.control.registry import Registering, is_in_worker, registered_version
-from agentspan.declare.agent import Agent
+from agentspan.declare.agent import Agent, with_dependencies
 from agentspan.declare.content import Prompt
 from agentspan.declare.output import Typed
 from agentspan.engine.client import Conductor
@@ -227,7 +227,7 @@ class AgentRuntime(ById, Inbox):
             async for event in events:
                 yield event
 
-    def serve(self, *agents: Agent[Any], blocking: bool = True, drain: float = DRAIN) -> None:
+    def serve(self, *agents: Agent[Any], blocking: bool = True, drain: float = DRAIN, dependencies: Any = None) -> None:
         """Register the agents and serve their tools.
 
         Args:
@@ -236,12 +236,15 @@ class AgentRuntime(ById, Inbox):
                 serve in the background until the runtime is shut down or the process ends. Signals reach a program's
                 main thread only: in another one it waits for `shutdown()`.
             drain: Seconds that running calls get after SIGTERM or Ctrl-C; the rest is handed back then.
+            dependencies: Live objects for the agents' tools: `ToolContext.dependencies`, in place of those of
+                `Agent(dependencies=…)`.
         """
         stopped = self._serving.ends()
         for agent in map(self._registering.placed, agents):
             versions = self._versions(agent)
             if agent.needs_worker:
-                self._serving.host().serve(agent, versions)
+                served = agent if dependencies is None else with_dependencies(agent, dependencies)
+                self._serving.host().serve(served, versions)
         if blocking:
             wait_for(stopped)
             self.shutdown(drain)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentspan.stored.state import STATE
 from agentspan.stored.usage import newest
 
 SEGMENT_INPUT = (
@@ -68,6 +69,7 @@ class CallInput:
         call_id: The model's id of the call.
         args: Its arguments, as the model gave them.
         max_bytes: What its result may take; 0 where nothing is said.
+        state: The state of the run that its turn begins with; None where it has none.
         call: The call's name in its turn, where it is made in a workflow of its own; None elsewhere.
     """
 
@@ -77,6 +79,7 @@ class CallInput:
     args: dict[str, Any]
     max_bytes: int
     call: str | None = None
+    state: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> CallInput:
@@ -90,4 +93,5 @@ class CallInput:
             args=given.get("args") or ({"prompt": given["prompt"]} if "prompt" in given else {}),
             max_bytes=int(given.get("max_bytes") or 0),
             call=given.get("call"),
+            state=given.get(STATE),
         )

@@ -19,7 +19,7 @@ CREW = "crew"
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
-_KINDS = "llm|plan|tool|exchange|failed|output|input|approval|member|choose|until|spent|budget"
+_KINDS = "llm|plan|tool|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget"
 _TURN_REF = re.compile(rf"^({_KINDS})_(\d+)(?:_(\d+))?(?:__\d+)?$")
 
 
@@ -41,6 +41,11 @@ def output_task_name(agent: str) -> str:
 def input_task_name(agent: str) -> str:
     """Task definition of what an agent's guardrails say of its prompts."""
     return f"{agent}.input"
+
+
+def instructions_task_name(agent: str) -> str:
+    """Task definition of what asks for an agent's instructions; no tool's has two dots."""
+    return f"{agent}.run.instructions"
 
 
 def tool_task_name(agent: str, tool: str) -> str:
@@ -93,7 +98,7 @@ def tool_of_task(task_name: str) -> str:
     """The tool a task definition of ours stands for, or the workflow of a call that needs a person, or is an agent."""
     if task_name.endswith(_AS_TOOL):
         return task_name.removesuffix(_AS_TOOL)
-    return task_name.partition(".")[2].removeprefix("request.")
+    return task_name.partition(".")[2].removeprefix("request.").removeprefix("run.")
 
 
 def turn_of(reference: str) -> tuple[str, int, int] | None:

@@ -27,6 +27,18 @@ class Part:
     prompt: str | None = None
 
 
+_OPTIONAL = (
+    "output",
+    "fallback_models",
+    "on_max_turns",
+    "termination",
+    "required_tools",
+    "parts",
+    "instructions_each",
+    "state",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Transfer:
     """A way by which a run goes from an agent to another one.
@@ -60,6 +72,8 @@ class ModelRequest:
         output: The type of its answer; None where that is a text.
         parts: The workflow that makes the calls of a tool, by its name; those of other tools are tasks.
         version: The version of the agent, and of these workflows where they are its own.
+        instructions_each: How often a worker asks its own function for the instructions; None where they stand here.
+        state: What tells the type of its runs' state from others; None where they have none.
         termination: The condition by which it comes to an end, as code says it; a worker has it itself.
         required_tools: Tools that have to give a result before an answer.
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
@@ -85,6 +99,8 @@ class ModelRequest:
     agent: str = field(default="", compare=False)
     transfers: tuple[Transfer, ...] = ()
     agents: dict[str, ModelRequest] = field(default_factory=dict)
+    instructions_each: str | None = None
+    state: str | None = None
     termination: str = ""
     required_tools: tuple[str, ...] = ()
 
@@ -116,7 +132,16 @@ class ModelRequest:
         for name in ("agent", "version", *(name for name in ("transfers", "agents") if not found[name])):
             del found[name]
         found["parts"] = {name: _without_none(asdict(part)) for name, part in self.parts.items()}
-        for name in ("output", "fallback_models", "on_max_turns", "termination", "required_tools", "parts"):
+        for name in (
+            "output",
+            "fallback_models",
+            "on_max_turns",
+            "termination",
+            "required_tools",
+            "parts",
+            "instructions_each",
+            "state",
+        ):
             value = found.pop(name)
             if value not in (None, (), "", "fail", {}):  # what is not said is not stored
                 found[name] = list(value) if isinstance(value, tuple) else value

@@ -16,6 +16,8 @@ from agentspan.declare.agent import Agent
 from agentspan.declare.content import holds_files
 from agentspan.declare.credentials import Credentials
 from agentspan.declare.guardrail import Guardrail
+from agentspan.declare.instructions import Function
+from agentspan.declare.state import CallState, StateType
 from agentspan.declare.termination import Termination
 from agentspan.declare.tool import Tool, ToolContext
 from agentspan.engine.records import TaskRecord, WorkflowRecord
@@ -28,6 +30,7 @@ from agentspan.stored.intervention import kept
 from agentspan.stored.mark import without_mark
 from agentspan.stored.notes import Failure, Mismatch, Notes
 from agentspan.stored.request import ModelRequest
+from agentspan.stored.state import STATE
 from agentspan.worker.guards import GuardRefused
 from agentspan.worker.handoffs import Crew
 from agentspan.worker.output import Output
@@ -69,6 +72,12 @@ class Served:
     """Whether the model can be shown what its tools return beside text."""
     crew: Crew | None = None
     """Who may be at work in its agent's runs, where the tool stands for the model or for the checks of its answers."""
+    instructions: Function | None = None
+    """The function that gives the instructions, where the tool stands for the model or for that function."""
+    state: StateType | None = None
+    """The type of what the calls of a run share, where the tool is one, or stands for the model."""
+    dependencies: Any = None
+    """Live objects for the calls."""
     of: Agent[Any] | None = None
     """Whose requests to people these are, where the tool stands for the checks before them, or for the notices."""
 
@@ -114,6 +123,18 @@ class Call:
     def given(self) -> CallInput:
         """What the turn hands to the call; the same for every attempt."""
         return CallInput.of(self.task.input_data)
+
+    @cached_property
+    def shared(self) -> CallState | None:
+        """What the call sees of its run's state, and changes; None where there is none."""
+        stored, type_ = self.given.state, self.served.state
+        return None if stored is None or type_ is None else CallState(type_, stored, self.served.agent)
+
+    @property
+    def changed(self) -> Json:
+        """What the last report says of what the call has changed of its run's state."""
+        changes = {} if self.shared is None else self.shared.changes
+        return {STATE: self.credentials.masked(changes)} if changes else {}
 
     @property
     def key(self) -> str:
@@ -176,6 +197,8 @@ class Call:
             tool=self.served.tool.name,
             call_id=self.given.call_id,
             credentials=self.credentials,
+            dependencies=self.served.dependencies,
+            shared=self.shared,
             on_heartbeat=self._beat_now,
             on_progress=self._progress,
             check_cancelled=self.lost.is_set,
@@ -206,7 +229,8 @@ def completed(call: Call, value: Any) -> Json:
             "declare the agent with model_place='worker'"
         )
     result = call.credentials.masked(to_jsonable(value, call.max_bytes))
-    return {"status": "COMPLETED", "outputData": {"result": result, **call.notes(), **call.noted_guards()}}
+    told = {"result": result, **call.changed, **call.notes(), **call.noted_guards()}
+    return {"status": "COMPLETED", "outputData": told}
 
 
 def timed_out(call: Call) -> TimeoutError:

@@ -19,10 +19,13 @@ from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
+from agentspan.stored.state import STATE
 from agentspan.stored.usage import added
 from agentspan.worker.answer import Answer, provider
+from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
 from agentspan.worker.fallback import first_answer
+from agentspan.worker.instructions import Wait, asked_with, with_the_call
 from agentspan.worker.last_turn import last_turn
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, typed_plan
@@ -90,7 +93,7 @@ class Models:
         self._kept: OrderedDict[str, Transcript] = OrderedDict()
         self._lock = threading.Lock()
 
-    def answer(self, call: Call) -> Awaitable[Json]:
+    def answer(self, call: Call, wait: Wait) -> Awaitable[Json]:
         """The plan of a turn; what has to be read for it is read now, the model is asked when it is awaited."""
         given = ModelInput.of(call.task.input_data)
         transcript = self._known(given)
@@ -98,16 +101,20 @@ class Models:
         given = replace(given, usage=added((given.usage, *transcript.used())))
         crew = call.served.crew
         if crew is None:
-            return self._turn(call, given, transcript, call.served.output)
+            beside = with_the_call(call, transcript, wait)
+            asked_with(transcript, beside)
+            return self._turn(call, given, transcript, call.served.output, beside)
 
         async def turn_of_crew() -> Json:
             whose = await crew.begin(transcript, given.steps + given.turn)
-            planned = await self._turn(call, given, transcript, crew.outputs[transcript.agent])
+            planned = await self._turn(call, given, transcript, crew.outputs[transcript.agent], {})
             return await crew.end({**planned, **whose}, transcript)
 
         return turn_of_crew()
 
-    def _turn(self, call: Call, given: ModelInput, transcript: Transcript, output: Output | None) -> Awaitable[Json]:
+    def _turn(
+        self, call: Call, given: ModelInput, transcript: Transcript, output: Output | None, beside: Json
+    ) -> Awaitable[Json]:
         asks = provider()
         refuse_another(transcript.request.output, output)
         telling = self._telling(call, transcript.request)
@@ -138,7 +145,8 @@ class Models:
         lacking = missing(transcript) if last is None or last.reason == "max_turns" else ()
         if lacking:
             checked = required_plan(checked, transcript, lacking)
-        return checked if last is None else last.ended(checked)
+        ended = checked if last is None else last.ended(checked)
+        return _beside(ended, beside) if beside else ended
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
         execution_id, listeners = call.given.execution_id, self._listeners
@@ -209,9 +217,7 @@ class Models:
         if plan.mode != "one" or given.tool_by != self._worker_id:
             return None
         told = self._recall(given.execution_id, step, tool_reference(turn))
-        return (
-            None if told is None else Exchange(result["message"], ((plan.calls[0], told["outputData"]),), **who(plan))
-        )
+        return None if told is None else Exchange.of(result, ((plan.calls[0], told["outputData"]),), **who(plan))
 
     def _read(self, given: ModelInput) -> Transcript:
         """Read the whole run: no worker of this process has made its last call."""
@@ -251,6 +257,10 @@ async def _planned_turn(
             telling.end()
     passed = [each.to_json() for each in passed_over]
     return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
+
+
+async def _beside(planned: Awaitable[Json], beside: Json) -> Json:
+    return {**await planned, **beside}
 
 
 async def _typed(planned: Awaitable[Json], transcript: Transcript, output: Output) -> Json:
@@ -316,7 +326,7 @@ def _fork(
             "step": step,
             "execution_id": given.execution_id,
             "max_bytes": max_bytes,
-        }
+        } | ({STATE: f"${{llm_{given.turn}.output.result.{STATE}}}"} if request.state else {})
         part = request.parts.get(calls[place]["name"])
         kind = {"name": calls[place]["task"], "type": "SIMPLE", "optional": True}
         if part is not None:
@@ -324,22 +334,3 @@ def _fork(
         fork.append({**kind, "taskReferenceName": reference})
         inputs[reference] = of_call
     return {"fork": fork, "fork_inputs": inputs}
-
-
-def begun(part: Part, version: int, reference: str, of_call: Json) -> tuple[Json, Json]:
-    """The branch of a call that is a workflow, and what that is given.
-
-    Args:
-        part: The workflow.
-        version: The version of the agent that calls.
-        reference: The call's name in its turn.
-        of_call: What a task would be given.
-    """
-    if part.prompt is None:
-        given = {**of_call, "call": reference}
-    else:
-        called_by = {"call": reference, "step": of_call["step"], "execution_id": of_call["execution_id"]}
-        given = {"prompt": f"{of_call['args'][:-1]}.{part.prompt}}}", "called_by": called_by}
-    named = {"name": part.workflow, "version": part.version or version}
-    # Not optional: Conductor's retry does not go on from an optional sub-workflow to what has begun it (3.32.3, read).
-    return {"name": part.workflow, "type": "SUB_WORKFLOW", "subWorkflowParam": named, "optional": False}, given

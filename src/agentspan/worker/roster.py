@@ -14,6 +14,7 @@ from typing import Any
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import LLMGuardrail, RegexGuardrail
+from agentspan.declare.instructions import StateTemplate
 from agentspan.schema.arguments import innermost
 from agentspan.stored.names import model_task_name
 from agentspan.stored.status import ENDED
@@ -143,9 +144,15 @@ class Roster:
 
 def is_anybodys(served: Served) -> bool:
     """Whether a tool and its guardrails are the same whoever makes them, so that they may serve any run."""
+    if served.dependencies is not None:
+        return False
     answers = () if served.output is None or served.is_model else served.output.guards
     guards = (*served.tool.guardrails, *served.guards, *answers)
-    own = [guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)]
+    own: list[Callable[..., Any]] = [
+        guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)
+    ]
+    if served.instructions is not None and not isinstance(served.instructions, StateTemplate):
+        own.append(served.instructions)
     decide = served.crew.functions if served.crew is not None and served.is_model else ()
     return all(holds_nothing(function) for function in (served.tool.function, *own, *decide))
 

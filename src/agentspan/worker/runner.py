@@ -39,6 +39,7 @@ from agentspan.worker.call import (
 from agentspan.worker.credentials import handed_to
 from agentspan.worker.guard_model import ruling
 from agentspan.worker.guards import Means, arguments, entered, found_by, let_through
+from agentspan.worker.instructions import before_the_first_turn
 from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
@@ -175,7 +176,9 @@ class Runner:
         error: BaseException | None = None
         try:
             if call.task.kind == "llm":
-                return self._models.answer(call)
+                return self._models.answer(call, lambda awaitable: self._loop.result(call, awaitable))
+            if call.task.kind == "instructions":
+                return before_the_first_turn(call, lambda awaitable: self._waited(call, awaitable))
             if call.task.kind == "input":
                 return entered(call.served.guards, call.task.input_data, self._means(call))
             if call.task.kind == "output" and call.served.output is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from agentspan.declare.agent import Agent
+from agentspan.declare.agent import Agent, with_dependencies
 from agentspan.declare.called import members_of, taking_over
 from agentspan.declare.guardrail import LLMGuardrail, Position
 from agentspan.declare.handoff import as_one
@@ -15,6 +15,7 @@ from agentspan.declare.tool import Tool, tool
 from agentspan.stored.names import (
     approval_task_name,
     input_task_name,
+    instructions_task_name,
     model_task_name,
     notice_task_name,
     output_task_name,
@@ -27,6 +28,7 @@ from agentspan.worker.call import Served
 from agentspan.worker.guard_model import check_can_ask
 from agentspan.worker.guards import input_tool
 from agentspan.worker.handoffs import Crew
+from agentspan.worker.instructions import function_of, instructions_tool
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
 
@@ -46,7 +48,8 @@ def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Serve
         found |= dict(part(agent, versions[agent.name]))
     asked = (each.agent for each in agent.tools if each.agent is not None)
     for called in (*members_of(agent), *taking_over(agent), *asked):
-        found |= served_by(called, versions)
+        given = agent.dependencies if called.dependencies is None else called.dependencies
+        found |= served_by(with_dependencies(called, given), versions)
     return found
 
 
@@ -54,15 +57,27 @@ def _tools(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     files = agent.model_place == "worker"
     for each in agent.tools:
         if each.is_served:
-            yield tool_task_name(agent.name, each.name), Served(agent.name, version, each, shows_files=files)
+            served = Served(
+                agent.name,
+                version,
+                each,
+                shows_files=files,
+                state=agent.shared_state,
+                dependencies=agent.dependencies,
+            )
+            yield tool_task_name(agent.name, each.name), served
 
 
 def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
+    function = function_of(agent)
     if agent.model_place == "worker":
-        served = Served(
-            agent.name, version, model_tool(agent), Output.of(agent), is_model=True, termination=agent.termination
-        )
-        yield model_task_name(agent.name), replace(served, crew=Crew.of(agent))
+        model = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True, instructions=function)
+        model = replace(model, termination=agent.termination, state=agent.shared_state)
+        yield model_task_name(agent.name), replace(model, dependencies=agent.dependencies, crew=Crew.of(agent))
+    elif function is not None:
+        asks = Served(agent.name, version, instructions_tool(agent), instructions=function)
+        asks = replace(asks, dependencies=agent.dependencies)
+        yield instructions_task_name(agent.name), asks
 
 
 def _checks(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:

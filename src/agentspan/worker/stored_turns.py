@@ -33,7 +33,7 @@ def exchange_of(turn: StoredTurn) -> Exchange:
     if turn.plan is not None and turn.plan.next != turn.plan.agent:
         answers = tuple(_passed_on(call, turn.plan) for call in result.get("answers", ()))
     told = (*((call.planned, call.told or {}) for call in turn.calls), *answers)
-    return Exchange(result["message"], told, note, **who(turn.plan))
+    return Exchange.of(result, told, note, **who(turn.plan))
 
 
 def _passed_on(call: Json, plan: Plan) -> tuple[PlannedCall, Json]:

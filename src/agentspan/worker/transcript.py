@@ -12,6 +12,7 @@ from typing import Any
 from agentspan.declare.content import holds_files, is_file
 from agentspan.stored.plan import PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
+from agentspan.stored.state import STATE, merged
 
 Json = dict[str, Any]
 
@@ -33,6 +34,10 @@ class Exchange:
     note: str = ""
     agent: str = ""
     next: str = ""
+    instructions: str | None = None
+    """What a function gave for it, where one was asked."""
+    state: Json | None = None
+    """The state of the run that it began with."""
 
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
@@ -41,6 +46,19 @@ class Exchange:
     def remark(self) -> str:
         """What is said to the model after it, where that is no result of a call."""
         return self.note or (f"[{self.next} takes over, and goes on here.]" if self.next != self.agent else "")
+
+    @classmethod
+    def of(
+        cls,
+        result: Json,
+        told: tuple[tuple[PlannedCall, Json], ...],
+        note: str = "",
+        *,
+        agent: str = "",
+        next: str = "",
+    ) -> Exchange:
+        """What a turn added, from the plan that is stored of it, and whose it was where there are several agents."""
+        return cls(result["message"], told, note, agent, next, result.get("instructions"), result.get(STATE))
 
     @cached_property
     def chars(self) -> int:
@@ -72,6 +90,8 @@ class Transcript:
         usage: Tokens of the run as of the last turn that was read.
         crew: How the models of all agents are asked that may be at work, by their names, where there are several.
         agent: Which one of them `request` asks.
+        instructions: What a function last gave for it.
+        state: The state of the run; None before its first turn, and where it has none.
     """
 
     request: ModelRequest
@@ -97,11 +117,18 @@ class Transcript:
         if agent != self.agent:
             self.agent, self.request = agent, self.crew[agent]
 
+    instructions: str = ""
+    state: Json | None = None
+
     def add(self, exchange: Exchange) -> None:
         """Go on with a turn that is over."""
         if exchange.agent:
             self.ask_as(exchange.agent)
         exchange = exchange.within(self.request.max_chars)
+        if exchange.instructions is not None:
+            self.instructions = exchange.instructions
+        if exchange.state is not None:
+            self.state = merged(exchange.state, (told.get(STATE, {}) for _, told in exchange.told))
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
         self.chars += self.sizes[-1]

@@ -1,0 +1,37 @@
+"""What an agent with a `state_type` has more: each call is given the state that its turn begins with. See ADR 0031."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentspan.compiler._tasks import Json, ref
+from agentspan.declare.agent import Agent
+from agentspan.stored.state import STATE
+
+
+def with_state(agent: Agent[Any], planned: str, tools: dict[str, list[Json]]) -> dict[str, list[Json]]:
+    """The tasks of a turn's calls, by the plan's mode; those of several calls get the state from the plan itself.
+
+    Args:
+        agent: Whose turn.
+        planned: Where the plan is.
+        tools: The tasks, of an agent without a state.
+    """
+    if agent.shared_state is None:
+        return tools
+    one = [
+        {**task, "inputParameters": {**task["inputParameters"], STATE: ref(f"{planned}.{STATE}")}}
+        for task in tools["one"]
+    ]
+    return {**tools, "one": one}
+
+
+def given_state(agent: Agent[Any]) -> tuple[str, ...]:
+    """What the workflow of a call that needs a person is given more."""
+    return () if agent.shared_state is None else (STATE,)
+
+
+def told_state(agent: Agent[Any], program: str) -> str:
+    """The program of what the model is told of such a call, with what the call changed."""
+    changed = "if .said.state? then {state: .said.state} else {} end"
+    return program if agent.shared_state is None else f"{program} + ({changed})"

@@ -1,0 +1,90 @@
+"""The state that the calls of a run share: what a call changed, as it is stored with its result, and what comes of it.
+
+What a turn's calls changed is merged once they are over, in the order in which the model made them. See ADR 0031.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Json = dict[str, Any]
+
+STATE = "state"
+"""Where a plan has the state that its calls begin with, a call's input the same, and its output what it changed."""
+
+Action = Literal["set", "add"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateChange:
+    """A change that a call made of its run's state.
+
+    Attributes:
+        step: The turn.
+        tool: What made it.
+        call_id: The model's id of the call.
+        field: What it changed.
+        action: `set` where it gave a value, `add` where it added to what was there.
+        value: What it gave, or added.
+        overwrote: Tools whose changes of the same turn it replaced, as it did not know of them.
+    """
+
+    step: int
+    tool: str
+    call_id: str
+    field: str
+    action: Action
+    value: Any
+    overwrote: tuple[str, ...] = ()
+
+
+def merged(state: Mapping[str, Any], reports: Iterable[Mapping[str, Any]]) -> Json:
+    """The state after some calls of a turn.
+
+    Args:
+        state: What they began with.
+        reports: What each of them changed, in their order; empty of one that changed nothing.
+    """
+    found = dict(state)
+    for report in reports:
+        for action, field, value in actions(report):
+            found[field] = value if action == "set" else _added(found.get(field), value)
+    return found
+
+
+def _added(before: Any, value: Any) -> Any:
+    try:
+        return added_to(before, value)
+    except TypeError:  # another call has given the field a value of another type
+        return value
+
+
+def actions(report: Mapping[str, Any]) -> Iterator[tuple[Action, str, Any]]:
+    """What a call changed: how, which field, and the value."""
+    for field, value in (report.get("set") or {}).items():
+        yield "set", field, value
+    for field, value in (report.get("add") or {}).items():
+        yield "add", field, value
+
+
+def added_to(before: Any, value: Any) -> Any:
+    """A value with another one added: numbers are summed, lists go on, of dicts the newer value of a key stays.
+
+    Raises:
+        TypeError: One cannot be added to the other.
+    """
+    if before is None:
+        return value
+    if isinstance(before, dict) and isinstance(value, dict):
+        return {**before, **value}
+    if isinstance(before, list) and isinstance(value, list):
+        return [*before, *value]
+    if _is_number(before) and _is_number(value):
+        return before + value
+    raise TypeError(f"{type(value).__name__} cannot be added to {type(before).__name__}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
