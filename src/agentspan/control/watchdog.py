@@ -43,20 +43,10 @@ UNTAKEN = 3.0
 _STRUCTURE = frozenset({"DO_WHILE", "FORK", "FORK_JOIN_DYNAMIC", "JOIN", "SWITCH"})
 
 _SAME_IN_ALL = frozenset(
-    [
-        "execution_id",
-        "prompt",
-        "messages",
-        "instructions",
-        "tools",
-        "tool_tasks",
-        "limited",
-        "marked",
-        "programs",
-        "transcript_path",
-        "parts",
-        "previous",
-    ]
+    (
+        *("execution_id", "prompt", "messages", "instructions", "tools", "tool_tasks", "limited", "marked"),
+        *("programs", "transcript_path", "parts", "previous"),
+    )
 )
 """What every segment of a run is given; all else one leaves to the next."""
 
