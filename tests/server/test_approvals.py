@@ -370,6 +370,8 @@ def test_a_paused_run_takes_a_decision_and_goes_on_later(runtime: AgentRuntime, 
     handle.approve()
     assert handle.get_status().status == "PAUSED"
     assert till.paid == {}
+    with pytest.raises(Conflict, match="is approved already"):
+        runtime.reject(request.id)
     handle.resume()
     assert handle.result(timeout=60).output == "Done."
     assert list(till.paid.values()) == [5]

@@ -141,7 +141,8 @@ def waiting(client: Conductor, request_id: str, kind: str | None) -> tuple[Reque
         request, task = request_of(record), person_task(record)
         if request is not None and task is not None and request.status == "waiting" and task.status in PENDING:
             return request, task
-        if record.ended or time.monotonic() > deadline:
+        is_over = record.ended or (task is not None and task.status == "COMPLETED")
+        if is_over or time.monotonic() > deadline:
             raise Conflict(_too_late(record, request))
         time.sleep(LOOK)
         record = client.workflow(request_id)
@@ -176,22 +177,26 @@ def decide(client: Conductor, request: Request, task: TaskRecord, said: dict[str
     while True:
         record = client.workflow(request.id)
         decision = decision_of(record)
-        if decision is None and record.status == "PAUSED":  # it is decided by when the run goes on
-            kept = person_task(record)
-            decision = Decision.of(kept.output_data) if kept is not None and kept.status == "COMPLETED" else None
+        if decision is None and (record.status == "PAUSED" or time.monotonic() > deadline):
+            decision = _given(record)  # what the engine will take once it goes on
         if decision is not None and decision.id == mine:
             return
         if decision is not None or record.ended:
             raise Conflict(_too_late(record, request_of(record)))
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline - COMING / 2:
             client.decide(request.id)
-            deadline = time.monotonic() + COMING
         time.sleep(LOOK)
+
+
+def _given(record: WorkflowRecord) -> Decision | None:
+    """What somebody has given the request, whether or not the engine has gone on with it."""
+    kept = person_task(record)
+    return Decision.of(kept.output_data) if kept is not None and kept.status == "COMPLETED" else None
 
 
 def _too_late(record: WorkflowRecord, request: Request | None) -> str:
     named = f"Request {record.workflow_id}"
-    decision = None if request is None else request.decision
+    decision = None if request is None else request.decision or _given(record)
     if request is None:
         return f"{named} asks nobody: " + (
             "its call is over." if record.ended else "no worker has checked its call yet."
