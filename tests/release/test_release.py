@@ -51,7 +51,7 @@ def test_the_metadata_are_valid_and_name_the_package(wheel: Path) -> None:
     assert metadata.import_names == ["agentspan"]
     assert metadata.description_content_type == "text/markdown"
     assert metadata.license_expression == "Apache-2.0"
-    assert set(metadata.provides_extra or []) == {"dev", "models", "otel", "server", "testing"}
+    assert set(metadata.provides_extra or []) == {"dev", "mcp", "models", "otel", "server", "testing"}
     assert not any(
         "Windows" in classifier or "OS Independent" in classifier for classifier in metadata.classifiers or []
     )

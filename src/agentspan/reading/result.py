@@ -261,8 +261,9 @@ class AgentResult(Generic[OutputT]):
         return {**self.__dict__, "source": None}
 
     def to_json(self) -> dict[str, Any]:
-        """The result as JSON-able values."""
-        values = {name: value for name, value in self.__dict__.items() if name not in ("source", "error", "json")}
+        """The result as JSON-able values; the answers of a team's members only of a team."""
+        beside = ("source", "error", "json", *(() if self.answers else ("answers",)))
+        values = {name: value for name, value in self.__dict__.items() if name not in beside}
         failure = {} if self.error is None else {"error": self.error}
         if self.json is not None:
             values["output"] = self.json[0]
