@@ -81,6 +81,8 @@ class Served:
     """Live objects for the calls."""
     hooks: tuple[CallbackHandler, ...] = ()
     """What is called before and after, where the tool is one, or stands for the model."""
+    caller: str | None = None
+    """The agent that calls this one, or has it as a member, as it is served here; None of one that is started."""
     of: Agent[Any] | None = None
     """Whose requests to people these are, where the tool stands for the checks before them, or for the notices."""
 

@@ -132,7 +132,7 @@ class WorkerHost:
             execution_id = start()
             started(execution_id)
         self._poll()
-        self._poller.expect((model_task_name(agent.name),))
+        self._poller.expect(model_task_name(name) for name in versions)
         return execution_id
 
     def _refuse_when_stopped(self) -> None:
@@ -266,6 +266,8 @@ class WorkerHost:
         self._poller.active()
         if not self._calls.any_of(call.task.workflow_instance_id):  # else what follows is here already
             self._poller.expect(queues_after(call))
+            if call.served.caller is not None:  # what goes on then may be any agent around it
+                self._poller.expect(self._roster.model_queues())
 
     def _lost(self, task_id: str) -> None:
         call = self._calls.get(task_id)

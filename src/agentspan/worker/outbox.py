@@ -201,8 +201,16 @@ class Outbox:
             elif reference == tool_reference(TURNS_PER_SEGMENT) or _ends_run(call):
                 self._client.decide(call.given.execution_id)
                 self._watchdog.forget(segment)
+                if call.served.caller is not None and _ends_run(call):
+                    self._hasten_caller(call.given.execution_id)
         except ServerError as error:
             log.debug("The engine looks at %s when it does: %s", call, error)
+
+    def _hasten_caller(self, execution_id: str) -> None:
+        """Have the engine look at what has called an agent that has just answered."""
+        above = self._client.workflow(execution_id, tasks=False).parent_workflow_id
+        if above is not None:
+            self._client.decide(above)
 
 
 def queues_after(call: Call) -> Iterable[str]:

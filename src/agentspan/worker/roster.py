@@ -88,6 +88,11 @@ class Roster:
         with self._lock:
             return list(self._queues)
 
+    def model_queues(self) -> list[str]:
+        """Those of the models that are called here."""
+        with self._lock:
+            return [name for name, served in self._queues.items() if served.is_model]
+
     @property
     def all_expected(self) -> bool:
         """Whether a report from here comes before each call: no agent's model is called by the server."""

@@ -49,7 +49,8 @@ def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Serve
     asked = (each.agent for each in agent.tools if each.agent is not None)
     for called in (*members_of(agent), *taking_over(agent), *asked):
         given = agent.dependencies if called.dependencies is None else called.dependencies
-        found |= served_by(with_dependencies(called, given), versions)
+        below = served_by(with_dependencies(called, given), versions)
+        found |= {name: replace(each, caller=each.caller or agent.name) for name, each in below.items()}
     return found
 
 
