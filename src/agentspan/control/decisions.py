@@ -180,6 +180,8 @@ def decide(client: Conductor, request: Request, task: TaskRecord, said: dict[str
         if decision is None and (record.status == "PAUSED" or time.monotonic() > deadline):
             decision = _given(record)  # what the engine will take once it goes on
         if decision is not None and decision.id == mine:
+            if record.ended and record.parent_workflow_id is not None:  # nothing is called: the run goes on at once
+                client.decide(record.parent_workflow_id)
             return
         if decision is not None or record.ended:
             raise Conflict(_too_late(record, request_of(record)))

@@ -195,7 +195,9 @@ class Outbox:
             return
         reference, segment = call.task.reference_task_name, call.task.workflow_instance_id
         try:
-            if is_forked(reference):
+            if _ends_request(call):
+                self._hasten_caller(segment)
+            elif is_forked(reference):
                 if not self._calls.any_of(segment):
                     self._client.decide(segment)
             elif reference == tool_reference(TURNS_PER_SEGMENT) or _ends_run(call):
@@ -207,7 +209,7 @@ class Outbox:
             log.debug("The engine looks at %s when it does: %s", call, error)
 
     def _hasten_caller(self, execution_id: str) -> None:
-        """Have the engine look at what has called an agent that has just answered."""
+        """Have the engine look at what has begun an execution that has just ended."""
         above = self._client.workflow(execution_id, tasks=False).parent_workflow_id
         if above is not None:
             self._client.decide(above)
@@ -219,6 +221,15 @@ def queues_after(call: Call) -> Iterable[str]:
         return (model_task_name(call.served.agent),)
     result = (call.outcome or {}).get("outputData", {}).get("result") or {}
     return {planned["task"] for planned in result.get("calls", ()) if planned["task"]}
+
+
+def _ends_request(call: Call) -> bool:
+    """Whether a call that needed a person is over: it is made in a workflow of its own, or is not made at all."""
+    if call.given.call is None:
+        return False
+    result = (call.outcome or {}).get("outputData", {}).get("result")
+    refused = isinstance(result, dict) and result.get("mode") == "refuse"
+    return call.task.kind == "tool" or (call.task.kind == "approval" and refused)
 
 
 def _ends_run(call: Call) -> bool:
