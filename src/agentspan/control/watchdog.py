@@ -120,7 +120,8 @@ class Watchdog:
         self._act(workflow, pending)
 
     def _plan_next(self, watched: Watched, pending: list[TaskRecord]) -> None:
-        seen = tuple((task.task_id, task.status, task.poll_count) for task in pending)
+        # A join is polled by each look, which is no sign of life.
+        seen = tuple((task.task_id, task.status, 0 if task.kind is None else task.poll_count) for task in pending)
         watched.pause = FIRST if seen != watched.seen else min(LAST, watched.pause * 1.5)
         if watched.pause == LAST and self._rests(pending):
             watched.pause = RESTING
