@@ -18,7 +18,7 @@ from agentspan.agents import Agent, AgentRuntime, tool
 from agentspan.testing import ModelRequest, Reply, ScriptedModel, call, say
 from benchmarks.server import Setup, running
 
-SETTLED = 150
+SETTLED = 100
 """Seconds until nobody looks often any more at what has just begun to wait."""
 
 
