@@ -48,6 +48,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.server)
 
 
+@pytest.fixture
+def scripted_openai(model: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers of this process find the scripted models where they look for OpenAI's."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)
+
+
 @pytest.fixture(scope="session")
 def docker_compose_command() -> str:
     """Docker's own plugin, or Debian's program of before; pytest-docker runs it."""

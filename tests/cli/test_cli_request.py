@@ -13,11 +13,7 @@ from agentspan.cli import main
 from agentspan.testing import call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
 
-
-@pytest.fixture(autouse=True)
-def provider(model: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)
+pytestmark = pytest.mark.usefixtures("scripted_openai")
 
 
 def run(runtime: AgentRuntime, *words: str, code: int = 0) -> str:

@@ -24,10 +24,7 @@ from agentspan.testing.plugin import Stage
 PLACES = ("server", "worker")
 
 
-@pytest.fixture(autouse=True)
-def provider(model: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)
+pytestmark = pytest.mark.usefixtures("scripted_openai")
 
 
 class Library:

@@ -22,11 +22,7 @@ from agentspan.agents import (
 from agentspan.testing import call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 
-
-@pytest.fixture(autouse=True)
-def provider(model: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)
+pytestmark = pytest.mark.usefixtures("scripted_openai")
 
 
 def from_turn(first: int, *replies: Any) -> Any:
