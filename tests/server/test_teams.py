@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 from typing import Any
 
 import pytest
@@ -22,10 +24,7 @@ from agentspan.testing.plugin import Stage
 PLACES = ("server", "worker")
 
 
-@pytest.fixture(autouse=True)
-def provider(model: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)
+pytestmark = pytest.mark.usefixtures("scripted_openai")
 
 
 class Desk:
@@ -210,6 +209,34 @@ def test_a_team_goes_on_in_the_member_that_failed(runtime: AgentRuntime, model: 
 
     assert handle.result(timeout=60).output.startswith("editor says")
     assert desk.looked == ["reader"]
+    assert len(desk.told("reader")) == 2
+
+
+def test_a_paused_team_begins_nothing(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+    reader = desk.member("reader", looks=True)
+    begun, go_on = threading.Event(), threading.Event()
+
+    @tool
+    def look(topic: str) -> str:
+        """Look something up."""
+        begun.set()
+        go_on.wait(30)
+        return topic
+
+    team = dataclasses.replace(reader, tools=[look]) >> desk.member("writer")
+    handle = runtime.start(team, "Go.")
+    assert begun.wait(30)
+    handle.pause()
+    (member,) = [task for task in runtime.client.workflow(handle.execution_id).tasks if task.sub_workflow_id]
+    paused = runtime.handle(str(member.sub_workflow_id))
+    go_on.set()
+    assert paused.get_status().status == "PAUSED"
+    wait_until(lambda: any(call.result for step in paused.steps() for call in step.calls), "the call to end")
+    assert len(desk.told("reader")) == 1
+    handle.resume()
+
+    assert handle.result(timeout=60).output.startswith("writer says")
     assert len(desk.told("reader")) == 2
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import quote
 
 from agentspan.engine.client import Conductor
-from agentspan.engine.records import PENDING, WorkflowRecord
+from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.history import History
 from agentspan.reading.output import ANOTHER_BUDGET, ANOTHER_PROMPT, START_ANEW, refused_by
+from agentspan.reading.tree import open_below
 from agentspan.schema.values import check_text
 from agentspan.stored.budget import OVER_BUDGET
 from agentspan.stored.output import INVALID
@@ -38,13 +38,11 @@ def pause(client: Conductor, history: History) -> None:
     deadline = time.monotonic() + BEGINNING
     while (segment := history.open_segment()) is not None and time.monotonic() < deadline:
         if segment.sub_workflow_id:
-            with suppress(Conflict):  # it has just ended
-                client.pause(segment.sub_workflow_id)
-            for below in _below(client, segment.sub_workflow_id):
-                with suppress(Conflict):
-                    client.pause(below)
-            return
+            break
         time.sleep(LOOK)
+    for begun in open_below(client, history.execution_id):
+        with suppress(Conflict):  # it has just ended
+            client.pause(begun.workflow_id)
 
 
 def resume(client: Conductor, history: History) -> None:
@@ -54,21 +52,11 @@ def resume(client: Conductor, history: History) -> None:
         Conflict: The run is not paused.
     """
     _expect(history, "resume", "PAUSED")
-    segment = history.open_segment()
     # The run last: until then it is PAUSED, and whoever dies on the way can resume it again.
-    if segment is not None and segment.sub_workflow_id:
-        for execution_id in (*_below(client, segment.sub_workflow_id), segment.sub_workflow_id):
-            if client.status(execution_id) == "PAUSED":
-                client.resume(execution_id)
+    for begun in reversed(list(open_below(client, history.execution_id))):
+        if begun.status == "PAUSED":
+            client.resume(begun.workflow_id)
     client.resume(history.execution_id)
-
-
-def _below(client: Conductor, execution_id: str) -> Iterator[str]:
-    """What goes on in an execution in workflows of its own: calls that need a person, other agents, their segments."""
-    for task in client.workflow(execution_id).tasks:
-        if task.status in PENDING and task.sub_workflow_id:
-            yield task.sub_workflow_id
-            yield from _below(client, task.sub_workflow_id)
 
 
 def cancel(client: Conductor, history: History, reason: str) -> None:

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from agentspan.declare.approval import Request
 from agentspan.engine.client import Conductor
-from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound
 from agentspan.reading.durations import moment
+from agentspan.reading.tree import open_below
 from agentspan.stored.budget import Spent
 from agentspan.stored.names import request_name
 from agentspan.stored.person import DECIDED, PERSON, Decision, RequestSpec
@@ -57,9 +58,14 @@ def asking(request: Request) -> str:
     return f"A person decides whether {request.tool} is called."
 
 
+def person_tasks(record: WorkflowRecord) -> list[TaskRecord]:
+    """The tasks of a request that a person completes, oldest first: one more for each time that its run was retried."""
+    return [task for task in record.tasks if task.reference_task_name == PERSON]
+
+
 def person_task(record: WorkflowRecord) -> TaskRecord | None:
-    """The task of a request that a person completes, the newest one; None before it is there."""
-    found = [task for task in record.tasks if task.reference_task_name == PERSON]
+    """The newest one; None before it is there."""
+    found = person_tasks(record)
     return found[-1] if found else None
 
 
@@ -123,16 +129,10 @@ def requests_of(client: Conductor, execution_id: str) -> Iterator[Request]:
         client: The server.
         execution_id: The run.
     """
-    run = client.workflow(execution_id)
-    for task in run.tasks:
-        if task.status not in PENDING or task.sub_workflow_id is None:
-            continue
-        record = client.workflow(task.sub_workflow_id)
+    for record in open_below(client, execution_id):
         request = request_of(record)
         if request is not None and request.status == "waiting":
             yield request
-        else:
-            yield from requests_of(client, task.sub_workflow_id)
 
 
 def _read(client: Conductor, request_id: str) -> Request | None:
