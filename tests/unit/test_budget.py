@@ -7,11 +7,12 @@ from typing import Any
 import jq
 import pytest
 
-from agentspan.agents import Agent, Budget, DefinitionError, compile_agent, tool
+from agentspan.agents import Agent, Budget, DefinitionError, ModelSettings, Price, compile_agent, tool
 from agentspan.compiler._tasks import program
 from agentspan.stored.budget import Spent, extension_told
 from agentspan.stored.person import Decision
 from agentspan.stored.request import ModelInput
+from agentspan.worker.unpriced import warn_of_unpriced
 
 Json = dict[str, Any]
 
@@ -194,3 +195,19 @@ def test_what_is_stored_is_read_back() -> None:
         True,
         True,
     ]
+
+
+def test_models_of_agents_that_take_over_are_looked_at_too(caplog: pytest.LogCaptureFixture) -> None:
+    taker = Agent("unpriced_taker", model="openai/of-another-house", description="Takes over.", model_place="worker")
+    prices = {"openai/known": Price(input=1, output=1)}
+    agent = Agent(
+        "unpriced_desk",
+        model="openai/known",
+        handoffs=[taker],
+        budget=Budget(cost=1),
+        model_place="worker",
+        model_settings=ModelSettings(prices=prices),
+    )
+    warn_of_unpriced(agent)
+
+    assert [record.args for record in caplog.records] == [("unpriced_desk", "openai/of-another-house")]

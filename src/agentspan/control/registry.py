@@ -10,7 +10,7 @@ from agentspan import forks
 from agentspan.compiler import Definition, compile_agent, compile_part
 from agentspan.compiler._tasks import Json
 from agentspan.declare.agent import Agent, Place
-from agentspan.declare.called import members_of, taking_over
+from agentspan.declare.called import agents_around, members_of
 from agentspan.declare.team import Team
 from agentspan.engine.client import Conductor
 from agentspan.errors import Conflict, NotFound
@@ -68,12 +68,10 @@ class Registering:
 
     def _below(self, agent: Agent[Any]) -> dict[str, int]:
         found: dict[str, int] = {}
-        for member in members_of(agent):
-            below = self._below(member)
-            found |= {**below, member.name: self._version(compile_agent(member, below))}
-        for called in (*taking_over(agent), *(tool.agent for tool in agent.tools if tool.agent is not None)):
-            below = self._below(called)
-            found |= {**below, called.name: self._version(compile_part(called, below))}
+        compiled = compile_agent if members_of(agent) else compile_part
+        for each in agents_around(agent):
+            below = self._below(each)
+            found |= {**below, each.name: self._version(compiled(each, below))}
         return found
 
     def _version(self, definition: Definition) -> int:

@@ -1,4 +1,4 @@
-"""Agents among the tools of an agent: each name is that of one agent, at any depth."""
+"""The agents around an agent: those that it calls, its members, those that take over. Each name is that of one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_called(name: str, tools: Sequence[Tool[..., Any]], members: Sequence[A
         DefinitionError: There are two.
     """
     known: dict[str, Agent[Any] | None] = {name: None}
-    for agent in (*_with_theirs(members), *called(tools)):
+    for agent in _with_theirs((*members, *_called(tools))):
         if known.setdefault(agent.name, agent) != agent:
             raise DefinitionError(
                 f"agent {name!r}: two agents are named {agent.name!r} among those that it calls, or is one of them",
@@ -27,9 +27,14 @@ def check_called(name: str, tools: Sequence[Tool[..., Any]], members: Sequence[A
             )
 
 
-def called(tools: Sequence[Tool[..., Any]]) -> Iterator[Agent[Any]]:
-    """The agents among these tools, and those that they call."""
-    yield from _with_theirs(tool.agent for tool in tools if tool.agent is not None)
+def agents_around(agent: Agent[Any]) -> tuple[Agent[Any], ...]:
+    """The agents that work in its runs: its members, those that take over, and those that it calls; not theirs."""
+    return (*members_of(agent), *taking_over(agent), *_called(agent.tools))
+
+
+def all_around(agent: Agent[Any]) -> Iterator[Agent[Any]]:
+    """The same with theirs, at any depth."""
+    return _with_theirs(agents_around(agent))
 
 
 def members_of(agent: Agent[Any]) -> tuple[Agent[Any], ...]:
@@ -46,5 +51,8 @@ def taking_over(agent: Agent[Any]) -> tuple[Agent[Any], ...]:
 def _with_theirs(agents: Iterable[Agent[Any]]) -> Iterator[Agent[Any]]:
     for agent in agents:
         yield agent
-        yield from _with_theirs((*members_of(agent), *taking_over(agent)))
-        yield from called(agent.tools)
+        yield from all_around(agent)
+
+
+def _called(tools: Iterable[Tool[..., Any]]) -> Iterator[Agent[Any]]:
+    return (tool.agent for tool in tools if tool.agent is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.called import members_of, taking_over
+from agentspan.declare.called import agents_around
 from agentspan.declare.credentials import Credentials, Source, hand_out
 from agentspan.errors import ConfigError, ToolFailed
 from agentspan.worker.call import Served
@@ -21,16 +21,14 @@ def handed_to(served: Served, source: Source | None) -> Credentials:
 
 
 def require(agent: Agent[Any], source: Source | None) -> None:
-    """Let no call begin that would miss a credential here, of this agent or of those that it calls.
+    """Let no call begin that would miss a credential here, of this agent or of those around it.
 
     Raises:
         ConfigError: A tool asks for one that is not there.
     """
-    for member in (*members_of(agent), *taking_over(agent)):
-        require(member, source)
+    for each in agents_around(agent):
+        require(each, source)
     for tool in agent.tools:
-        if tool.agent is not None:
-            require(tool.agent, source)
         try:
             hand_out(tool.credentials, f"The tool {tool.name} of the agent {agent.name}", source)
         except ToolFailed as error:

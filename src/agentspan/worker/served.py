@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from agentspan.declare.agent import Agent, with_dependencies
-from agentspan.declare.called import members_of, taking_over
+from agentspan.declare.called import agents_around
 from agentspan.declare.guardrail import LLMGuardrail, Position
 from agentspan.declare.handoff import as_one
 from agentspan.declare.team import Team
@@ -46,8 +46,7 @@ def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Serve
     found: dict[str, Served] = {}
     for part in (_tools, _model, _checks, _people, _team):
         found |= dict(part(agent, versions[agent.name]))
-    asked = (each.agent for each in agent.tools if each.agent is not None)
-    for called in (*members_of(agent), *taking_over(agent), *asked):
+    for called in agents_around(agent):
         given = agent.dependencies if called.dependencies is None else called.dependencies
         below = served_by(with_dependencies(called, given), versions)
         found |= {name: replace(each, caller=each.caller or agent.name) for name, each in below.items()}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.called import members_of
+from agentspan.declare.called import agents_around, all_around
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -23,12 +22,11 @@ def warn_of_unpriced(agent: Agent[Any]) -> None:
     Args:
         agent: What is registered; agents below it may have budgets, too.
     """
-    below = tuple(_below(agent))
-    for each in below:
+    for each in agents_around(agent):
         warn_of_unpriced(each)
     if agent.budget is None or agent.budget.cost is None:
         return
-    for each in (agent, *below):
+    for each in (agent, *all_around(agent)):
         for model in (each.model, *each.fallback_models):
             if (agent.name, model) not in _said and not _has_price(each, model):
                 _said.add((agent.name, model))
@@ -38,12 +36,6 @@ def warn_of_unpriced(agent: Agent[Any]) -> None:
                     agent.name,
                     model,
                 )
-
-
-def _below(agent: Agent[Any]) -> Iterator[Agent[Any]]:
-    for each in (*members_of(agent), *(tool.agent for tool in agent.tools if tool.agent is not None)):
-        yield each
-        yield from _below(each)
 
 
 def _has_price(agent: Agent[Any], model: str) -> bool:
