@@ -100,11 +100,11 @@ def _compiled(agent: Agent[Any], versions: Mapping[str, int], form: Callable[[Js
         return _definition(agent, (*below, form(own)), *team_tasks(agent))
     if agent.model_place == "worker":
         *below, own = thin(agent, versions)
-        asked = (*request_workflows(agent, versions), *budget_requests(agent))
+        asked = (*request_workflows(agent, agent.tools, versions), *budget_requests(agent))
         return _definition(agent, (*below, *asked, form(own)), model_definition(agent))
     check_server_can(agent)
     *below, own = looping(agent, versions) if agent.tools else (single(agent),)
-    return _definition(agent, (*below, *request_workflows(agent, versions), form(own)))
+    return _definition(agent, (*below, *request_workflows(agent, agent.tools, versions), form(own)))
 
 
 def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: Json) -> Definition:

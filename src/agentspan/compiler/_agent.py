@@ -156,7 +156,10 @@ def _agent_workflow(agent: Agent, versions: Mapping[str, int]) -> Json:
         "transcript_path": transcript_path(),
     }
     if calls := parts(agent, versions):
-        inputs |= {"parts": calls, "used": ref(f"{SEGMENT}.output.used")}
+        inputs |= {
+            "parts": {name: part.to_json() for name, part in calls.items()},
+            "used": ref(f"{SEGMENT}.output.used"),
+        }
     inputs |= handed_on(agent, SEGMENT)
     if agent.judges_answers:
         inputs["rejected"] = ref(f"{SEGMENT}.output.rejected")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from agentspan.compiler._tasks import Json, ref
@@ -14,7 +13,7 @@ from agentspan.stored.names import part_name, request_name
 from agentspan.stored.request import Part
 
 
-def parts(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Json]:
+def parts(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Part]:
     """What makes the calls of its tools that are workflows, by the tool's name.
 
     Args:
@@ -24,14 +23,17 @@ def parts(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Json]:
     return {tool.name: part for tool in agent.tools if (part := _part(agent, tool, versions)) is not None}
 
 
-def _part(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) -> Json | None:
+def _part(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) -> Part | None:
     if tool.approval is not None or tool.question is not None:
-        part = Part(workflow=request_name(agent.name, tool.name))
-    elif tool.agent is not None:
-        part = Part(workflow=part_name(tool.agent.name), version=versions.get(tool.agent.name, 1), prompt=PROMPT)
-    else:
-        return None
-    return {name: value for name, value in asdict(part).items() if value is not None}
+        return Part(workflow=request_name(agent.name, tool.name))
+    if tool.agent is not None:
+        return Part(workflow=part_name(tool.agent.name), version=versions.get(tool.agent.name, 1), prompt=PROMPT)
+    return None
+
+
+def has_parts(agent: Agent[Any]) -> bool:
+    """Whether any of its calls are workflows."""
+    return any(is_part(tool) for tool in agent.tools)
 
 
 def as_it_is(definition: Json) -> Json:
@@ -61,7 +63,7 @@ def _told(task: Json) -> Json:
 
 def plan_with_parts(agent: Agent[Any], program: str) -> str:
     """The program of the plan, for an agent that has calls which are workflows; else the same."""
-    if not any(is_part(tool) for tool in agent.tools):
+    if not has_parts(agent):
         return program
     program = f"{program} | {_BEGUN}"
     return _with(program, "elif $cut then", f"{_NO_PROMPT} elif $cut then") + f" | {_USED_BEFORE}"
@@ -69,7 +71,7 @@ def plan_with_parts(agent: Agent[Any], program: str) -> str:
 
 def plan_inputs(agent: Agent[Any], turn: int) -> Json:
     """What that program takes more."""
-    if not any(is_part(tool) for tool in agent.tools):
+    if not has_parts(agent):
         return {}
     used = "workflow.input.used" if turn == 1 else f"exchange_{turn - 1}.output.result.used"
     return {"parts": ref("workflow.input.parts"), "version": ref("workflow.version"), "used": ref(used)}
@@ -77,7 +79,7 @@ def plan_inputs(agent: Agent[Any], turn: int) -> Json:
 
 def exchange_with_parts(agent: Agent[Any], program: str) -> str:
     """The program of what a turn adds to the transcript, for such an agent; else the same."""
-    if not any(is_part(tool) for tool in agent.tools):
+    if not has_parts(agent):
         return program
     found = "else $in.many[$forked] end)"
     return _with(program, found, f"else ($in.many[$forked] | {_UNMARKED}) end)") + f" | {_USED}"
@@ -86,7 +88,7 @@ def exchange_with_parts(agent: Agent[Any], program: str) -> str:
 def used_passed_on(agent: Agent[Any], turn: int) -> Json:
     """What a segment that ends after `turn` leaves to the next one of what its last calls have used."""
     found = {"used": ref(f"exchange_{turn}.output.result.used")}
-    return found if any(is_part(tool) for tool in agent.tools) else {}
+    return found if has_parts(agent) else {}
 
 
 def _with(program: str, found: str, instead: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agentspan.compiler import _tasks as t
@@ -40,16 +40,11 @@ _TOLD = (
 """jq: what the model is told of the call, and who decided."""
 
 
-def request_workflows(agent: Agent[Any], versions: Mapping[str, int]) -> tuple[Json, ...]:
-    """The workflows of its tools that need a person."""
-    return tuple(_workflow(agent, tool, spec, versions) for tool in agent.tools if (spec := spec_of(tool)) is not None)
-
-
-def request_of_team(agent: Agent[Any], asks: Tool[..., Any]) -> Json:
-    """The workflow of the question by which a person chooses who goes on."""
-    spec = spec_of(asks)
-    assert spec is not None
-    return _workflow(agent, asks, spec, {})
+def request_workflows(
+    agent: Agent[Any], tools: Iterable[Tool[..., Any]], versions: Mapping[str, int]
+) -> tuple[Json, ...]:
+    """The workflows of those of these tools that need a person."""
+    return tuple(_workflow(agent, tool, spec, versions) for tool in tools if (spec := spec_of(tool)) is not None)
 
 
 def request_tasks(agent: Agent[Any]) -> tuple[Json, ...]:

@@ -14,7 +14,7 @@ from agentspan.compiler._output import (
     server_refused,
     server_unfit,
 )
-from agentspan.compiler._part import plan_inputs
+from agentspan.compiler._part import has_parts, plan_inputs
 from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
@@ -44,7 +44,7 @@ def segment(agent: Agent) -> Json:
         inputParameters=[
             *SEGMENT_INPUT,
             *passed_on(agent, last),
-            *(["parts"] if plan_inputs(agent, 1) else []),
+            *(["parts"] if has_parts(agent) else []),
             *kept(agent),
             *told(agent),
         ],

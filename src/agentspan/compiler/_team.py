@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._request import request_of_team
+from agentspan.compiler._request import request_workflows
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.compiler._workflow import time_limit, workflow
@@ -40,7 +40,7 @@ def team(agent: Team, versions: Mapping[str, int]) -> tuple[Json, ...]:
         **time_limit(agent),
     )
     spec = TeamSpec(strategy=agent.strategy, agents=tuple(each.name for each in agent.agents), turns=_most(agent))
-    asked = () if agent.asks is None else (request_of_team(agent, agent.asks),)
+    asked = request_workflows(agent, () if agent.asks is None else (agent.asks,), versions)
     return (*asked, {**definition, "metadata": {**definition["metadata"], TEAM: spec.to_json()}})
 
 

@@ -7,7 +7,7 @@ turns before. It leaves the provider's message whole, and the plan of what comes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, failures, loop
@@ -282,7 +282,7 @@ def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> Model
         tools=tuple(_tool(tool) for tool in agent.tools),
         tool_tasks=tool_tasks(agent),
         limited=tuple(limited(agent)),
-        parts={name: _part(part, None if own else versions.get(agent.name, 1)) for name, part in calls.items()},
+        parts=calls if own else {name: _of_taker(part, versions.get(agent.name, 1)) for name, part in calls.items()},
         settings=_settings(agent),
         max_turns=agent.max_turns if agent.loops else agent.most_sent_back + 1,
         max_chars=agent.context.max_chars,
@@ -294,9 +294,9 @@ def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> Model
     )
 
 
-def _part(part: Json, version: int | None) -> Part:
-    """The workflow of a call; its version, where it is that of the agent that takes over."""
-    return Part(**part) if version is None else Part(**{"version": version, **part})
+def _of_taker(part: Part, version: int) -> Part:
+    """The workflow of a call of an agent that takes over: its own ones have its version, not the definition's."""
+    return replace(part, version=version) if part.version is None else part
 
 
 def _tool(tool: Tool[..., object]) -> Json:

@@ -26,6 +26,10 @@ class Part:
     version: int | None = None
     prompt: str | None = None
 
+    def to_json(self) -> Json:
+        """As a definition holds it."""
+        return _without_none(asdict(self))
+
 
 _OPTIONAL = (
     "output",
@@ -34,6 +38,8 @@ _OPTIONAL = (
     "termination",
     "required_tools",
     "parts",
+    "transfers",
+    "agents",
     "instructions_each",
     "state",
 )
@@ -127,21 +133,11 @@ class ModelRequest:
     def to_json(self) -> Json:
         """The request as a definition holds it."""
         found: Json = {**asdict(self), "tools": list(self.tools), "limited": list(self.limited)}
-        found["transfers"] = [_without_none(asdict(each)) for each in self.transfers]
+        del found["agent"], found["version"]
+        found["transfers"] = tuple(_without_none(asdict(each)) for each in self.transfers)
         found["agents"] = {name: other.to_json() for name, other in self.agents.items() if name != self.agent}
-        for name in ("agent", "version", *(name for name in ("transfers", "agents") if not found[name])):
-            del found[name]
-        found["parts"] = {name: _without_none(asdict(part)) for name, part in self.parts.items()}
-        for name in (
-            "output",
-            "fallback_models",
-            "on_max_turns",
-            "termination",
-            "required_tools",
-            "parts",
-            "instructions_each",
-            "state",
-        ):
+        found["parts"] = {name: part.to_json() for name, part in self.parts.items()}
+        for name in _OPTIONAL:
             value = found.pop(name)
             if value not in (None, (), "", "fail", {}):  # what is not said is not stored
                 found[name] = list(value) if isinstance(value, tuple) else value
