@@ -21,8 +21,8 @@ from agentspan.stored.person import Decision, RequestSpec
 COMING = 10.0
 """Seconds that a request gets to be asked, and a decision to be taken."""
 
-LOOK = 0.02
-"""Seconds between two looks at it."""
+LOOK, SELDOM = 0.02, 1.0
+"""Seconds between two looks at it, at first, and once the engine is asked to look, too."""
 
 _VERBS = {
     "approval": "approved or rejected",
@@ -185,9 +185,10 @@ def decide(client: Conductor, request: Request, task: TaskRecord, said: dict[str
             return
         if decision is not None or record.ended:
             raise Conflict(_too_late(record, request_of(record)))
-        if time.monotonic() > deadline - COMING / 2:
+        late = time.monotonic() > deadline - COMING / 2
+        if late:
             client.decide(request.id)
-        time.sleep(LOOK)
+        time.sleep(SELDOM if late else LOOK)
 
 
 def _given(record: WorkflowRecord) -> Decision | None:
