@@ -15,7 +15,7 @@ from agentspan.cli._app import Session
 from agentspan.cli._output import Output, emit, emit_all, example, output_option, say, shorten, table
 from agentspan.cli._text import plain
 from agentspan.errors import NotFound
-from agentspan.reading.budget import decision_told
+from agentspan.reading.asked import decision_told
 from agentspan.reading.durations import duration
 
 if TYPE_CHECKING:

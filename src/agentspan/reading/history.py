@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
@@ -16,11 +16,11 @@ from agentspan.reading.drafts import Draft, Within
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.handoffs import at_work
 from agentspan.reading.output import answer_of, failure_text
-from agentspan.reading.parts import NO_PARTS, Parts
+from agentspan.reading.parts import Parts
 from agentspan.reading.projection import segment_drafts
-from agentspan.reading.result import AgentStatus, as_text
+from agentspan.reading.result import AgentStatus, Progress, as_text
 from agentspan.reading.run import StoredSegment, is_run, is_segment, loops, newest_segment_id
-from agentspan.reading.team import called_in, member_of, members_in, team_status
+from agentspan.reading.team import member_of, members_in, team_progress
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
 from agentspan.reading.waits import Waits
@@ -259,38 +259,35 @@ class History:
         """What the run is doing now; reads the run and its newest segment, however long the run is."""
         run, newest = self.latest()
         record = None if newest is None else newest.record
-        team = TeamSpec.of(run.workflow_definition["metadata"])
-        if team is not None and record is not None:
-            return self._team_status(run, record, team)
-        parts = NO_PARTS if record is None else self._parts.of(record.tasks)
-        segment = None if record is None else StoredSegment.of(record, parts)
-        pending = [] if run.ended or newest is None else newest.pending
         metadata = run.workflow_definition["metadata"]
+        team = TeamSpec.of(metadata)
+        pending = [] if run.ended or newest is None else newest.pending
+        parts = Parts(self._client).of(pending)
+        if team is not None and record is not None:
+            progress = team_progress(record, team, self._at_work(pending, parts))
+        else:
+            progress = _progress(run, None if record is None else StoredSegment.of(record), pending)
         return AgentStatus(
             execution_id=self.execution_id,
             agent=metadata["agent"],
             status=run.status,
-            current_task=_current_task(pending, segment),
-            step=0 if segment is None else segment.step,
-            max_steps=metadata["max_turns"] if loops(run) else 1,
             elapsed=self._elapsed(run),
             output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
             error=_error(run),
-            usage=_usage(run, segment),
             waits=tuple(Waits(self._client, run).of(record, parts)),
+            **progress,
         )
 
-    def _team_status(self, run: WorkflowRecord, record: WorkflowRecord, team: TeamSpec) -> AgentStatus:
-        """What a team is doing now; reads the run, and the newest segment of each member that is at work."""
-        pending = [] if run.ended else [task for task in called_in(record) if task.status in PENDING]
-        parts = self._parts.of(pending)
-        at_work = [
-            (member_of(task), History(self._client, part.workflow_id).status())
-            for task in pending
-            if (part := parts.get(task.sub_workflow_id or "")) is not None and is_run(part)
+    def _at_work(
+        self, pending: Iterable[TaskRecord], parts: Mapping[str, WorkflowRecord]
+    ) -> list[tuple[str, AgentStatus]]:
+        """The members of a team that are at work; of each its newest segment is read."""
+        begun = ((member_of(task), parts.get(task.sub_workflow_id or "")) for task in pending)
+        return [
+            (name, History(self._client, part.workflow_id).status())
+            for name, part in begun
+            if part is not None and is_run(part)
         ]
-        waits = tuple(Waits(self._client, run).of(record, parts))
-        return team_status(run, record, team, at_work, waits=waits, elapsed=self._elapsed(run), error=_error(run))
 
     def latest(self) -> tuple[WorkflowRecord, Segment | None]:
         """The run, without its tasks, and its newest segment; of the segments before it nothing is read."""
@@ -322,6 +319,15 @@ def conversation(run: WorkflowRecord) -> list[dict[str, str]]:
 
 def _is_settled(task: TaskRecord) -> bool:
     return task.retried or task.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
+
+
+def _progress(run: WorkflowRecord, segment: StoredSegment | None, pending: list[TaskRecord]) -> Progress:
+    return Progress(
+        current_task=_current_task(pending, segment),
+        step=0 if segment is None else segment.step,
+        max_steps=run.workflow_definition["metadata"]["max_turns"] if loops(run) else 1,
+        usage=_usage(run, segment),
+    )
 
 
 def _current_task(pending: list[TaskRecord], segment: StoredSegment | None) -> str | None:

@@ -12,11 +12,11 @@ from typing import Any
 
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
+from agentspan.reading.asked import asked_draft, decision_drafts
 from agentspan.reading.budget import BudgetDrafts
 from agentspan.reading.drafts import Draft, Within, end_drafts
 from agentspan.reading.events import EventName
 from agentspan.reading.handoffs import begun_drafts, ended_drafts, named
-from agentspan.reading.requests import asking, decided_at
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.team import team_drafts
 from agentspan.reading.waits import WAITING_AFTER
@@ -240,21 +240,16 @@ def _asked_drafts(call: StoredCall, step: int, now: int) -> Generator[Draft, Non
     for task in call.checks:
         yield from _waiting_drafts(task, _who(call), step, now)
     request = call.request
-    if request is None:
+    if call.part is None or request is None:
         return call.told is not None or bool(call.made)
-    details = {**_who(call), "error": asking(request), "request_id": request.id, "args": request.args}
-    yield Draft(type="waiting", step=step, at=call.asked[0].scheduled_time, details=details)
+    yield asked_draft(call.part, request, _who(call), step)
     return True
 
 
 def _decision_drafts(call: StoredCall, step: int) -> Iterator[Draft]:
     request = call.request
-    if call.part is None or request is None or request.decision is None:
-        return
-    decision = request.decision
-    details = {**_who(call), "request_id": request.id, "approved": decision.approved, "by": decision.by}
-    reason = "Nobody decided in time." if decision.overdue else decision.reason
-    yield Draft(type="decision", step=step, at=decided_at(call.part), details={**details, "text": reason})
+    if call.part is not None and request is not None:
+        yield from decision_drafts(call.part, request, _who(call), step)
 
 
 def _who(call: StoredCall) -> dict[str, Any]:

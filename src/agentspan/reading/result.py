@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Protocol, TextIO
+from typing import Any, Generic, Protocol, TextIO, TypedDict
 
 from agentspan.declare.approval import Request
 from agentspan.declare.output import OutputT
@@ -25,6 +25,15 @@ STEPS_IN_HTML = 50
 
 _SHOWN = 60
 """Characters of an answer in a repr."""
+
+
+class Progress(TypedDict):
+    """How far a run has come; fields of `AgentStatus`."""
+
+    current_task: str | None
+    step: int
+    max_steps: int
+    usage: Usage
 
 
 @dataclass(frozen=True, kw_only=True)

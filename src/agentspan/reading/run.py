@@ -12,13 +12,13 @@ from typing import Any
 from agentspan.declare.approval import Request
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.reading.parts import NO_PARTS
-from agentspan.reading.requests import request_of
+from agentspan.reading.requests import person_tasks, request_of
 from agentspan.stored.inputs import SegmentInput
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.mark import text_mark
 from agentspan.stored.names import CREW, SEGMENT
 from agentspan.stored.output import Verdict
-from agentspan.stored.person import PERSON, RequestSpec
+from agentspan.stored.person import RequestSpec
 from agentspan.stored.plan import Plan, PlannedCall
 from agentspan.stored.team import TeamSpec
 
@@ -70,9 +70,7 @@ class StoredCall:
     @property
     def asked(self) -> tuple[TaskRecord, ...]:
         """The tasks that waited for a person, oldest first."""
-        if self.part is None:
-            return ()
-        return tuple(task for task in self.part.tasks if task.reference_task_name == PERSON)
+        return () if self.part is None else tuple(person_tasks(self.part))
 
     def _tasks(self, place: tuple[str, int, int]) -> tuple[TaskRecord, ...]:
         return () if self.part is None else tuple(task for task in self.part.tasks if task.place == place)

@@ -6,12 +6,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.reading.asked import person_drafts
 from agentspan.reading.drafts import Draft, Within
-from agentspan.reading.output import answer_of
-from agentspan.reading.reasons import Reason
-from agentspan.reading.requests import asking, decided_at, request_of
-from agentspan.reading.result import AgentStatus, as_text
-from agentspan.reading.run import StoredSegment
+from agentspan.reading.result import AgentStatus, Progress
+from agentspan.reading.run import StoredSegment, is_run
 from agentspan.stored.team import TeamSpec
 from agentspan.stored.usage import Usage, added
 
@@ -57,20 +55,14 @@ def team_drafts(segment: StoredSegment, team: TeamSpec) -> Iterator[Draft | With
 
 def _within(parts: Mapping[str, WorkflowRecord], task: TaskRecord, step: int) -> Generator[Draft | Within, None, bool]:
     part = parts.get(task.sub_workflow_id or "")
-    request = None if part is None else request_of(part)
-    if part is not None and request is not None:
-        who = {"call_id": request.tool, "tool_name": request.tool, "request_id": request.id}
-        at = int(request.asked.timestamp() * 1000) if request.asked else 0
-        yield Draft(type="waiting", step=step, at=at, details={**who, "error": asking(request), "args": request.args})
-        if request.decision is not None:
-            decision = {"approved": request.decision.approved, "by": request.decision.by}
-            yield Draft(type="decision", step=step, at=decided_at(part), details={**who, **decision})
+    if part is not None and not is_run(part):
+        yield from person_drafts(part, step)
     elif task.sub_workflow_id is not None:
         yield Within(task.sub_workflow_id, member_of(task))
     return task.status == "COMPLETED"
 
 
-def used_in(record: WorkflowRecord, running: Sequence[Usage]) -> Usage:
+def _used_in(record: WorkflowRecord, running: Sequence[Usage]) -> Usage:
     """What members have used so far.
 
     Args:
@@ -81,38 +73,18 @@ def used_in(record: WorkflowRecord, running: Sequence[Usage]) -> Usage:
     return Usage.of(added([*done, *(usage.to_json() for usage in running)]))
 
 
-def team_status(
-    run: WorkflowRecord,
-    record: WorkflowRecord,
-    team: TeamSpec,
-    at_work: Sequence[tuple[str, AgentStatus]],
-    *,
-    waits: tuple[Reason, ...],
-    elapsed: float,
-    error: str | None,
-) -> AgentStatus:
-    """What a team is doing.
+def team_progress(record: WorkflowRecord, team: TeamSpec, at_work: Sequence[tuple[str, AgentStatus]]) -> Progress:
+    """How far a team has come.
 
     Args:
-        run: Its run.
-        record: The same, with its tasks.
+        record: Its run, with its tasks.
         team: How its members work together.
         at_work: Those that are at work, and what they are doing.
-        waits: What it waits for.
-        elapsed: Seconds since its start.
-        error: Why it ended without an answer.
     """
     doing = [f"{name}: {status.current_task}" if status.current_task else name for name, status in at_work]
-    return AgentStatus(
-        execution_id=run.workflow_id,
-        agent=run.workflow_definition["metadata"]["agent"],
-        status=run.status,
+    return Progress(
         current_task=", ".join(doing) or None,
         step=len(members_in(record)),
         max_steps=team.turns,
-        elapsed=elapsed,
-        output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
-        error=error,
-        usage=used_in(record, [status.usage for _, status in at_work]),
-        waits=waits,
+        usage=_used_in(record, [status.usage for _, status in at_work]),
     )
