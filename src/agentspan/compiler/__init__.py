@@ -139,7 +139,10 @@ def _numbered(workflow: Json, agent: str, version: int, fingerprint: str) -> Jso
     numbered["metadata"] = {**numbered["metadata"], "fingerprint": fingerprint}
     own = (segment_name(agent), request_name(agent, CHOOSE), request_name(agent, BUDGET))
     for task in _walk(numbered["tasks"]):
-        if task["type"] == "SUB_WORKFLOW" and task["subWorkflowParam"]["name"] in own:
+        if task["type"] != "SUB_WORKFLOW":
+            continue
+        # Named by a value, it is one of the agent's own requests.
+        if task["subWorkflowParam"]["name"] in own or task["subWorkflowParam"]["name"].startswith("${"):
             task["subWorkflowParam"]["version"] = version
     return numbered
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._part import asked, has_requests
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.declare.agent import Agent
@@ -198,10 +199,11 @@ def stop(agent: Agent[Any], turn: int, answer: Json) -> list[Json]:
             "stopped",
             found,
             "Whether a guardrail of a tool ends the run.",
-            "[.one, (.many // {} | .[] | .refused?)] | map(values) | "
+            f"[.one,{' .asked,' if has_requests(agent) else ''} (.many // {{}} | .[] | .refused?)] | map(values) | "
             '{mode: (if . == [] then "on" else "refused" end), refused: .[0]}',
             one=ref(f"{tool_reference(turn)}.output.refused"),
             many=ref(f"join_{turn}.output"),
+            **asked(agent, turn, ".refused"),
         ),
         t.switch(
             "stop",

@@ -225,7 +225,7 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
         f"route_{turn}",
         "The end, one tool, several tools, or none that can be called.",
         ref(f"{planned}.mode"),
-        {**ends, **with_state(agent, planned, tools_of(turn, planned))},
+        {**ends, **with_state(agent, planned, tools_of(agent, turn, planned))},
     )
     before = budget_before(agent, turn, ref("workflow.input.execution_id"), end("over")(over_budget(turn)))
     model = _model(agent, turn, ref("workflow.input.execution_id"))
@@ -296,7 +296,7 @@ def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> Model
 
 def _of_taker(part: Part, version: int) -> Part:
     """The workflow of a call of an agent that takes over: its own ones have its version, not the definition's."""
-    return replace(part, version=version) if part.version is None else part
+    return replace(part, version=version, alone=None) if part.version is None else part
 
 
 def _tool(tool: Tool[..., object]) -> Json:

@@ -10,13 +10,13 @@ from agentspan.stored.names import tool_of_task
 from agentspan.stored.output import Verdict
 from agentspan.stored.said import Said
 
-Mode = Literal["done", "one", "many", "none", "again", "failed", "invalid", "refused"]
-"""The end, one call, several, none that can be made; or an answer that did not arrive, or does not fit its type: asked
-again, given up."""
+Mode = Literal["done", "one", "ask", "many", "none", "again", "failed", "invalid", "refused"]
+"""The end, one call, one that needs a person, several, none that can be made; or an answer that did not arrive, or does
+not fit its type: asked again, given up."""
 
 _NOTHING = Said()
 
-CALLING: frozenset[Mode] = frozenset({"one", "many", "none"})
+CALLING: frozenset[Mode] = frozenset({"one", "ask", "many", "none"})
 """The modes of turns that have calls."""
 
 

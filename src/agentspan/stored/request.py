@@ -20,11 +20,13 @@ class Part:
         workflow: Its name.
         version: Its version; None where it is the calling agent's own.
         prompt: The argument that is the prompt of a called agent; None where no agent is called.
+        alone: Whether it is begun without a fork, where it is its turn's only call; not in older definitions.
     """
 
     workflow: str
     version: int | None = None
     prompt: str | None = None
+    alone: bool | None = None
 
     def to_json(self) -> Json:
         """As a definition holds it."""

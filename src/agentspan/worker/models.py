@@ -279,6 +279,8 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
     if calls and not over:
         forked = len(calls) > 1 or calls[0]["name"] in request.limited
         mode = "none" if not known else "many" if forked else "one"
+        if mode == "many" and len(calls) == 1 and _is_alone(request.parts.get(calls[0]["name"])):
+            mode = "ask"
     max_bytes = MAX_BYTES // max(1, len(known))
     found: Json = {
         "mode": mode,
@@ -292,7 +294,14 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "model": answer.model,
         "message": answer.message,
     }
+    if mode == "ask":
+        return {**found, "workflow": request.parts[calls[0]["name"]].workflow}
     return {**found, **_fork(request, given, calls, known, step, max_bytes)} if mode == "many" else found
+
+
+def _is_alone(part: Part | None) -> bool:
+    """Whether a call is begun without a fork, where it is its turn's only one."""
+    return part is not None and bool(part.alone)
 
 
 def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:
