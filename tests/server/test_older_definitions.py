@@ -71,7 +71,7 @@ def test_a_run_without_tools(runtime: AgentRuntime, model: Stage, answer: str) -
 
 @pytest.mark.parametrize("beside", [False, True])
 def test_a_run_that_asks_a_person(runtime: AgentRuntime, model: Stage, beside: bool) -> None:
-    """Its joins are looked at all the time, and each of its requests is in a fork; the one who is told comes beside it."""
+    """Its joins are looked at all the time, and each of its requests is in a fork, with the notice beside it."""
     heard: list[str] = []
 
     @tool

@@ -99,7 +99,7 @@ def test_a_turn_is_looked_at_as_a_slow_call_beside_a_request_ends(runtime: Agent
 def test_an_agent_that_asks_within_another_one(runtime: AgentRuntime, model: Stage) -> None:
     played = model.play([call("pay", amount=5), say("Paid.")])
     inner = Agent("clerk", model=played, tools=[pay], model_place="worker", description="Pays.")
-    played = model.play([call("clerk", prompt="Pay."), say("Done.")])
+    played = model.play([call("clerk", request="Pay."), say("Done.")])
     outer = Agent("chief", model=played, tools=[agent_tool(inner)], model_place="worker")
     handle = runtime.start(outer, "Pay.")
     wait_until(handle.requests, "the request")
