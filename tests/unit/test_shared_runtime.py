@@ -1,4 +1,4 @@
-"""`run`, `start` and `stream` without an object of one's own: what they are given is checked before anything is sent."""
+"""`run`, `start` and `stream` without an own object: what they are given is checked before anything is sent."""
 
 from __future__ import annotations
 
