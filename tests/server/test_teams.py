@@ -112,6 +112,51 @@ def test_beside_each_other(runtime: AgentRuntime, model: Stage, place: Any) -> N
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_one_answer_is_made_of_all(runtime: AgentRuntime, model: Stage, place: Any) -> None:
+    broken = [True]
+    desk = Desk(model, place)
+    members = [desk.member("law", looks=True), desk.member("code")]
+    whole = desk.played["whole"] = model.play(lambda request: fail(401, "no key") if broken[0] else say("All fine."))
+    team = Team("review", members, strategy="parallel", synthesis="Be brief.", model=whole)
+    handle = runtime.start(team, "Go.")
+    with pytest.raises(ExecutionFailed, match="no key"):
+        handle.result(timeout=60)
+    broken[0] = False
+    handle.retry()
+    result = handle.result(timeout=60)
+
+    assert (result.output, result.steps) == ("All fine.", 4)
+    assert result.sub_results == {"law": "law says 3", "code": "code says 3"}
+    asked = model.requests(whole)[-1]
+    assert (asked.prompt, asked.system[:9]) == ("Go.\n\n[law]: law says 3\n\n[code]: code says 3", "Be brief.")
+    assert (len(desk.told("law")), desk.looked) == (2, ["law"])
+    assert [(event.path, event.target) for event in handle.stream() if event.type in ("step", "handoff")] == [
+        ((), "law"),
+        ((), "code"),
+        (("law",), None),
+        (("law",), None),
+        (("code",), None),
+        ((), "review_synthesis"),
+        (("review_synthesis",), None),
+    ]
+    status = handle.get_status()
+    assert (status.step, status.max_steps, len(handle.steps())) == (3, 3, 4)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_answer_is_of_the_type_of_who_gives_it(runtime: AgentRuntime, model: Stage, place: Any) -> None:
+    desk = Desk(model, place)
+    members = [desk.member("law"), desk.member("code")]
+    judged = model.play(lambda request: say('{"fine": true}'))
+    judge = Agent("judge", model=judged, output_type=dict[str, bool], model_place=place)
+    beside = Team("review", members, strategy="parallel", synthesis=judge)
+
+    for team, asked in ((beside, ["law", "code"]), (members[0] >> judge, ["law", "judge"])):
+        result = runtime.run(team, "Go.")
+        assert (result.output, list(result.sub_results)) == ({"fine": True}, asked)
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_one_is_chosen_by_a_model(runtime: AgentRuntime, model: Stage, place: Any) -> None:
     desk = Desk(model, place)
     members = [desk.member("billing"), desk.member("refunds", looks=True)]
@@ -272,6 +317,9 @@ def test_what_makes_no_team(model: Stage) -> None:
         ([ann, bob], {"max_turns": 3}, "take turns"),
         ([ann, bob], {"until": "done"}, "until is a text or a function"),
         ([ann, bob], {"strategy": "round_robin", "until": 3}, "until is a text or a function"),
+        ([ann, bob], {"synthesis": "Both."}, "where strategy='parallel'"),
+        ([ann, bob], {"synthesis": 3, "strategy": "parallel"}, "an agent, or instructions"),
+        ([ann, bob], {"synthesis": bob, "strategy": "parallel", "model": "openai/none"}, "router and model"),
         ([ann, bob], {"budget": Budget(turns=1)}, "for strategy='swarm'"),
         ([ann, bob], {"allowed_transitions": {"ann": ["bob"]}}, "for strategy='swarm'"),
         ([ann, bob], {"strategy": "swarm"}, "nothing says what it does"),

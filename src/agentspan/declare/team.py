@@ -46,12 +46,15 @@ class Team(Agent[Any]):
         agents: Its members.
         strategy: How they work together.
         router: Who chooses the member (`router`): an agent, or a function of the prompt.
+        until: When members that take turns stop before their turns are used up.
+        synthesis: Who makes one answer of the members' (`parallel`).
     """
 
     agents: tuple[Agent[Any], ...]
     strategy: Strategy
     router: Agent[Any] | Router | None
     until: Until | None
+    synthesis: Agent[Any] | None
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Team(Agent[Any]):
         max_turns: int | None = None,
         timeout: float | None = None,
         until: Until | None = None,
+        synthesis: Agent[Any] | str | None = None,
         allowed_transitions: Mapping[str, Sequence[str]] | None = None,
         budget: Budget | None = None,
     ) -> None:
@@ -75,14 +79,16 @@ class Team(Agent[Any]):
             name: Its name, which is also the name of its workflow.
             agents: Its members, two or more; each name once.
             strategy: `sequential`: each is given the prompt and what the one before it answered, and the last answer is
-                the team's. `parallel`: all are given the prompt at once, and their answers stand below each other.
+                the team's. `parallel`: all are given the prompt at once, and their answers stand below each other, or
+                `synthesis` makes one of them.
                 `router`: one of them is chosen. `round_robin`, `random` and `manual`: one after the other, each is
                 given the prompt and all that was said, for `max_turns` turns; whose turn it is goes round, is drawn,
                 or is chosen by a person, through the inbox. `swarm`: the first one begins, and they hand over to each
                 other, in one conversation; workers call their models.
             router: Who chooses (`router`): an agent that answers with a name, or a function of the prompt, plain or
                 `async`, that runs in a worker. The `model` chooses where there is none.
-            model: The model that chooses (`router`).
+            model: The model that chooses (`router`), or the one that follows the instructions of `synthesis`, which is that
+                of the first member unless given.
             instructions: What that model is told beside the names and descriptions of the members.
             description: For people, and for agents that may call this one.
             max_turns: Turns of all members together; as many as there are members unless given, and as many as the
@@ -90,6 +96,8 @@ class Team(Agent[Any]):
             timeout: Seconds the whole run may take.
             until: Members that take turns stop before `max_turns` once this text stands in what one of them says, or
                 once this function of what was said last, plain or `async`, gives True; it runs in a worker.
+            synthesis: An agent that is given the prompt and the answers of members beside each other (`parallel`), and
+                whose answer is the team's; or instructions for one that has no tools.
             allowed_transitions: Who may hand over to whom in a `swarm`, by names; each to each other one unless given.
             budget: What a `swarm` may use before a person is asked.
 
@@ -108,8 +116,11 @@ class Team(Agent[Any]):
         if not swarms and (allowed_transitions is not None or budget is not None):
             raise DefinitionError(f"{what}: allowed_transitions and budget are for strategy='swarm'")
         chooser = _chooser(name, members, router, model, instructions) if strategy == "router" else None
-        if strategy != "router" and (router is not None or model):
+        if strategy != "router" and (router is not None or (model and not isinstance(synthesis, str))):
             raise DefinitionError(f"{what}: router and model choose where strategy='router'")
+        if synthesis is not None and strategy != "parallel":
+            raise DefinitionError(f"{what}: synthesis makes one answer where strategy='parallel'")
+        gathers = None if synthesis is None else _synthesis(name, members, synthesis, model)
         first = members[0]
         most = first.max_turns if swarms else 1 if chooser else len(members)
         super().__init__(
@@ -120,20 +131,27 @@ class Team(Agent[Any]):
             timeout=timeout,
             **(_swarm(members, allowed_transitions, budget) if swarms else {}),
         )
-        self.__dict__.update(agents=members, strategy=strategy, router=chooser, until=until)
+        self.__dict__.update(agents=members, strategy=strategy, router=chooser, until=until, synthesis=gathers)
+        last = members[-1] if strategy == "sequential" else gathers
+        self.__dict__["answer_type"] = None if last is None else last.answer_type
         check_called(name, (), self.members)
 
     @property
     def members(self) -> tuple[Agent[Any], ...]:
-        """The agents that have runs of their own in its runs: its members, and who chooses one; none of a swarm."""
+        """The agents with runs of their own in its runs: its members, who chooses, who sums up; none of a swarm."""
         if self.strategy == "swarm":
             return ()
-        return (*self.agents, *([self.router] if isinstance(self.router, Agent) else []))
+        return (*self.agents, *(each for each in (self.router, self.synthesis) if isinstance(each, Agent)))
 
     @property
     def has_turns(self) -> bool:
         """None: they are those of its members."""
         return False
+
+    @property
+    def checks_answers(self) -> bool:
+        """Whether the answers of a swarm are checked; other members see to theirs themselves."""
+        return self.strategy == "swarm" and super().checks_answers
 
     @property
     def asks(self) -> Tool[..., Any] | None:
@@ -155,12 +173,13 @@ class Team(Agent[Any]):
         return None if self.router is None or isinstance(self.router, Agent) else self.router
 
     def having(self, made: Callable[[Agent[Any]], Agent[Any]]) -> Team:
-        """The same with what is made of each member, and of the agent that chooses."""
+        """The same with what is made of each of its agents."""
         team = copy.copy(self)
         router = made(self.router) if isinstance(self.router, Agent) else self.router
+        synthesis = None if self.synthesis is None else made(self.synthesis)
         handoffs = tuple(replace(each, agent=made(_in_worker(each.agent))) for each in self.handoffs)
         agents = tuple(each.agent for each in handoffs) or tuple(map(made, self.agents))
-        team.__dict__.update(agents=agents, router=router, handoffs=handoffs)
+        team.__dict__.update(agents=agents, router=router, handoffs=handoffs, synthesis=synthesis)
         return team
 
     def __repr__(self) -> str:
@@ -258,3 +277,15 @@ def _chooser(
     told = f"{instructions}\n\n" if instructions else ""
     asked = f"{told}Choose who answers the user. Answer with one of these names, and nothing else:\n{known}"
     return Agent(f"{name}_router", model=model, instructions=asked, model_place=members[0].model_place)
+
+
+def _synthesis(name: str, members: Sequence[Agent[Any]], synthesis: Agent[Any] | str, model: str) -> Agent[Any]:
+    if isinstance(synthesis, Agent):
+        return synthesis
+    if not isinstance(synthesis, str) or not synthesis.strip():
+        raise DefinitionError(f"team {name!r}: synthesis is an agent, or instructions, not {synthesis!r}")
+    first = members[0]
+    asked = (
+        f"{synthesis}\n\nBelow the request stands what others have answered, each with a name. Make one answer of it."
+    )
+    return Agent(f"{name}_synthesis", model=model or first.model, instructions=asked, model_place=first.model_place)
