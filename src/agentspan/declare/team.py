@@ -87,8 +87,8 @@ class Team(Agent[Any]):
                 other, in one conversation; workers call their models.
             router: Who chooses (`router`): an agent that answers with a name, or a function of the prompt, plain or
                 `async`, that runs in a worker. The `model` chooses where there is none.
-            model: The model that chooses (`router`), or the one that follows the instructions of `synthesis`, which is that
-                of the first member unless given.
+            model: The model that chooses (`router`), or follows the instructions of `synthesis`; there it is that of
+                the first member unless given.
             instructions: What that model is told beside the names and descriptions of the members.
             description: For people, and for agents that may call this one.
             max_turns: Turns of all members together; as many as there are members unless given, and as many as the
