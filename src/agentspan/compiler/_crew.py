@@ -29,12 +29,15 @@ def handing_over(agent: Agent[Any], asked: Callable[[Agent[Any]], ModelRequest])
         return asked(agent)
     handoffs = transitions(agent)
     requests = {name: _with(asked(each), name, handoffs[name]) for name, each in crew(agent).items()}
-    own = requests[agent.name]
+    of_all = asked(agent)
     limited = {
-        name: replace(each, max_turns=own.max_turns, on_max_turns=own.on_max_turns, termination=own.termination)
+        name: replace(
+            each, max_turns=of_all.max_turns, on_max_turns=of_all.on_max_turns, termination=of_all.termination
+        )
         for name, each in requests.items()
     }
-    return replace(own, agents=limited)
+    begins = next(iter(limited.values()))
+    return replace(begins, agents=limited)
 
 
 def _with(request: ModelRequest, name: str, handoffs: tuple[Handoff, ...]) -> ModelRequest:

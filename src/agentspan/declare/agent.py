@@ -295,6 +295,11 @@ class Agent(Generic[OutputT]):
         return own or self.model_place == "worker" or self.checks_answers or beside
 
     @property
+    def has_turns(self) -> bool:
+        """Whether it has turns of its own; a team has those of its members."""
+        return True
+
+    @property
     def loops(self) -> bool:
         """Whether its runs may have any number of turns."""
         return bool(self.tools or self.handoffs)

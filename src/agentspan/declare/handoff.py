@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agentspan.declare.called import members_of
 from agentspan.declare.guardrail import Position
 from agentspan.errors import DefinitionError
 from agentspan.schema.output import AnswerType, answer_type
@@ -131,7 +130,7 @@ def as_handoffs(given: Sequence[Any], kind: type[Agent[Any]], what: str) -> tupl
     for each in found:
         if not isinstance(each.agent, kind):
             raise DefinitionError(f"{what}: handoffs has agents, and handoff(agent), not {each.agent!r}")
-        if members_of(each.agent):
+        if not each.agent.has_turns:
             raise DefinitionError(
                 f"{what}: the team {each.agent.name} cannot take over", hint="agent_tool(team) asks it instead."
             )
@@ -144,18 +143,19 @@ def as_handoffs(given: Sequence[Any], kind: type[Agent[Any]], what: str) -> tupl
 
 
 def crew(agent: Agent[Any]) -> dict[str, Agent[Any]]:
-    """The agents that may be at work in a run of this one, by their names; the agent itself first."""
-    found = {agent.name: agent}
+    """The agents that may be at work in a run of this one, by their names; who begins it is first."""
+    begin = {agent.name: agent} if agent.has_turns else {each.agent.name: each.agent for each in agent.handoffs}
+    found = {agent.name: agent} if agent.has_turns else {}
     for each in agent.handoffs:
         found = {**crew(each.agent), **found} if each.agent.name not in found else found
-    return {agent.name: agent, **found}
+    return {**begin, **found}
 
 
 def transitions(agent: Agent[Any]) -> dict[str, tuple[Handoff, ...]]:
     """The handoffs of each agent that may be at work in a run of this one, by its name."""
     agents = crew(agent)
     allowed: dict[str, Sequence[str]] = {}
-    for each in reversed(agents.values()):
+    for each in (*reversed(agents.values()), agent):
         allowed |= each.allowed_transitions or {}
     return {
         name: each.handoffs if name not in allowed else tuple(_between(each, allowed[name], agents))
