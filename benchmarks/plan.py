@@ -18,6 +18,9 @@ TOGETHER: tuple[Together, ...] = get_args(Together)
 HANDOFFS = 6
 """How often the members of a swarm hand over."""
 
+INSTRUCTIONS = "Work on what you are given."
+"""What those that work together are told."""
+
 REFUSED = "Unfit."
 """How an answer begins that the guardrail refuses."""
 

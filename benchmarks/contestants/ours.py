@@ -19,7 +19,7 @@ from agentspan.agents import (
 )
 from benchmarks.contestants import AgentSpec
 from benchmarks.model import MODEL
-from benchmarks.plan import REFUSED, Together
+from benchmarks.plan import INSTRUCTIONS, REFUSED, Together
 from benchmarks.tools import TOOLS
 
 
@@ -94,9 +94,12 @@ class Contestant:
 
 
 def _working_together(together: Together, settings: ModelSettings) -> Agent:
+    told = {"description": INSTRUCTIONS, "instructions": INSTRUCTIONS}
+    model = {"model": MODEL, "model_place": "worker", "model_settings": settings}
+
     def member(number: int, **more: Any) -> Agent:
         name = f"ours_{together}_{number}"
-        return Agent(name, model=MODEL, model_place="worker", model_settings=settings, **more)
+        return Agent(name, **told, **model, **more)
 
     if together == "guardrail":
         return member(0, guardrails=[Guardrail(is_fit, position="output", on_fail="retry")])

@@ -11,7 +11,7 @@ from conductor.client.configuration.configuration import Configuration
 
 from benchmarks.contestants import AgentSpec
 from benchmarks.model import MODEL
-from benchmarks.plan import REFUSED, Together
+from benchmarks.plan import INSTRUCTIONS, REFUSED, Together
 from benchmarks.tools import TOOLS
 
 
@@ -67,7 +67,7 @@ def _plain(kind: Any) -> str:
 
 def _working_together(together: Together) -> Agent:
     def member(number: int, **more: Any) -> Agent:
-        return Agent(f"peer_{together}_{number}", model=MODEL, **more)
+        return Agent(f"peer_{together}_{number}", model=MODEL, instructions=INSTRUCTIONS, **more)
 
     if together == "guardrail":
         return member(0, guardrails=[Guardrail(is_fit, position="output", on_fail="retry")])
