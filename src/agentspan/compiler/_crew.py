@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from agentspan.compiler._state import state_known
 from agentspan.compiler._tasks import Json, ref
 from agentspan.declare.agent import Agent
-from agentspan.declare.handoff import Handoff, OnTextMention, OnToolResult, crew, transitions
+from agentspan.declare.handoff import Handoff, OnTextMention, OnToolResult, as_one, crew, transitions
 from agentspan.stored.names import CREW, SEGMENT, TURNS_PER_SEGMENT
 from agentspan.stored.request import ModelRequest, Transfer
 
@@ -29,12 +30,9 @@ def handing_over(agent: Agent[Any], asked: Callable[[Agent[Any]], ModelRequest])
         return asked(agent)
     handoffs = transitions(agent)
     requests = {name: _with(asked(each), name, handoffs[name]) for name, each in crew(agent).items()}
-    own = requests[agent.name]
-    limited = {
-        name: replace(each, max_turns=own.max_turns, on_max_turns=own.on_max_turns, termination=own.termination)
-        for name, each in requests.items()
-    }
-    return replace(own, agents=limited)
+    own = replace(requests[agent.name], state=state_known(as_one(agent)))
+    of_the_run = {name: getattr(own, name) for name in ("max_turns", "on_max_turns", "termination", "state")}
+    return replace(own, agents={name: replace(each, **of_the_run) for name, each in requests.items()})
 
 
 def _with(request: ModelRequest, name: str, handoffs: tuple[Handoff, ...]) -> ModelRequest:

@@ -26,6 +26,11 @@ def with_state(agent: Agent[Any], planned: str, tools: dict[str, list[Json]]) ->
     return {**tools, "one": one}
 
 
+def state_known(agent: Agent[Any]) -> str | None:
+    """What a worker is told of the type of its runs' state; None where they have none."""
+    return None if agent.shared_state is None else agent.shared_state.fingerprint
+
+
 def given_state(agent: Agent[Any]) -> tuple[str, ...]:
     """What the workflow of a call that needs a person is given more."""
     return () if agent.shared_state is None else (STATE,)

@@ -37,7 +37,7 @@ from agentspan.compiler._guard import (
 from agentspan.compiler._output import check, checked_ends, fitting, invalid_end, marked, output_request, unfit
 from agentspan.compiler._part import parts
 from agentspan.compiler._segment import tools_of
-from agentspan.compiler._state import with_state
+from agentspan.compiler._state import state_known, with_state
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
@@ -277,7 +277,7 @@ def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> Model
         model=agent.model,
         fallback_models=agent.fallback_models,
         instructions=agent.fixed_instructions,
-        state=None if agent.shared_state is None else agent.shared_state.fingerprint,
+        state=state_known(agent),
         instructions_each=agent.instructions_each if callable(agent.instructions) else None,
         tools=tuple(_tool(tool) for tool in agent.tools),
         tool_tasks=tool_tasks(agent),

@@ -91,6 +91,11 @@ class StateType:
         return found
 
 
+def seen(type_: StateType | None, stored: Json | None) -> Any:
+    """The state as code of an agent sees it: of its type; None where it has none."""
+    return None if type_ is None or stored is None else type_.read(stored)
+
+
 class CallState:
     """What one call sees of its run's state, and what it changes.
 

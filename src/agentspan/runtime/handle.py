@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from agentspan import blocking, compat
 from agentspan.control import stopping, verbs
 from agentspan.declare.agent import Agent
+from agentspan.declare.handoff import as_one
 from agentspan.declare.output import OutputT
 from agentspan.engine.client import Conductor
 from agentspan.errors import InputError, ServerError
@@ -63,7 +64,7 @@ class AgentHandle(CallVerbs, OwnRequests, RunState, Generic[OutputT]):
         self.execution_id: str = execution_id
         self.runtime: AgentRuntime = runtime
         self._answer = _answer_type(output_type)
-        self._state = output_type.shared_state if isinstance(output_type, Agent) else None
+        self._state = as_one(output_type).shared_state if isinstance(output_type, Agent) else None
         self._history = History(runtime.client, execution_id)
 
     def __repr__(self) -> str:

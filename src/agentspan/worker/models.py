@@ -21,6 +21,7 @@ from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.state import STATE
 from agentspan.stored.usage import added
+from agentspan.worker import hooks
 from agentspan.worker.answer import Answer, provider
 from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
@@ -99,18 +100,17 @@ class Models:
         transcript = self._known(given)
         # What the agents have used that were called in the turn before counts from here on.
         given = replace(given, usage=added((given.usage, *transcript.used())))
-        crew = call.served.crew
-        if crew is None:
-            beside = with_the_call(call, transcript, wait)
-            asked_with(transcript, beside)
-            return self._turn(call, given, transcript, call.served.output, beside)
-
-        async def turn_of_crew() -> Json:
-            whose = await crew.begin(transcript, given.steps + given.turn)
-            planned = await self._turn(call, given, transcript, crew.outputs[transcript.agent], {})
-            return await crew.end({**planned, **whose}, transcript)
-
-        return turn_of_crew()
+        crew, output = call.served.crew, call.served.output
+        beside: Json = {}
+        if crew is not None:
+            beside = wait(crew.begin(transcript, given.steps + given.turn))
+            call.member, output = call.served.members[transcript.agent], crew.outputs[transcript.agent]
+        begins = not transcript.exchanges or transcript.agent != transcript.exchanges[-1].agent
+        hooks.before_model(call, wait, begins=begins)
+        beside |= with_the_call(call, transcript, wait)
+        asked_with(transcript, beside)
+        planned = self._turn(call, given, transcript, output, beside)
+        return planned if crew is None else crew.end(planned, transcript)
 
     def _turn(
         self, call: Call, given: ModelInput, transcript: Transcript, output: Output | None, beside: Json

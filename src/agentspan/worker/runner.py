@@ -133,9 +133,6 @@ class Runner:
             return self._raised(call, error)
 
     def _value(self, call: Call) -> Any:
-        if not call.served.hooks:
-            return self._made(call)
-
         def wait(awaitable: Awaitable[Any]) -> Any:
             return self._loop.result(call, awaitable)
 

@@ -90,7 +90,7 @@ class Transcript:
         usage: Tokens of the run as of the last turn that was read.
         crew: How the models of all agents are asked that may be at work, by their names, where there are several.
         agent: Which one of them `request` asks.
-        instructions: What a function last gave for it.
+        instructions: What a function last gave for each of them; for the only one by the name "".
         state: The state of the run; None before its first turn, and where it has none.
     """
 
@@ -106,6 +106,8 @@ class Transcript:
     usage: Json = field(default_factory=dict)
     crew: Mapping[str, ModelRequest] = field(default_factory=dict)
     agent: str = ""
+    instructions: dict[str, str] = field(default_factory=dict)
+    state: Json | None = None
 
     @property
     def first(self) -> str:
@@ -117,16 +119,13 @@ class Transcript:
         if agent != self.agent:
             self.agent, self.request = agent, self.crew[agent]
 
-    instructions: str = ""
-    state: Json | None = None
-
     def add(self, exchange: Exchange) -> None:
         """Go on with a turn that is over."""
         if exchange.agent:
             self.ask_as(exchange.agent)
         exchange = exchange.within(self.request.max_chars)
         if exchange.instructions is not None:
-            self.instructions = exchange.instructions
+            self.instructions[exchange.agent] = exchange.instructions
         if exchange.state is not None:
             self.state = merged(exchange.state, (told.get(STATE, {}) for _, told in exchange.told))
         self.exchanges.append(exchange)
