@@ -195,6 +195,10 @@ def test_all_turns_count_for_the_agent_that_began(runtime: AgentRuntime, desk: D
     assert len(desk.found) == 2
 
 
+class Greeting(BaseModel):
+    text: str
+
+
 def test_the_answer_is_of_the_type_of_who_answers(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
     def checked(answer: dict[str, int]) -> None:
         if answer["total"] != 3:
@@ -204,12 +208,28 @@ def test_the_answer_is_of_the_type_of_who_answers(runtime: AgentRuntime, model: 
     billing = desk.agent(
         "billing", from_turn(1, *answers), tools=[], output_type=dict[str, int], output_validators=[checked]
     )
-    replies = {"Go.": call("transfer_to_billing"), "Say.": say("Hello.")}
+    replies = {"Go.": call("transfer_to_billing"), "Say.": say('{"text": "Hello."}')}
     triage = desk.triage(lambda request: replies[request.prompt], [billing], tools=[])
 
-    assert runtime.run(triage, "Say.").output == "Hello."
+    triage = replace(triage, output_type=Greeting)
+
+    assert runtime.run(triage, "Say.").output == Greeting(text="Hello.")
     assert runtime.run(triage, "Go.").output == {"total": 3}
     assert len(model.requests(billing.model)) == 3
+
+
+def test_one_of_them_answers_with_a_text(runtime: AgentRuntime, desk: Desk) -> None:
+    billing = desk.agent("billing", from_turn(1, say("Hello.")), tools=[])
+    triage = desk.triage(
+        lambda request: say('{"text": "Hi."}') if request.prompt == "Say." else call("transfer_to_billing"),
+        [billing],
+        tools=[],
+        output_type=Greeting,
+    )
+    assert runtime.run(triage, "Say.").output == Greeting(text="Hi.")
+    handle = runtime.start(triage, "Go.")
+    assert handle.result(timeout=60).output == "Hello."
+    assert runtime.handle(handle.execution_id).result().output == "Hello."
 
 
 def test_a_person_is_asked_and_the_status_says_who_works(runtime: AgentRuntime, desk: Desk) -> None:

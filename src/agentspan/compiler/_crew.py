@@ -12,8 +12,9 @@ from typing import Any
 from agentspan.compiler._state import state_known
 from agentspan.compiler._tasks import Json, ref
 from agentspan.declare.agent import Agent
-from agentspan.declare.handoff import Handoff, OnTextMention, OnToolResult, as_one, crew, transitions
+from agentspan.declare.handoff import Handoff, OnTextMention, OnToolResult, as_one, crew, mixes_types, transitions
 from agentspan.stored.names import CREW, SEGMENT, TURNS_PER_SEGMENT
+from agentspan.stored.output import ANSWERED_BY
 from agentspan.stored.request import ModelRequest, Transfer
 
 _NO_ARGUMENTS: Json = {"type": "object", "properties": {}}
@@ -82,4 +83,14 @@ def at_work_left(agent: Agent[Any]) -> Json:
 
 def whose_answer(agent: Agent[Any], turn: int) -> Json:
     """What the check of an answer takes more: who gave it."""
-    return {"answered_by": ref(f"llm_{turn}.output.result.agent")} if agent.handoffs else {}
+    return {ANSWERED_BY: ref(f"llm_{turn}.output.result.agent")} if agent.handoffs else {}
+
+
+def whose_answer_left(agent: Agent[Any], turn: int) -> Json:
+    """What a run gives more with the answer of a turn, where its readers cannot tell the type of that otherwise."""
+    return whose_answer(agent, turn) if mixes_types(agent) else {}
+
+
+def whose_answer_kept(agent: Agent[Any]) -> Json:
+    """The same of what its last segment gave."""
+    return {ANSWERED_BY: ref(f"{SEGMENT}.output.{ANSWERED_BY}")} if mixes_types(agent) else {}

@@ -19,7 +19,15 @@ from agentspan.compiler._budget import (
     over_budget,
     over_budget_end,
 )
-from agentspan.compiler._crew import at_work_given, at_work_left, crew_known, handing_over, whose_answer
+from agentspan.compiler._crew import (
+    at_work_given,
+    at_work_left,
+    crew_known,
+    handing_over,
+    whose_answer,
+    whose_answer_kept,
+    whose_answer_left,
+)
 from agentspan.compiler._guard import (
     answered,
     counted,
@@ -156,7 +164,7 @@ def _unmet(turn: int, found: Json) -> Json:
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
-    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, output))
+    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, output | whose_answer_left(agent, turn)))
 
 
 def _looping(agent: Agent) -> Json:
@@ -171,7 +179,7 @@ def _looping(agent: Agent) -> Json:
         **budget_handed_on(agent),
         **at_work_given(agent),
     }
-    output = answer(agent)
+    output = answer(agent) | whose_answer_kept(agent)
     return workflow(
         agent,
         agent.name,

@@ -172,6 +172,12 @@ def _between(source: Agent[Any], targets: Sequence[str], agents: Mapping[str, Ag
         yield from own or [Handoff(agent=agents[target])]
 
 
+def mixes_types(agent: Agent[Any]) -> bool:
+    """Whether the answers of its runs are of several types, whoever gives them."""
+    kinds = [each.output_type for each in crew(agent).values()]
+    return any(kind != kinds[0] for kind in kinds)
+
+
 def check_handoffs(agent: Agent[Any]) -> None:
     """Refuse handoffs that cannot be made.
 
