@@ -45,7 +45,7 @@ from agentspan.compiler._guard import (
 from agentspan.compiler._output import check, checked_ends, fitting, invalid_end, marked, output_request, unfit
 from agentspan.compiler._part import parts
 from agentspan.compiler._segment import tools_of
-from agentspan.compiler._state import state_known, with_state
+from agentspan.compiler._state import changes_kept, changes_left, state_known, with_state
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
@@ -164,7 +164,12 @@ def _unmet(turn: int, found: Json) -> Json:
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
-    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, output | whose_answer_left(agent, turn)))
+    return t.terminate(
+        "finish",
+        f"finish_{turn}",
+        "COMPLETED",
+        answered(agent, {**output, **whose_answer_left(agent, turn), **changes_left(agent, turn)}),
+    )
 
 
 def _looping(agent: Agent) -> Json:
@@ -179,7 +184,7 @@ def _looping(agent: Agent) -> Json:
         **budget_handed_on(agent),
         **at_work_given(agent),
     }
-    output = answer(agent) | whose_answer_kept(agent)
+    output = {**answer(agent), **whose_answer_kept(agent), **changes_kept(agent)}
     return workflow(
         agent,
         agent.name,

@@ -19,7 +19,7 @@ from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
-from agentspan.stored.state import STATE
+from agentspan.stored.state import CHANGED, STATE
 from agentspan.stored.usage import added
 from agentspan.worker import hooks
 from agentspan.worker.answer import Answer, provider
@@ -146,6 +146,7 @@ class Models:
         if lacking:
             checked = required_plan(checked, transcript, lacking)
         ended = checked if last is None else last.ended(checked)
+        ended = ended if transcript.lent is None else _given_back(ended, transcript)
         return _beside(ended, beside) if beside else ended
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
@@ -226,6 +227,7 @@ class Models:
         segments = self._segments(given.segment)
         beginning = (*(run.input.get("messages") or ()), prompt_of(run.input, segments[0].verdict))
         found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1, crew=request.agents)
+        found.lent = run.input.get(STATE)
         for segment in segments:
             for turn in segment.turns:
                 if turn.step < given.steps + given.turn:
@@ -257,6 +259,12 @@ async def _planned_turn(
             telling.end()
     passed = [each.to_json() for each in passed_over]
     return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
+
+
+async def _given_back(planned: Awaitable[Json], transcript: Transcript) -> Json:
+    """An answer with what its run has changed of the state that it was lent."""
+    found = await planned
+    return {**found, CHANGED: transcript.changed} if found["mode"] == "done" else found
 
 
 async def _beside(planned: Awaitable[Json], beside: Json) -> Json:

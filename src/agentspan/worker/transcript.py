@@ -12,7 +12,7 @@ from typing import Any
 from agentspan.declare.content import holds_files, is_file
 from agentspan.stored.plan import PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
-from agentspan.stored.state import STATE, merged
+from agentspan.stored.state import STATE, merged, together
 
 Json = dict[str, Any]
 
@@ -92,6 +92,8 @@ class Transcript:
         agent: Which one of them `request` asks.
         instructions: What a function last gave for each of them; for the only one by the name "".
         state: The state of the run; None before its first turn, and where it has none.
+        lent: The state that its caller has lent it; None of a run with a state of its own, or none.
+        changed: What its calls have changed of that.
     """
 
     request: ModelRequest
@@ -108,6 +110,8 @@ class Transcript:
     agent: str = ""
     instructions: dict[str, str] = field(default_factory=dict)
     state: Json | None = None
+    lent: Json | None = None
+    changed: Json = field(default_factory=dict)
 
     @property
     def first(self) -> str:
@@ -127,7 +131,8 @@ class Transcript:
         if exchange.instructions is not None:
             self.instructions[exchange.agent] = exchange.instructions
         if exchange.state is not None:
-            self.state = merged(exchange.state, (told.get(STATE, {}) for _, told in exchange.told))
+            reports = [told.get(STATE) or {} for _, told in exchange.told]
+            self.state, self.changed = merged(exchange.state, reports), together((self.changed, *reports))
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
         self.chars += self.sizes[-1]
