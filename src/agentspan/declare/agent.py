@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, overload
 from agentspan.declare.approval import OnRequest
 from agentspan.declare.budget import Budget, check_budget
 from agentspan.declare.callbacks import CallbackHandler, as_handlers
-from agentspan.declare.called import check_called
+from agentspan.declare.called import check_called, check_lent
 from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import check_model, models_of
@@ -265,6 +265,7 @@ class Agent(Generic[OutputT]):
         given["termination"] = as_termination(given["termination"], what)
         given["required_tools"] = check_required(required_tools, names, what)
         self.__dict__.update(given)  # the value is frozen from here on
+        check_lent(self)
         check_handoffs(self)
         if model_place == "server":
             check_server_can(self)

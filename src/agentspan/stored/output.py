@@ -15,6 +15,9 @@ INVALID = "invalid_output"
 TYPED = "output_type"
 """In the metadata of a definition: what the type of the agent's answers is called."""
 
+ANSWERED_BY = "answered_by"
+"""Which agent gave an answer, where those that may be at work have answers of several types."""
+
 Json = dict[str, Any]
 
 

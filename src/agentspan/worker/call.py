@@ -81,6 +81,8 @@ class Served:
     """Live objects for the calls."""
     hooks: tuple[CallbackHandler, ...] = ()
     """What is called before and after, where the tool is one, or stands for the model."""
+    members: Mapping[str, Served] = field(default_factory=dict)
+    """The models of the agents that may be at work in its agent's runs, where the tool stands for the model."""
     caller: str | None = None
     """The agent that calls this one, or has it as a member, as it is served here; None of one that is started."""
     of: Agent[Any] | None = None
@@ -121,6 +123,8 @@ class Call:
     outcome: Json | None = None
     earlier_failures: int = 0
     credentials: Credentials = field(default_factory=Credentials)
+    member: Served | None = None
+    """Who is at work, where the call is one of a model of a run that agents hand over."""
     guarded: list[Guarded] = field(default_factory=list)
     """What the tool's guardrails have said so far."""
 
@@ -128,6 +132,11 @@ class Call:
     def given(self) -> CallInput:
         """What the turn hands to the call; the same for every attempt."""
         return CallInput.of(self.task.input_data)
+
+    @property
+    def whose(self) -> Served:
+        """The agent at work as it is served here: whose instructions, state, live objects and hooks these are."""
+        return self.member or self.served
 
     @cached_property
     def shared(self) -> CallState | None:

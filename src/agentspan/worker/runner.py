@@ -19,7 +19,7 @@ from agentspan.errors import NotFound, ServerError
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import to_jsonable
 from agentspan.stored.names import CREW
-from agentspan.stored.output import CheckInput
+from agentspan.stored.output import ANSWERED_BY, CheckInput
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker import approval, hooks
 from agentspan.worker.call import (
@@ -133,9 +133,6 @@ class Runner:
             return self._raised(call, error)
 
     def _value(self, call: Call) -> Any:
-        if not call.served.hooks:
-            return self._made(call)
-
         def wait(awaitable: Awaitable[Any]) -> Any:
             return self._loop.result(call, awaitable)
 
@@ -201,7 +198,7 @@ class Runner:
                 given = CheckInput.of(call.task.input_data)
                 output = call.served.output
                 if call.served.crew is not None:
-                    output, given = call.served.crew.output(output, given, call.task.input_data["answered_by"])
+                    output, given = call.served.crew.output(output, given, call.task.input_data[ANSWERED_BY])
                 return checked(output, given, call.given.execution_id, self._means(call))
             if call.served.of is not None:
                 return self._of_request(call, call.served.of)

@@ -24,6 +24,8 @@ def begun(call: Call, transcript: Transcript) -> Json | None:
         raise ArgumentError("Its runs have a state of another type.")
     if served is None or transcript.state is not None:
         return transcript.state
+    if transcript.lent is not None:
+        return transcript.lent
     try:
         return served.begun(call.host.run_context(call.given.execution_id), f"agent {call.served.agent!r}")
     except InputError as error:
