@@ -17,7 +17,8 @@ from agentspan.declare.called import check_called, check_lent
 from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import check_model, models_of
-from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
+from agentspan.declare.guardrail import Guardrail, OnFail, Position
+from agentspan.declare.guardrails import as_guardrails, asking, check_names
 from agentspan.declare.handoff import Handoff, as_handoffs, check_handoffs
 from agentspan.declare.instructions import Each, Instructions, check_fields, check_instructions
 from agentspan.declare.memory import ConversationMemory
@@ -289,7 +290,7 @@ class Agent(Generic[OutputT]):
     def needs_worker(self) -> bool:
         """Whether a worker serves calls of it: of its tools, of its model, or of the checks of its answers."""
         own = any(
-            tool.is_served or tool.approval is not None or (tool.agent is not None and tool.agent.needs_worker)
+            tool.is_served or tool.asks_first or (tool.agent is not None and tool.agent.needs_worker)
             for tool in self.tools
         )
         beside = self.on_request is not None or bool(self.guardrails) or callable(self.instructions)
@@ -321,6 +322,10 @@ class Agent(Generic[OutputT]):
         """How often in a row an answer may be sent back."""
         guards = [guard.max_retries for guard in self.guards(Position.OUTPUT) if guard.on_fail != OnFail.RAISE]
         return max([*guards, *([] if self.answer_type is None else [self.output_retries])], default=0)
+
+    def asks_about(self, position: Position) -> bool:
+        """Whether a guardrail that looks there may ask a person."""
+        return bool(asking(self.guards(position)))
 
     def guards(self, position: Position) -> tuple[Guardrail, ...]:
         """Its guardrails that look there."""

@@ -66,7 +66,7 @@ class Served:
     """What its answers have to be, where the tool stands for the model or for the checks of its answers."""
     is_model: bool = False
     guards: tuple[Guardrail, ...] = ()
-    """What looks at the prompt, where the tool stands for that."""
+    """What looks at the prompt, or at calls before they are made, where the tool stands for that."""
     termination: Termination | None = None
     """The condition by which a run comes to an end, where the tool stands for the model."""
     shows_files: bool = False
@@ -127,6 +127,8 @@ class Call:
     """Who is at work, where the call is one of a model of a run that agents hand over."""
     guarded: list[Guarded] = field(default_factory=list)
     """What the tool's guardrails have said so far."""
+    asks: list[Guarded] = field(default_factory=list)
+    """Those of its result by which a person is asked."""
 
     @cached_property
     def given(self) -> CallInput:
@@ -243,7 +245,8 @@ def completed(call: Call, value: Any) -> Json:
             "declare the agent with model_place='worker'"
         )
     result = call.credentials.masked(to_jsonable(value, call.max_bytes))
-    told = {"result": result, **call.changed, **call.notes(), **call.noted_guards()}
+    asks: Json = {"mode": "ask", "asks": [guard.to_json() for guard in call.asks]} if call.asks else {}
+    told = {"result": result, **asks, **call.changed, **call.notes(), **call.noted_guards()}
     return {"status": "COMPLETED", "outputData": told}
 
 
