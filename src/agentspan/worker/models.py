@@ -121,6 +121,7 @@ class Models:
         last = last_turn(transcript, given, call.served.termination)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
             given = replace(given, usage=transcript.usage)
+        given = replace(given, usage=added((given.usage, *call.lost_tokens)))
 
         async def ask(request: ModelRequest) -> Answer:
             hear = None if telling is None else telling.again()
@@ -258,7 +259,8 @@ async def _planned_turn(
         if telling is not None:
             telling.end()
     passed = [each.to_json() for each in passed_over]
-    return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
+    used = added((answer.usage, *(each.tokens for each in passed_over if each.tokens)))
+    return plan(request, given, replace(answer, usage=used)) | ({"passed_over": passed} if passed else {})
 
 
 async def _given_back(planned: Awaitable[Json], transcript: Transcript) -> Json:
