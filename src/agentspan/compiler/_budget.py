@@ -9,8 +9,8 @@ from typing import Any
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._guard import usage_before
-from agentspan.compiler._part import asked, has_requests
-from agentspan.compiler._request import asking
+from agentspan.compiler._part import has_requests, of_ask
+from agentspan.compiler._request import asking_about
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import workflow
 from agentspan.declare.agent import Agent
@@ -74,7 +74,7 @@ def _after(agent: Agent[Any], turn: int) -> Json:
     said = f"llm_{turn}.output.result"
     alone = (ask_reference(turn),) if has_requests(agent) else ()
     done = (f"llm_{turn}", *((tool_reference(turn), *alone, f"join_{turn}") if agent.loops else ()))
-    used = {"used": ref(f"join_{turn}.output[*].usage"), **asked(agent, turn, ".usage")}
+    used = {"used": ref(f"join_{turn}.output[*].usage"), **of_ask(agent, turn, ".usage")}
     called: Json = {**used, "calls": ref(f"{said}.calls[*].task")}
     return {
         "before": ref(f"spent_{turn}.output.result"),
@@ -158,7 +158,7 @@ def budget_requests(agent: Agent[Any]) -> tuple[Json, ...]:
         agent,
         request_name(agent.name, BUDGET),
         f"What a person decides when the budget of the agent {agent.name} is used up.",
-        [*asking(agent, spec, ref("workflow.input.args")), decided, end],
+        [*asking_about(agent, spec, ref("workflow.input.args")), decided, end],
         inputParameters=["args", "call_id", "step", "execution_id", "call"],
         outputParameters={},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentspan.compiler._state import is_lent
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import is_part
 from agentspan.declare.agent import Agent
@@ -25,10 +26,11 @@ def parts(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Part]:
 
 
 def _part(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) -> Part | None:
-    if tool.approval is not None or tool.question is not None:
+    if needs_person(tool):
         return Part(workflow=request_name(agent.name, tool.name), alone=True)
     if tool.agent is not None:
-        return Part(workflow=part_name(tool.agent.name), version=versions.get(tool.agent.name, 1), prompt=PROMPT)
+        version = versions.get(tool.agent.name, 1)
+        return Part(workflow=part_name(tool.agent.name), version=version, prompt=PROMPT, state=is_lent(tool) or None)
     return None
 
 
@@ -37,9 +39,14 @@ def has_parts(agent: Agent[Any]) -> bool:
     return any(is_part(tool) for tool in agent.tools)
 
 
+def needs_person(tool: Tool[..., Any]) -> bool:
+    """Whether its calls need a person, or some of them do."""
+    return tool.asks_first or tool.question is not None
+
+
 def has_requests(agent: Agent[Any]) -> bool:
     """Whether any of its calls need a person."""
-    return any(tool.approval is not None or tool.question is not None for tool in agent.tools)
+    return any(needs_person(tool) for tool in agent.tools)
 
 
 def waits_for_people(agent: Agent[Any]) -> bool:
@@ -104,7 +111,7 @@ def exchange_with_parts(agent: Agent[Any], program: str) -> str:
     return f"{program} | {_USED_TOO}"
 
 
-def asked(agent: Agent[Any], turn: int, path: str = "") -> Json:
+def of_ask(agent: Agent[Any], turn: int, path: str = "") -> Json:
     """What looks at a turn's results takes more: that of its only call, where it needs a person.
 
     Args:

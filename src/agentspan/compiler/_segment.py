@@ -14,7 +14,7 @@ from agentspan.compiler._output import (
     server_refused,
     server_unfit,
 )
-from agentspan.compiler._part import asked, has_parts, has_requests, plan_inputs, waits_for_people
+from agentspan.compiler._part import has_parts, has_requests, of_ask, plan_inputs, waits_for_people
 from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
@@ -127,7 +127,7 @@ def _done(agent: Agent, turn: int) -> list[Json]:
         t.terminate("unfit", f"unfit_{turn}", "COMPLETED", server_unfit(agent, answer_of(turn), turn)),
         t.terminate("guarded", f"guarded_{turn}", "COMPLETED", server_refused(agent, answer_of(turn), turn)),
         execution_id=ref("workflow.input.execution_id"),
-        rejected=rejected_before(turn),
+        rejected=rejected_before(agent, turn),
         max_turns=agent.max_turns,
     )
 
@@ -187,7 +187,7 @@ def _exchange(agent: Agent, turn: int) -> Json:
         most=MAX_TRANSCRIPT,
         most_passed_on=MAX_PASSED_ON,
         **sent_back(agent, turn),
-        **asked(agent, turn),
+        **of_ask(agent, turn),
     )
 
 
