@@ -96,6 +96,7 @@ NAMES = {
         "Step",
         "StepBegan",
         "StopMessageTermination",
+        "Summarised",
         "Team",
         "Termination",
         "TerminationContext",

@@ -20,6 +20,7 @@ from agentspan.stored.names import CREW, SEGMENT
 from agentspan.stored.output import Verdict
 from agentspan.stored.person import RequestSpec
 from agentspan.stored.plan import Plan, PlannedCall
+from agentspan.stored.summary import Summary
 from agentspan.stored.team import TeamSpec
 
 _Tasks = dict[tuple[str, int], tuple[TaskRecord, ...]]
@@ -104,6 +105,7 @@ class StoredTurn:
         failed: The tasks that ended the run for want of an answer, oldest first.
         checks: The attempts of the check of its answer, oldest first.
         agent: Who is at work in it, of a run that agents hand over; who was as it began, until it has a plan.
+        summaries: The attempts to summarise older exchanges before it, oldest first.
     """
 
     step: int
@@ -114,6 +116,13 @@ class StoredTurn:
     failed: tuple[TaskRecord, ...]
     checks: tuple[TaskRecord, ...] = ()
     agent: str = ""
+    summaries: tuple[TaskRecord, ...] = ()
+
+    @property
+    def summary(self) -> Summary | None:
+        """The summary that it begins with."""
+        done = [task for task in self.summaries if task.status == "COMPLETED"]
+        return Summary.of(done[-1].output_data["result"]) if done else None
 
     @property
     def next(self) -> str:
@@ -295,6 +304,7 @@ def _turn(step: int, tasks: _Tasks, parts: Mapping[str, WorkflowRecord]) -> Stor
         calls=tuple(_call(call, tasks.get(("tool", number), ()), parts) for number, call in enumerate(calls, 1)),
         failed=tasks.get(("failed", 1), ()),
         checks=tasks.get(("output", 1), ()),
+        summaries=tasks.get(("summary", 1), ()),
     )
 
 

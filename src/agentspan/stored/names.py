@@ -19,7 +19,7 @@ CREW = "crew"
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
-_KINDS = "llm|plan|tool|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget"
+_KINDS = "llm|plan|tool|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget|summary"
 _TURN_REF = re.compile(rf"^({_KINDS})_(\d+)(?:_(\d+))?(?:__\d+)?$")
 
 
@@ -46,6 +46,11 @@ def input_task_name(agent: str) -> str:
 def instructions_task_name(agent: str) -> str:
     """Task definition of what asks for an agent's instructions; no tool's has two dots."""
     return f"{agent}.run.instructions"
+
+
+def summary_task_name(agent: str) -> str:
+    """Task definition of the summaries of what an agent's model is not shown any more; no tool's has two dots."""
+    return f"{agent}.run.summary"
 
 
 def tool_task_name(agent: str, tool: str) -> str:
