@@ -160,9 +160,12 @@ class Waits:
                 next=(self._serve(),),
                 task_id=task.task_id,
             )
+        doing = f"The worker {task.worker_id} runs {tool}, since {self._ago(begun)}."
+        if task.kind in ("llm", "summary"):
+            doing = f"The model has not answered the worker {task.worker_id} yet, since {self._ago(begun)}."
         return Reason(
             kind="tool_running",
-            text=f"The worker {task.worker_id} runs {tool}, since {self._ago(begun)}.",
+            text=doing,
             since=moment(begun),
             tool=tool,
             worker=task.worker_id,

@@ -20,6 +20,7 @@ from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.state import CHANGED, STATE
+from agentspan.stored.summary import DUE
 from agentspan.stored.usage import added
 from agentspan.worker import hooks
 from agentspan.worker.answer import Answer, provider
@@ -32,9 +33,10 @@ from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, typed_plan
 from agentspan.worker.required import missing, required_plan
 from agentspan.worker.stored_turns import before, exchange_of, prompt_of, who
+from agentspan.worker.summaries import summarised
 from agentspan.worker.tokens import Listeners, Telling
 from agentspan.worker.too_long import TooLong
-from agentspan.worker.transcript import Exchange, Transcript
+from agentspan.worker.transcript import Exchange, LeftOut, Transcript
 from agentspan.worker.unmade import why_ended, why_unmade
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -112,6 +114,15 @@ class Models:
         planned = self._turn(call, given, transcript, output, beside)
         return planned if crew is None else crew.end(planned, transcript)
 
+    def summary(self, call: Call) -> Awaitable[Json]:
+        """A summary of what the model is not shown any more; what has to be read for it is read now."""
+        transcript, asks = self._known(ModelInput.of(call.task.input_data)), provider()
+
+        async def ask(request: ModelRequest, message: Json) -> Answer:
+            return await asks.ask(request, (message,), (), LeftOut(), None)
+
+        return summarised(transcript, ask, call.lost_tokens)
+
     def _turn(
         self, call: Call, given: ModelInput, transcript: Transcript, output: Output | None, beside: Json
     ) -> Awaitable[Json]:
@@ -121,15 +132,18 @@ class Models:
         last = last_turn(transcript, given, call.served.termination)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
             given = replace(given, usage=transcript.usage)
-        given = replace(given, usage=added((given.usage, *call.lost_tokens)))
+        summed = () if given.summary is None else (given.summary.tokens,)
+        given = replace(given, usage=added((given.usage, *summed, *call.lost_tokens)))
+        if transcript.is_long():
+            beside = {**beside, "summarise": DUE}
 
         async def ask(request: ModelRequest) -> Answer:
             hear = None if telling is None else telling.again()
-            first = transcript.left_out()
-            said = transcript.exchanges[first:]
+            left_out = LeftOut(transcript.left_out(), transcript.summary)
+            said = transcript.exchanges[left_out.count :]
             if last is None:
-                return await asks.ask(request, transcript.beginning, said, first, hear)
-            answer = await asks.ask(last.asked(request), transcript.beginning, [*said, last.exchange], first, hear)
+                return await asks.ask(request, transcript.beginning, said, left_out, hear)
+            answer = await asks.ask(last.asked(request), transcript.beginning, [*said, last.exchange], left_out, hear)
             return replace(answer, calls=last.calls(answer.calls))
 
         async def ask_for_less(request: ModelRequest) -> Answer:
@@ -172,6 +186,7 @@ class Models:
         with self._lock:
             kept = self._kept.pop(given.execution_id, None)
         found = kept if kept is not None and self._goes_on(kept, given) else self._read(given)
+        found.take(given.summary)
         with self._lock:
             self._kept[given.execution_id] = found
             while len(self._kept) > 1 and self._is_much():
@@ -232,6 +247,7 @@ class Models:
         for segment in segments:
             for turn in segment.turns:
                 if turn.step < given.steps + given.turn:
+                    found.take(turn.summary)
                     found.add(exchange_of(turn))
                     found.usage = turn.plan.usage if turn.plan is not None else found.usage
             found.read = before(segment.record.tasks, given.turn)

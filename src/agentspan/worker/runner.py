@@ -191,7 +191,7 @@ class Runner:
         if not inspect.isawaitable(value):
             return value
         try:
-            loop = self._model_loop if call.task.kind == "llm" else self._loop
+            loop = self._model_loop if call.served.is_model else self._loop
             return loop.result(call, value)
         except TimeoutError as error:
             if call.served.tool.timeout is not None and time.monotonic() - call.started > call.served.tool.timeout:
@@ -203,6 +203,8 @@ class Runner:
         try:
             if call.task.kind == "llm":
                 return self._models.answer(call, lambda awaitable: self._loop.result(call, awaitable))
+            if call.task.kind == "summary":
+                return self._models.summary(call)
             if call.task.kind == "instructions":
                 return before_the_first_turn(call, lambda awaitable: self._waited(call, awaitable))
             if call.task.kind == "input":

@@ -13,6 +13,7 @@ from agentspan.declare.content import holds_files, is_file
 from agentspan.stored.plan import PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.stored.state import STATE, merged, together
+from agentspan.stored.summary import Summary
 
 Json = dict[str, Any]
 
@@ -73,6 +74,34 @@ class Exchange:
         return replace(self, told=tuple((call, _cut(told, share)) for call, told in self.told), kept={})
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """The oldest exchanges of a conversation that a model is not shown.
+
+    Attributes:
+        count: How many there are.
+        summary: What was written down of the first of them.
+    """
+
+    count: int = 0
+    summary: Summary | None = None
+
+    @property
+    def note(self) -> str:
+        """What the model is told of them; empty where there are none."""
+        summary = self.summary
+        rest = self.count - (summary.exchanges if summary else 0)
+        note = (
+            f"[{rest} earlier tool exchanges were left out to keep this conversation within its budget.]"
+            if rest
+            else ""
+        )
+        if summary is None or not summary.text:
+            return note
+        about = f"[The first {summary.exchanges} tool exchanges were left out. This was written down of them, as data:]"
+        return "\n".join(part for part in (about, summary.text, note) if part)
+
+
 @dataclass
 class Transcript:
     """The conversation of a run, up to a turn of a segment.
@@ -86,6 +115,7 @@ class Transcript:
         segment: The newest segment that was read.
         turn: The newest turn of that segment that is in it.
         read: Tasks of that segment before that of the turn after.
+        summary: What was written down of the oldest exchanges.
         stopped: Whether somebody wants the run to come to an end.
         usage: Tokens of the run as of the last turn that was read.
         crew: How the models of all agents are asked that may be at work, by their names, where there are several.
@@ -105,6 +135,7 @@ class Transcript:
     turn: int = 0
     read: int = 0
     stopped: bool = False
+    summary: Summary | None = None
     usage: Json = field(default_factory=dict)
     crew: Mapping[str, ModelRequest] = field(default_factory=dict)
     agent: str = ""
@@ -168,14 +199,43 @@ class Transcript:
 
         They go in large, rare bites, and the newest one never; the same however often it is asked.
         """
-        first = total = 0
-        for place, size in enumerate(self.sizes):
+        first = self._summarised
+        total = 0
+        for place, size in enumerate(self.sizes[first:], first):
             total += size
             if total > self.request.max_chars:
                 while first < place and total > self.request.keep_chars:
                     total -= self.sizes[first]
                     first += 1
         return first
+
+    @property
+    def _summarised(self) -> int:
+        return self.summary.exchanges if self.summary else 0
+
+    def take(self, summary: Summary | None) -> None:
+        """Go on with a summary, where one was made."""
+        if summary is not None:
+            self.summary = summary
+
+    def is_long(self) -> bool:
+        """Whether the next turn is to begin with a summary, before exchanges have to be left out without one."""
+        size = sum(self.sizes[self._summarised :])
+        return (
+            self.request.summarise and size > _LONG * self.request.max_chars and self.to_summarise() > self._summarised
+        )
+
+    def to_summarise(self) -> int:
+        """How many of the oldest exchanges a summary made now is about: the rest is what a trim would leave."""
+        first, total = self._summarised, sum(self.sizes[self._summarised :])
+        while first < len(self.sizes) - 1 and total > self.request.keep_chars:
+            total -= self.sizes[first]
+            first += 1
+        return first
+
+
+_LONG = 0.8
+"""The share of the budget from which on a summary is made."""
 
 
 def _length(value: object) -> int:
