@@ -172,6 +172,11 @@ def _between(source: Agent[Any], targets: Sequence[str], agents: Mapping[str, Ag
         yield from own or [Handoff(agent=agents[target])]
 
 
+def looking_as_they_take_over(agent: Agent[Any]) -> bool:
+    """Whether guardrails of agents that take over look at the prompt of its runs."""
+    return any(each.guards(Position.INPUT) for name, each in crew(agent).items() if name != agent.name)
+
+
 def mixes_types(agent: Agent[Any]) -> bool:
     """Whether the answers of its runs are of several types, whoever gives them."""
     kinds = [each.output_type for each in crew(agent).values()]

@@ -153,13 +153,23 @@ def entered(guardrails: Sequence[Guardrail], given: Json, means: Means) -> Json:
     prompt = given.get("prompt")
     if not isinstance(prompt, str):
         raise ToolFailed("The guardrails of the prompt were not given it.")
+    return verdict_on(guardrails, prompt, means).to_json()
+
+
+def verdict_on(guardrails: Sequence[Guardrail], prompt: str, means: Means) -> Verdict:
+    """What guardrails say of a prompt.
+
+    Raises:
+        ToolFailed: One gives what is not to be taken.
+        Exception: What one raised.
+    """
     finding = found_by(guardrails, prompt, means, plain=_prompt)
     refused = finding.refused or next((told for _, told in finding.sent_back), None)
     guards = tuple(finding.guards)
     before: Json | None = {} if any(isinstance(guard, LLMGuardrail) for guard in guardrails) else None
     if refused is not None:
-        return Verdict(mode="refused", guards=guards, refused=refused).counting(before).to_json()
-    return Verdict(mode="done", value=finding.value, guards=guards).counting(before).to_json()
+        return Verdict(mode="refused", guards=guards, refused=refused).counting(before)
+    return Verdict(mode="done", value=finding.value, guards=guards).counting(before)
 
 
 def _prompt(fixed: Any) -> str:

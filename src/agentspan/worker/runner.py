@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from agentspan import forks
@@ -189,7 +190,8 @@ class Runner:
         error: BaseException | None = None
         try:
             if call.task.kind == "llm":
-                return self._models.answer(call, lambda awaitable: self._loop.result(call, awaitable))
+                means = replace(self._means(call), wait=lambda awaitable: self._loop.result(call, awaitable))
+                return self._models.answer(call, means)
             if call.task.kind == "instructions":
                 return before_the_first_turn(call, lambda awaitable: self._waited(call, awaitable))
             if call.task.kind == "input":
