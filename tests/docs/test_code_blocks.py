@@ -43,6 +43,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ask_owner": {"question": "Sure?"},
     "capital_of": {"country": "Norway"},
     "transfer_to_billing": {},
+    "transfer_to_host": {},
     "geographer": {"request": "The capital of Norway?"},
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
@@ -65,6 +66,7 @@ ANSWERS = {
     "book": "Booked it.",
     "trains": "There is a train.",
     "note": "Noted it.",
+    "transfer_to_billing": "You are welcome.",
 }
 
 

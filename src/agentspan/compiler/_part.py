@@ -25,7 +25,7 @@ def parts(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Part]:
 
 
 def _part(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) -> Part | None:
-    if tool.approval is not None or tool.question is not None:
+    if tool.asks_first or tool.question is not None:
         return Part(workflow=request_name(agent.name, tool.name))
     if tool.agent is not None:
         version = versions.get(tool.agent.name, 1)

@@ -6,6 +6,7 @@ from typing import Any
 
 from agentspan.compiler._tasks import Json, ref
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Position
 from agentspan.declare.tool import Tool
 from agentspan.stored.names import SEGMENT
 from agentspan.stored.state import CHANGED, STATE
@@ -31,6 +32,12 @@ def with_state(agent: Agent[Any], planned: str, tools: dict[str, list[Json]]) ->
 def state_known(agent: Agent[Any]) -> str | None:
     """What a worker is told of the type of its runs' state; None where they have none."""
     return None if agent.shared_state is None else agent.shared_state.fingerprint
+
+
+def seen_by_guards(agent: Agent[Any], turn: int) -> Json:
+    """What the check of an answer takes of the state: nothing where no guardrail wants to know it."""
+    seen = any(guard.takes_context for guard in agent.guards(Position.OUTPUT))
+    return {STATE: ref(f"llm_{turn}.output.result.{STATE}")} if seen and agent.shared_state is not None else {}
 
 
 def given_state(agent: Agent[Any]) -> tuple[str, ...]:

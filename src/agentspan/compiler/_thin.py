@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, failures, loop
+from agentspan.compiler._ask import verdict as verdict_of
 from agentspan.compiler._budget import (
     budget_before,
     budget_handed_on,
@@ -50,6 +51,7 @@ from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Position
 from agentspan.declare.handoff import as_one, looking_as_they_take_over
 from agentspan.declare.tool import Tool
 from agentspan.stored.format import IN_WORKER
@@ -136,15 +138,15 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
     ends |= unmet
     if not agent.checks_answers:
         return ends
-    after = f"output_{turn}.output.result"
+    after = verdict_of(agent, Position.OUTPUT, turn)
     checks = check(
         agent,
         turn,
         checked_ends(
             agent,
-            _finish(agent, turn, fitting(counted(agent, found, after), after)),
-            {**invalid(unfit(counted(agent, found, after), after)), "taskReferenceName": f"refused_{turn}"},
-            refusal(refused(counted(agent, found, after), f"{after}.refused")),
+            _finish(agent, turn, fitting(counted(agent, found, turn), after)),
+            {**invalid(unfit(counted(agent, found, turn), after)), "taskReferenceName": f"refused_{turn}"},
+            refusal(refused(counted(agent, found, turn), f"{after}.refused")),
         ),
         **whose_answer(agent, turn),
         execution_id=ref("workflow.workflowId" if not agent.loops else "workflow.input.execution_id"),

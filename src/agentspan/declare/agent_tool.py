@@ -48,8 +48,8 @@ def agent_tool(
         description: What models are told it does; the agent's own description unless given.
         max_turns: Its limit in these calls; the agent's own unless given.
         state: `own`: each call begins with a state of its own, made from the `context=` of the run that calls.
-            `shared`: it begins with the state of that run, and what its calls change of it counts there as changed
-            by the call, once it has answered. Both agents have the same `state_type` then.
+            `shared`: it begins with the state of that run, and what its calls change counts there as what the call
+            has changed, once it has answered. Both agents have the same `state_type` then.
         approval: A person decides before it is called; see `tool`.
 
     Raises:

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agentspan.declare.called import members_of
-from agentspan.declare.guardrail import Position
+from agentspan.declare.guardrail import Guardrail, Position
 from agentspan.errors import DefinitionError
 from agentspan.schema.output import AnswerType, answer_type
 from agentspan.stored.names import transfer_name
@@ -134,7 +133,7 @@ def as_handoffs(given: Sequence[Any], kind: type[Agent[Any]], what: str) -> tupl
     for each in found:
         if not isinstance(each.agent, kind):
             raise DefinitionError(f"{what}: handoffs has agents, and handoff(agent), not {each.agent!r}")
-        if members_of(each.agent):
+        if not each.agent.has_turns:
             raise DefinitionError(
                 f"{what}: the team {each.agent.name} cannot take over", hint="agent_tool(team) asks it instead."
             )
@@ -147,18 +146,19 @@ def as_handoffs(given: Sequence[Any], kind: type[Agent[Any]], what: str) -> tupl
 
 
 def crew(agent: Agent[Any]) -> dict[str, Agent[Any]]:
-    """The agents that may be at work in a run of this one, by their names; the agent itself first."""
-    found = {agent.name: agent}
+    """The agents that may be at work in a run of this one, by their names; who begins it is first."""
+    begin = {agent.name: agent} if agent.has_turns else {each.agent.name: each.agent for each in agent.handoffs}
+    found = {agent.name: agent} if agent.has_turns else {}
     for each in agent.handoffs:
         found = {**crew(each.agent), **found} if each.agent.name not in found else found
-    return {agent.name: agent, **found}
+    return {**begin, **found}
 
 
 def transitions(agent: Agent[Any]) -> dict[str, tuple[Handoff, ...]]:
     """The handoffs of each agent that may be at work in a run of this one, by its name."""
     agents = crew(agent)
     allowed: dict[str, Sequence[str]] = {}
-    for each in reversed(agents.values()):
+    for each in (*reversed(agents.values()), agent):
         allowed |= each.allowed_transitions or {}
     return {
         name: each.handoffs if name not in allowed else tuple(_between(each, allowed[name], agents))
@@ -174,7 +174,15 @@ def _between(source: Agent[Any], targets: Sequence[str], agents: Mapping[str, Ag
 
 def looking_as_they_take_over(agent: Agent[Any]) -> bool:
     """Whether guardrails of agents that take over look at the prompt of its runs."""
-    return any(each.guards(Position.INPUT) for name, each in crew(agent).items() if name != agent.name)
+    return any(entry_guards(agent).values())
+
+
+def entry_guards(agent: Agent[Any]) -> dict[str, tuple[Guardrail, ...]]:
+    """What looks at the prompt as each of its agents takes over; nothing of who begins, as that has looked before."""
+    if not agent.handoffs:
+        return {}
+    first, *takers = crew(agent).values()
+    return {first.name: (), **{each.name: each.guards(Position.INPUT) for each in takers}}
 
 
 def mixes_types(agent: Agent[Any]) -> bool:
@@ -191,6 +199,14 @@ def check_handoffs(agent: Agent[Any]) -> None:
     """
     what, agents = f"agent {agent.name!r}", crew(agent)
     _check_state(agents, what)
+    asking = {
+        guard.name: name for name, guards in entry_guards(agent).items() for guard in guards if guard.on_fail == "human"
+    }
+    for guard, name in asking.items():
+        raise DefinitionError(
+            f"{what}: {name} takes runs over, and its guardrail {guard!r} asks a person about the prompt",
+            hint="Who begins the run can: give it that guardrail, or use on_fail='raise'.",
+        )
     for source, targets in (agent.allowed_transitions or {}).items():
         unknown = [name for name in (source, *targets) if name not in agents]
         if unknown or source in targets or isinstance(targets, str):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from agentspan.stored.names import CREW
 from agentspan.stored.output import OutputRequest
 from agentspan.stored.usage import newest
 
@@ -118,7 +119,8 @@ class ModelRequest:
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
         """Read it from the metadata of a definition, and its version."""
-        request = cls._of(metadata["request"], str(metadata.get("agent", "")), version)
+        begins = next(iter(metadata.get(CREW, ())), metadata.get("agent", ""))
+        request = cls._of(metadata["request"], str(begins), version)
         others = metadata["request"].get("agents", {})
         if not others:
             return request

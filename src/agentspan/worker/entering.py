@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from agentspan.declare.state import seen
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.output import Verdict
 from agentspan.stored.plan import ENTERED
 from agentspan.stored.request import ModelInput
 from agentspan.stored.usage import added
+from agentspan.worker.call import Call
 from agentspan.worker.guards import Means, verdict_on
 from agentspan.worker.handoffs import Crew
+from agentspan.worker.state import begun
 from agentspan.worker.transcript import Transcript
 
 Json = dict[str, Any]
 
 
-def entered(crew: Crew, transcript: Transcript, means: Means) -> Verdict | None:
+def entered(call: Call, crew: Crew, transcript: Transcript, means: Means) -> Verdict | None:
     """What they say, as whoever is at work now takes over; None where they have looked before, or there are none.
 
     The agent is asked with the prompt as they leave it, or have left it.
@@ -28,7 +32,9 @@ def entered(crew: Crew, transcript: Transcript, means: Means) -> Verdict | None:
     guards, name = crew.guards[transcript.agent], transcript.agent
     found = None
     if guards and name not in transcript.prompts:
-        found = verdict_on(guards, transcript.beginning[-1]["message"], means)
+        state = begun(call, transcript)
+        context = replace(means.context(), state=seen(call.whose.state, state))
+        found = verdict_on(guards, transcript.beginning[-1]["message"], replace(means, context=lambda: context))
     transcript.prompt = transcript.prompts.get(name) if found is None else found.value
     return found
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.guardrail import Guardrail, LLMGuardrail, Position, RegexGuardrail
+from agentspan.declare.guardrail import Guardrail, LLMGuardrail, RegexGuardrail
 from agentspan.declare.handoff import (
     Handoff,
     HandoffContext,
@@ -19,6 +19,7 @@ from agentspan.declare.handoff import (
     When,
     as_one,
     crew,
+    entry_guards,
     transitions,
 )
 from agentspan.declare.state import StateType, seen
@@ -63,8 +64,7 @@ class Crew:
         agents = crew(agent)
         outputs = {name: Output.of(each) or anything for name, each in agents.items()}
         states = {name: each.shared_state for name, each in agents.items()}
-        guards = {name: each.guards(Position.INPUT) if name != agent.name else () for name, each in agents.items()}
-        return cls(outputs, transitions(agent), states, guards)
+        return cls(outputs, transitions(agent), states, entry_guards(agent))
 
     @property
     def functions(self) -> tuple[Callable[..., Any], ...]:

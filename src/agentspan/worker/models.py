@@ -107,7 +107,7 @@ class Models:
         if crew is not None:
             beside = means.wait(crew.begin(transcript, given.steps + given.turn))
             call.member, output = call.served.members[transcript.agent], crew.outputs[transcript.agent]
-            entry = entered(crew, transcript, means)
+            entry = entered(call, crew, transcript, means)
             if entry is not None:
                 given = replace(given, usage=counted(given, entry))
                 if entry.refused is not None:
@@ -129,6 +129,7 @@ class Models:
         last = last_turn(call, transcript, given)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
             given = replace(given, usage=transcript.usage)
+        given = replace(given, usage=added((given.usage, *call.lost_tokens)))
 
         async def ask(request: ModelRequest) -> Answer:
             hear = None if telling is None else telling.again()
@@ -266,7 +267,8 @@ async def _planned_turn(
         if telling is not None:
             telling.end()
     passed = [each.to_json() for each in passed_over]
-    return plan(request, given, answer) | ({"passed_over": passed} if passed else {})
+    used = added((answer.usage, *(each.tokens for each in passed_over if each.tokens)))
+    return plan(request, given, replace(answer, usage=used)) | ({"passed_over": passed} if passed else {})
 
 
 async def _given_back(planned: Awaitable[Json], transcript: Transcript) -> Json:
