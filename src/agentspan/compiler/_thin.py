@@ -53,7 +53,7 @@ from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
-from agentspan.declare.handoff import as_one, crew
+from agentspan.declare.handoff import as_one, crew, looking_as_they_take_over
 from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
 from agentspan.stored.format import IN_WORKER
@@ -136,7 +136,7 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         refusal: The end by one that a guardrail refuses.
     """
     found, verdict = _answer(turn), f"llm_{turn}.output.result.verdict"
-    unmet = {"refused": [_unmet(turn, found)]} if agent.required_tools else {}
+    unmet = {"refused": [_unmet(turn, found)]} if agent.required_tools or looking_as_they_take_over(agent) else {}
     if not agent.judges_answers:
         return {"done": [_finish(agent, turn, found)], **unmet}
     ends: dict[str, list[Json]] = {"done": [_finish(agent, turn, fitting(found, verdict))]}
@@ -173,12 +173,8 @@ def _unmet(turn: int, found: Json) -> Json:
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
-    return t.terminate(
-        "finish",
-        f"finish_{turn}",
-        "COMPLETED",
-        answered(agent, {**output, **whose_answer_left(agent, turn), **changes_left(agent, turn)}),
-    )
+    given = {**output, **whose_answer_left(agent, turn), **changes_left(agent, turn)}
+    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, given))
 
 
 def _looping(agent: Agent) -> Json:

@@ -49,6 +49,7 @@ _OPTIONAL = (
     "instructions_each",
     "state",
     "summarise",
+    "guardrails",
 )
 
 
@@ -93,6 +94,7 @@ class ModelRequest:
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
         agent: Whose request it is.
         transfers: How another agent takes over from it.
+        guardrails: What looks at the prompt as it takes over a run, by their names.
         agents: The requests of all agents of its runs, by their names, where there are several.
     """
 
@@ -118,6 +120,7 @@ class ModelRequest:
     termination: str = ""
     required_tools: tuple[str, ...] = ()
     summarise: bool = False
+    guardrails: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
@@ -132,7 +135,7 @@ class ModelRequest:
 
     @classmethod
     def _of(cls, found: Mapping[str, Any], agent: str, version: int) -> ModelRequest:
-        lists = ("tools", "limited", "fallback_models", "required_tools")
+        lists = ("tools", "limited", "fallback_models", "required_tools", "guardrails")
         values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
         if "output" in found:
             values["output"] = OutputRequest(**found["output"])

@@ -26,8 +26,10 @@ from agentspan.worker import hooks
 from agentspan.worker.answer import Answer, provider
 from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
+from agentspan.worker.entering import counted, entered, let_in, turned_away
 from agentspan.worker.fallback import first_answer
-from agentspan.worker.instructions import Wait, asked_with, with_the_call
+from agentspan.worker.guards import Means
+from agentspan.worker.instructions import asked_with, with_the_call
 from agentspan.worker.last_turn import last_turn
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, typed_plan
@@ -96,7 +98,7 @@ class Models:
         self._kept: OrderedDict[str, Transcript] = OrderedDict()
         self._lock = threading.Lock()
 
-    def answer(self, call: Call, wait: Wait) -> Awaitable[Json]:
+    def answer(self, call: Call, means: Means) -> Awaitable[Json]:
         """The plan of a turn; what has to be read for it is read now, the model is asked when it is awaited."""
         given = ModelInput.of(call.task.input_data)
         transcript = self._known(given)
@@ -105,11 +107,17 @@ class Models:
         crew, output = call.served.crew, call.served.output
         beside: Json = {}
         if crew is not None:
-            beside = wait(crew.begin(transcript, given.steps + given.turn))
+            beside = means.wait(crew.begin(transcript, given.steps + given.turn))
             call.member, output = call.served.members[transcript.agent], crew.outputs[transcript.agent]
+            entry = entered(call, crew, transcript, means)
+            if entry is not None:
+                given = replace(given, usage=counted(given, entry))
+                if entry.refused is not None:
+                    return crew.end(_ready({**turned_away(given, entry), **beside}), transcript)
+                beside |= let_in(entry)
         begins = not transcript.exchanges or transcript.agent != transcript.exchanges[-1].agent
-        hooks.before_model(call, wait, begins=begins)
-        beside |= with_the_call(call, transcript, wait)
+        hooks.before_model(call, means.wait, begins=begins)
+        beside |= with_the_call(call, transcript, means.wait)
         asked_with(transcript, beside)
         planned = self._turn(call, given, transcript, output, beside)
         return planned if crew is None else crew.end(planned, transcript)
@@ -129,7 +137,7 @@ class Models:
         asks = provider()
         refuse_another(transcript.request.output, output)
         telling = self._telling(call, transcript.request)
-        last = last_turn(transcript, given, call.served.termination)
+        last = last_turn(call, transcript, given)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
             given = replace(given, usage=transcript.usage)
         summed = () if given.summary is None else (given.summary.tokens,)
@@ -142,8 +150,8 @@ class Models:
             left_out = LeftOut(transcript.left_out(), transcript.summary)
             said = transcript.exchanges[left_out.count :]
             if last is None:
-                return await asks.ask(request, transcript.beginning, said, left_out, hear)
-            answer = await asks.ask(last.asked(request), transcript.beginning, [*said, last.exchange], left_out, hear)
+                return await asks.ask(request, transcript.opening, said, left_out, hear)
+            answer = await asks.ask(last.asked(request), transcript.opening, [*said, last.exchange], left_out, hear)
             return replace(answer, calls=last.calls(answer.calls))
 
         async def ask_for_less(request: ModelRequest) -> Answer:
@@ -283,6 +291,10 @@ async def _given_back(planned: Awaitable[Json], transcript: Transcript) -> Json:
     """An answer with what its run has changed of the state that it was lent."""
     found = await planned
     return {**found, CHANGED: transcript.changed} if found["mode"] == "done" else found
+
+
+async def _ready(planned: Json) -> Json:
+    return planned
 
 
 async def _beside(planned: Awaitable[Json], beside: Json) -> Json:

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentspan import forks
@@ -202,7 +203,8 @@ class Runner:
         error: BaseException | None = None
         try:
             if call.task.kind == "llm":
-                return self._models.answer(call, lambda awaitable: self._loop.result(call, awaitable))
+                means = replace(self._means(call), wait=lambda awaitable: self._loop.result(call, awaitable))
+                return self._models.answer(call, means)
             if call.task.kind == "summary":
                 return self._models.summary(call)
             if call.task.kind == "instructions":
