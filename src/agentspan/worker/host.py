@@ -84,8 +84,12 @@ class WorkerHost:
         self._telemetry = telemetry = CallTelemetry(client, self.worker_id)
         self._leases = leases = Leases(client, self._lost)
         self._watchdog = dog = Watchdog(client)
-        self._outbox = Outbox(client, self.worker_id, self._calls, leases, telemetry, dog, self._stopping)
-        self._runner = runner = Runner(client, self.worker_id, self._outbox, telemetry, listeners, self._ended)
+        self._outbox = Outbox(
+            client, self.worker_id, self._calls, self._callers, leases, telemetry, dog, self._stopping
+        )
+        self._runner = runner = Runner(
+            client, self.worker_id, self._outbox, self._callers, telemetry, listeners, self._ended
+        )
         self._watch = Watch(client, self._roster, self._calls, runner, leases, telemetry, dog, self._stopping)
         self._poller = Poller(
             client,
