@@ -136,7 +136,8 @@ class WorkerHost:
             execution_id = start()
             started(execution_id)
         self._poll()
-        self._poller.expect(model_task_name(name) for name in versions)
+        self._poller.expect([model_task_name(agent.name)])
+        self._poller.expect_soon(model_task_name(name) for name in versions)  # members, and agents that it calls
         return execution_id
 
     def _refuse_when_stopped(self) -> None:
@@ -271,7 +272,7 @@ class WorkerHost:
         if not self._calls.any_of(call.task.workflow_instance_id):  # else what follows is here already
             self._poller.expect(queues_after(call))
             if call.served.caller is not None:  # what goes on then may be any agent around it
-                self._poller.expect(self._roster.model_queues())
+                self._poller.expect_soon(self._roster.model_queues())
 
     def _lost(self, task_id: str) -> None:
         call = self._calls.get(task_id)
