@@ -36,13 +36,16 @@ class Callers:
         self._client = client
         self._known: OrderedDict[str, _Above] = OrderedDict()
 
-    def of(self, execution_id: str) -> str | None:
-        """The run whose agent has called that of this one; None where somebody has started it.
+    def first(self, execution_id: str) -> str | None:
+        """The run that somebody has started, by which this one was called in the end; None where it is that itself.
 
         Raises:
             ServerError: The server cannot be asked now.
         """
-        return self._above(execution_id).run
+        found, caller = execution_id, self._above(execution_id).run
+        while caller is not None:
+            found, caller = caller, self._above(caller).run
+        return found if found != execution_id else None
 
     def parent(self, execution_id: str) -> str | None:
         """The execution in which that of this one was begun; None where somebody has started it.
