@@ -26,6 +26,7 @@ from agentspan.worker import hooks
 from agentspan.worker.answer import Answer, provider
 from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
+from agentspan.worker.callers import Callers
 from agentspan.worker.entering import counted, entered, let_in, turned_away
 from agentspan.worker.fallback import first_answer
 from agentspan.worker.guards import Means
@@ -81,6 +82,7 @@ class Models:
         client: The server.
         worker_id: What the server calls this host.
         recall: What this host has reported of a call, by its run, step and reference name; None when it is not kept.
+        callers: Are told whose call a run is that is read.
         listeners: Who wants to know what models say while they say it.
     """
 
@@ -89,12 +91,14 @@ class Models:
         client: Conductor,
         worker_id: str,
         recall: Callable[[str, int, str], Json | None],
+        callers: Callers,
         listeners: Listeners,
     ) -> None:
         self._client = client
         self._listeners = listeners
         self._worker_id = worker_id
         self._recall = recall
+        self._callers = callers
         self._kept: OrderedDict[str, Transcript] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -246,9 +250,11 @@ class Models:
 
     def _read(self, given: ModelInput) -> Transcript:
         """Read the whole run: no worker of this process has made its last call."""
-        run = self._client.workflow(given.execution_id, tasks=False)
+        alone = given.segment == given.execution_id  # the run of an agent without tools has no segments
+        run = self._client.workflow(given.execution_id, tasks=alone)
+        self._callers.learn(run)
         request = ModelRequest.of(run.workflow_definition["metadata"], run.workflow_version)
-        segments = self._segments(given.segment)
+        segments = [StoredSegment.of(run)] if alone else self._segments(given.segment)
         beginning = (*(run.input.get("messages") or ()), prompt_of(run.input, segments[0].verdict))
         found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1, crew=request.agents)
         found.lent = run.input.get(STATE)

@@ -38,6 +38,7 @@ from agentspan.worker.call import (
     text_of,
     timed_out,
 )
+from agentspan.worker.callers import Callers
 from agentspan.worker.credentials import handed_to
 from agentspan.worker.guard_model import ruling
 from agentspan.worker.guards import Means, arguments, entered, found_by, let_through
@@ -59,6 +60,7 @@ class Runner:
         client: The server.
         worker_id: What the server calls this host.
         outbox: Takes the outcomes.
+        callers: Know whose call a run is.
         telemetry: Is told when a call begins.
         listeners: Who wants to know what models say while they say it.
         on_end: Called when a call has been reported.
@@ -69,6 +71,7 @@ class Runner:
         client: Conductor,
         worker_id: str,
         outbox: Outbox,
+        callers: Callers,
         telemetry: CallTelemetry,
         listeners: Listeners,
         on_end: Callable[[Call], None],
@@ -79,7 +82,7 @@ class Runner:
         self._telemetry = telemetry
         self._on_end = on_end
         self._loop = ToolLoop()
-        self._models = Models(client, worker_id, outbox.recall, listeners)
+        self._models = Models(client, worker_id, outbox.recall, callers, listeners)
         self._model_loop = ToolLoop()  # which no tool can hold
         self._pid = os.getpid()
 
