@@ -24,6 +24,7 @@ from agentspan.stored.names import CREW
 from agentspan.stored.output import ANSWERED_BY, CheckInput
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker import approval, hooks
+from agentspan.worker.attempts import look_back
 from agentspan.worker.call import (
     FINAL,
     Call,
@@ -127,7 +128,7 @@ class Runner:
         self._finish(call, outcome)
 
     def _outcome(self, call: Call) -> Json:
-        self._look_back(call)
+        look_back(self._client, call)
         self._telemetry.begins(call)
         try:
             return completed(call, self._value(call))
@@ -260,26 +261,6 @@ class Runner:
         if self._outbox.finish(call, outcome):
             self._outbox.hasten(call)
             self._on_end(call)
-
-    def _look_back(self, call: Call) -> None:
-        """Count what dead workers' attempts have failed: the engine does not hand their notes on."""
-        before = call.task.retried_task_id
-        counts = True  # until the run ended by a try, and was retried: that is a beginning
-        trouble = 0
-        while before is not None:
-            try:
-                attempt = self._client.task(before)
-            except NotFound:
-                return
-            except ServerError as error:
-                log.debug("The earlier attempt of %s cannot be read yet: %s", call, error)
-                trouble = pause_after(trouble)
-                continue
-            failures = attempt.notes.failures
-            counts = counts and not (failures and failures[-1].final)
-            call.earlier_failures += len(failures) if counts else 0
-            call.earlier_tokens += [failure.tokens for failure in failures if failure.tokens]
-            before = attempt.retried_task_id
 
     def _unfit(self, call: Call, error: ArgumentError) -> Json:
         """The model's mistake, unless it was shown other parameters than the tool has that is served here."""
