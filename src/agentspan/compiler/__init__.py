@@ -95,7 +95,7 @@ def compile_part(agent: Agent[Any], versions: Mapping[str, int]) -> Definition:
 
 
 def _compiled(agent: Agent[Any], versions: Mapping[str, int], form: Callable[[Json], Json]) -> Definition:
-    if isinstance(agent, Team):
+    if isinstance(agent, Team) and agent.members:
         *below, own = team(agent, versions)
         return _definition(agent, (*below, form(own)), *team_tasks(agent))
     if agent.model_place == "worker":

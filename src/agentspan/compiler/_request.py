@@ -7,7 +7,7 @@ from typing import Any
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._ask import asked_of_result
-from agentspan.compiler._state import given_state, told_state
+from agentspan.compiler._state import given_state, lent_to, told_state
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.compiler._workflow import workflow
@@ -194,7 +194,7 @@ def _made(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) 
     args = f"{DECIDED}.output.result.args"
     if tool.agent is not None:
         called_by = {name: ref(f"workflow.input.{name}") for name in ("call", "step", "execution_id")}
-        given = {"prompt": ref(f"{args}.{PROMPT}"), "called_by": called_by}
+        given = {"prompt": ref(f"{args}.{PROMPT}"), "called_by": called_by, **lent_to(tool)}
         made = t.sub_workflow(tool.name, "tool_1", part_name(tool.agent.name), versions.get(tool.agent.name, 1), given)
     else:
         inputs = {**_of_call(None, "max_bytes", *given_state(agent)), "args": ref(args), **_asks(tool)}

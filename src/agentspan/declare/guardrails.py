@@ -56,6 +56,6 @@ class Deadline(Protocol):
 
 
 def time_to_decide(asks: Sequence[Deadline]) -> tuple[int | None, Default]:
-    """The shortest time that a person has, in seconds, and what happens after it: no, unless all say otherwise."""
+    """The shortest time that a person has, in seconds, and what happens then: rejected, unless all say otherwise."""
     deadline = min((each.deadline for each in asks if each.deadline is not None), default=None)
     return deadline, "approve" if asks and all(each.default == "approve" for each in asks) else "reject"

@@ -156,3 +156,5 @@ class RunSummary(Record):
     update_time: str | None = None
     reason_for_incompletion: str | None = None
     execution_time: int = 0
+    output: str = ""
+    """What it left, as the index writes it, which is no JSON unless the server was told so."""

@@ -14,10 +14,11 @@ from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.reading.asked import asked_draft, decision_drafts, person_drafts
 from agentspan.reading.budget import BudgetDrafts
-from agentspan.reading.drafts import Draft, Within, end_drafts
+from agentspan.reading.drafts import Answered, Draft, Within, end_drafts
 from agentspan.reading.events import EventName
 from agentspan.reading.handoffs import begun_drafts, ended_drafts, named
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
+from agentspan.reading.spent import answered
 from agentspan.reading.team import team_drafts
 from agentspan.reading.waits import WAITING_AFTER
 from agentspan.stored.guard import Guarded
@@ -25,13 +26,14 @@ from agentspan.stored.names import TURNS_PER_SEGMENT
 from agentspan.stored.notes import Mismatch
 from agentspan.stored.output import Verdict
 from agentspan.stored.plan import CALLING, Plan
+from agentspan.stored.usage import Usage
 
 CLOCKS_DIFFER = 2.0
 """Seconds by which a reader may take the server's clock to be ahead of what it is: its answers tell the second, and the
 nodes of a cluster differ. So no reader shows a wait that the others never see."""
 
 
-def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]:
+def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within | Answered]:
     """The events of one segment (or of an agent without tools), as far as it got.
 
     Args:
@@ -42,7 +44,7 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]
     yield from named(segment, drafts) if segment.is_handed else drafts
 
 
-def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]:
+def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within | Answered]:
     yield from _entry_drafts(segment, now)
     if segment.team is not None:
         yield from team_drafts(segment, segment.team)
@@ -50,7 +52,7 @@ def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within
     budget = BudgetDrafts(segment)
     for turn in segment.turns:
         yield from budget.before(turn.step)
-        yield from _model_drafts(turn, segment.model_retries, now)
+        yield from _answer_drafts(turn, segment, now)
         if turn.plan is None:
             return
         yield from begun_drafts(turn)
@@ -73,6 +75,13 @@ def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within
             return
         yield from ended_drafts(turn)
     yield from budget.before(segment.step + TURNS_PER_SEGMENT)
+
+
+def _answer_drafts(turn: StoredTurn, segment: StoredSegment, now: int) -> Iterator[Draft | Answered]:
+    yield from _model_drafts(turn, segment.model_retries, now)
+    used = answered(turn.model[-1], segment)
+    if used.total_tokens:
+        yield Answered(used)
 
 
 def _entry_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
@@ -137,7 +146,8 @@ def _worker_model_drafts(attempts: Sequence[TaskRecord], step: int, now: int) ->
         for failure in task.notes.failures:
             kind: EventName = "error" if failure.final else "model_retry"
             details = {"error": failure.error, "attempt": failure.attempt}
-            yield Draft(type=kind, step=step, at=failure.at, details=details)
+            used = None if failure.tokens is None else Usage.of(failure.tokens)
+            yield Draft(type=kind, step=step, at=failure.at, details=details, usage=used)
             if failure.final and place + 1 < len(attempts):
                 yield Draft(type="resumed", step=step, at=attempts[place + 1].scheduled_time)
         if task.status == "CANCELED":
@@ -180,11 +190,12 @@ def _sent_back_draft(turn: StoredTurn, verdict: Verdict) -> Draft:
 def _guard_drafts(guards: Iterable[Guarded], step: int, at: int, **who: Any) -> Iterator[Draft]:
     for guard in guards:
         details = {**who, "guardrail_name": guard.name, "position": guard.position}
+        used = None if guard.usage is None else Usage.of(guard.usage)
         if guard.passed:
-            yield Draft(type="guardrail_pass", step=step, at=at, details=details)
+            yield Draft(type="guardrail_pass", step=step, at=at, details=details, usage=used)
         else:
             more = {"error": guard.message, "action": guard.action or "raise"}
-            yield Draft(type="guardrail_fail", step=step, at=at, details={**details, **more})
+            yield Draft(type="guardrail_fail", step=step, at=at, details={**details, **more}, usage=used)
 
 
 def _failed_drafts(turn: StoredTurn) -> Generator[Draft, None, bool]:
@@ -202,7 +213,7 @@ def _failed_drafts(turn: StoredTurn) -> Generator[Draft, None, bool]:
     return False
 
 
-def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within, None, bool]:
+def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within | Answered, None, bool]:
     """The turn's calls and, in their order, what became of them; returns whether all are done."""
     for call in turn.calls:
         details = {**_who(call), "args": call.planned.args}
@@ -224,7 +235,9 @@ def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within, None, 
     return True
 
 
-def _attempts_drafts(call: StoredCall, step: int, now: int, ends: int) -> Generator[Draft | Within, None, int]:
+def _attempts_drafts(
+    call: StoredCall, step: int, now: int, ends: int
+) -> Generator[Draft | Within | Answered, None, int]:
     """What became of a call's attempts; returns how often the run's end cut one off, of which `ends` are told."""
     cut_off = 0
     attempts = (*call.asked, *call.made)

@@ -169,7 +169,8 @@ class StoredSegment:
     @property
     def first(self) -> str:
         """Who is at work as it begins."""
-        return self.given.agent or str(self.record.workflow_definition.get("metadata", {}).get("agent", ""))
+        metadata = self.record.workflow_definition.get("metadata", {})
+        return self.given.agent or str(next(iter(metadata.get(CREW, ())), metadata.get("agent", "")))
 
     @property
     def entry(self) -> tuple[TaskRecord, ...]:

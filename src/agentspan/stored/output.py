@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,6 +14,9 @@ INVALID = "invalid_output"
 
 TYPED = "output_type"
 """In the metadata of a definition: what the type of the agent's answers is called."""
+
+ANSWERED_BY = "answered_by"
+"""Which agent gave an answer, where those that may be at work have answers of several types."""
 
 NOTE = "Your answer does not fit. Correct it and answer again, with the whole of it."
 """What the model is told of an answer that is sent back, before what is wrong with it."""
@@ -79,6 +82,10 @@ class CheckInput:
             out_of_turns=given.get("finish_reason") == "max_turns"
             or not (given.get("verdict") or "answer" in given),  # a worker that calls the model has a verdict on any
         )
+
+    def after(self, lost: Iterable[Json]) -> CheckInput:
+        """The same, after tries that failed and have used tokens."""
+        return self if self.usage is None else replace(self, usage=added((self.usage, *lost)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import ResultError, to_jsonable
 from agentspan.stored.guard import Guarded
 from agentspan.stored.output import Verdict
+from agentspan.stored.usage import added
 
 Json = dict[str, Any]
 
@@ -147,8 +148,14 @@ def _fixed(guard: Guardrail, value: Any, fixed: Any, plain: Callable[[Any], Any]
         raise ToolFailed(f"What the guardrail {guard.name} gives instead cannot be taken: {error}") from error
 
 
-def entered(guardrails: Sequence[Guardrail], given: Json, means: Means) -> Json:
+def entered(guardrails: Sequence[Guardrail], given: Json, means: Means, lost: Sequence[Json] = ()) -> Json:
     """The verdict on a prompt, as it is stored.
+
+    Args:
+        guardrails: What looks at it.
+        given: The input of the task.
+        means: How they are run.
+        lost: Tokens of tries that failed.
 
     Raises:
         ArgumentError: The run has other guardrails: another version of the agent is served.
@@ -163,7 +170,7 @@ def entered(guardrails: Sequence[Guardrail], given: Json, means: Means) -> Json:
     finding = found_by(guardrails, prompt, means, plain=_prompt)
     refused = finding.refused or next((told for _, told in finding.sent_back), None)
     guards = tuple(finding.guards)
-    before: Json | None = {} if any(isinstance(guard, LLMGuardrail) for guard in guardrails) else None
+    before: Json | None = added(lost) if any(isinstance(guard, LLMGuardrail) for guard in guardrails) else None
     if refused is not None:
         return Verdict(mode="refused", guards=guards, refused=refused).counting(before).to_json()
     asks = tuple(told for _, told in finding.asks)

@@ -20,7 +20,7 @@ from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import to_jsonable
 from agentspan.stored.guard import Guarded
 from agentspan.stored.names import CREW
-from agentspan.stored.output import CheckInput
+from agentspan.stored.output import ANSWERED_BY, CheckInput
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker import approval, hooks
 from agentspan.worker.call import (
@@ -135,9 +135,6 @@ class Runner:
             return self._raised(call, error)
 
     def _value(self, call: Call) -> Any:
-        if not call.served.hooks:
-            return self._made(call)
-
         def wait(awaitable: Awaitable[Any]) -> Any:
             return self._loop.result(call, awaitable)
 
@@ -209,12 +206,12 @@ class Runner:
             if call.task.kind == "instructions":
                 return before_the_first_turn(call, lambda awaitable: self._waited(call, awaitable))
             if call.task.kind == "input":
-                return entered(call.served.guards, call.task.input_data, self._means(call))
+                return entered(call.served.guards, call.task.input_data, self._means(call), call.lost_tokens)
             if call.task.kind == "output" and call.served.output is not None:
-                given = CheckInput.of(call.task.input_data)
+                given = CheckInput.of(call.task.input_data).after(call.lost_tokens)
                 output = call.served.output
                 if call.served.crew is not None:
-                    output, given = call.served.crew.output(output, given, call.task.input_data["answered_by"])
+                    output, given = call.served.crew.output(output, given, call.task.input_data[ANSWERED_BY])
                 return checked(output, given, call.given.execution_id, self._means(call))
             if call.served.of is not None:
                 return self._of_request(call, call.served.of)
@@ -260,6 +257,7 @@ class Runner:
     def _look_back(self, call: Call) -> None:
         """Count what dead workers' attempts have failed: the engine does not hand their notes on."""
         before = call.task.retried_task_id
+        counts = True  # until the run ended by a try, and was retried: that is a beginning
         trouble = 0
         while before is not None:
             try:
@@ -271,9 +269,9 @@ class Runner:
                 trouble = pause_after(trouble)
                 continue
             failures = attempt.notes.failures
-            if failures and failures[-1].final:  # the run ended by it, and was retried: that is a beginning
-                return
-            call.earlier_failures += len(failures)
+            counts = counts and not (failures and failures[-1].final)
+            call.earlier_failures += len(failures) if counts else 0
+            call.earlier_tokens += [failure.tokens for failure in failures if failure.tokens]
             before = attempt.retried_task_id
 
     def _unfit(self, call: Call, error: ArgumentError) -> Json:

@@ -10,7 +10,7 @@ from agentspan.declare.agent import Agent, with_dependencies
 from agentspan.declare.called import agents_around
 from agentspan.declare.guardrail import Guardrail, LLMGuardrail, Position
 from agentspan.declare.guardrails import asking
-from agentspan.declare.handoff import as_one
+from agentspan.declare.handoff import as_one, crew
 from agentspan.declare.team import Team
 from agentspan.declare.tool import Tool, tool
 from agentspan.stored.names import (
@@ -51,6 +51,10 @@ def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Serve
         given = agent.dependencies if called.dependencies is None else called.dependencies
         below = served_by(with_dependencies(called, given), versions)
         found |= {name: replace(each, caller=each.caller or agent.name) for name, each in below.items()}
+    if agent.handoffs:
+        members = {name: found[model_task_name(name)] for name in crew(agent)}
+        whole = found[model_task_name(agent.name)]
+        found[model_task_name(agent.name)] = replace(whole, members=members, state=as_one(agent).shared_state)
     return found
 
 

@@ -26,7 +26,7 @@ def begun(call: Call, transcript: Transcript) -> Json | None:
         raise ArgumentError("Its runs have a state of another type.")
     if served is None or transcript.state is not None:
         return transcript.state
-    return _first(call, served)
+    return transcript.lent if transcript.lent is not None else _first(call, served)
 
 
 def _first(call: Call, type_: StateType) -> Json:
