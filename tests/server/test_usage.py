@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from agentspan.agents import Agent, AgentRuntime, DefinitionError, ModelSettings, Price, Usage, tool
+from agentspan.agents import (
+    Agent,
+    AgentHandle,
+    AgentRuntime,
+    DefinitionError,
+    ModelSettings,
+    Price,
+    Retry,
+    Usage,
+    agent_tool,
+    tool,
+)
+from agentspan.stored.usage import added
 from agentspan.testing import call, say
 from agentspan.testing.plugin import Stage
 
@@ -86,3 +101,62 @@ def test_the_servers_own_calls_are_counted_and_not_priced(runtime: AgentRuntime,
 def test_prices_that_make_no_sense(make: object) -> None:
     with pytest.raises(DefinitionError, match="rice"):
         make()  # type: ignore[operator]
+
+
+def test_the_servers_own_calls_are_priced_by_who_reads_them(runtime: AgentRuntime, model: Stage) -> None:
+    played = model.play([call("count", number=1), say("One.")])
+    prices = {played: Price(input=3, output=15)}
+    agent = Agent("costs_server_priced", model=played, tools=[count], model_settings=ModelSettings(prices=prices))
+    handle = runtime.start(agent, "How many?")
+
+    usage = handle.result(timeout=60).usage
+    assert usage.cost == pytest.approx((usage.prompt_tokens * 3 + usage.completion_tokens * 15) / 1e6)
+    assert handle.get_status().usage == usage
+    assert handle.usage_by_model() == {played: usage}
+    assert total(handle) == usage
+
+
+def test_the_events_of_a_run_have_what_it_used(runtime: AgentRuntime, model: Stage) -> None:
+    handle = runtime.start(clerk("costs_events", model, Price(input=3, output=15)), "How many?")
+    usage = handle.result(timeout=60).usage
+
+    events = list(handle.stream())
+    assert total(handle).cost == pytest.approx(usage.cost)
+    assert [event.type for event in events if event.usage] == ["tool_call"] * 10 + ["done"]
+    assert json.loads(json.dumps(events[1].to_json()))["usage"]["cost"] > 0
+
+
+def test_what_called_agents_used_is_in_the_events_of_the_caller(runtime: AgentRuntime, model: Stage) -> None:
+    below = replace(clerk("costs_below", model), description="Counts whales.")
+    script = [call("costs_below", request="How many?"), say("Many.")]
+    above = replace(clerk("costs_above", model), model=model.play(script, "anthropic"), tools=(agent_tool(below),))
+    handle = runtime.start(above, "How many?")
+
+    usage = handle.result(timeout=60).usage
+    assert total(handle) == usage
+    assert usage.unpriced == 13
+
+
+def total(handle: AgentHandle) -> Usage:
+    return Usage.of(added(event.usage.to_json() for event in handle.stream() if event.usage))
+
+
+def test_tries_that_failed_are_counted(runtime: AgentRuntime, model: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "none")
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", model.server.anthropic_url)
+    broken = call("count", '{"number": ')  # of which Gemini says no more than that it was malformed
+    tries = iter([broken, broken, say("Two.")])
+    played = model.play(lambda _: next(tries), provider="gemini")
+    settings = ModelSettings(prices={played: Price(input=3, output=15)})
+    retry = Retry(3, delay=0)
+    agent = Agent("costs_tries", model=played, model_place="worker", model_settings=settings, model_retry=retry)
+    agent = replace(agent, tools=[count])
+    handle = runtime.start(agent, "How many?")
+
+    usage = handle.result(timeout=60).usage
+    (step,) = handle.steps()
+    assert step.model.usage == usage == handle.get_status().usage == total(handle)
+    assert [event.type for event in handle.stream() if event.usage] == ["model_retry", "model_retry", "done"]
+    (last,) = [event.usage for event in handle.stream() if event.type == "done"]
+    assert last is not None
+    assert usage.prompt_tokens == 3 * last.prompt_tokens > 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentspan.errors import InputError, NotFound
 from agentspan.reading.index import PAGE, Owned, read_moment, started
 from agentspan.stored.names import segment_name
+from agentspan.stored.usage import Usage
 
 if TYPE_CHECKING:
     from agentspan.engine.client import Conductor
@@ -64,7 +65,7 @@ def elapsed(run: RunSummary, now: datetime) -> float:
     return max(0.0, ((ended(run) or now) - started(run)).total_seconds())
 
 
-def as_json(run: RunSummary, now: datetime) -> dict[str, str | int | float | None]:
+def as_json(run: RunSummary, now: datetime) -> dict[str, Any]:
     """What a list says about a run."""
     over = ended(run)
     return {
@@ -76,3 +77,16 @@ def as_json(run: RunSummary, now: datetime) -> dict[str, str | int | float | Non
         "ended": over.isoformat() if over else None,
         "elapsed": round(elapsed(run, now), 3),
     }
+
+
+def usage_as_json(usage: Usage | None) -> dict[str, dict[str, Any] | None]:
+    """What a list says of what a run has used; None where that is not read."""
+    return {"usage": None if usage is None else usage.to_json()}
+
+
+def usage_cells(usage: Usage | None) -> tuple[str, str]:
+    """The same for people: tokens, and what they cost."""
+    if usage is None:
+        return ("-", "-")
+    without = "+" if usage.unpriced else ""  # calls that nobody knows the price of
+    return (f"{usage.total_tokens:,}", "-" if usage.cost is None else f"${usage.cost:.4f}{without}")

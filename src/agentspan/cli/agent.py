@@ -31,15 +31,20 @@ from agentspan.cli._output import (
     status_lines,
     table,
 )
+from agentspan.errors import NotFound
 from agentspan.reading.durations import duration
-from agentspan.reading.index import Filter, runs, started
+from agentspan.reading.history import History
+from agentspan.reading.index import Filter, Owned, runs, started
+from agentspan.reading.rows import Rows
 from agentspan.stored.status import ENDED, RunStatus
 
 if TYPE_CHECKING:
     from agentspan.agents import AgentResult, AgentStatus, Event
+    from agentspan.engine.client import Conductor
     from agentspan.engine.records import RunSummary
     from agentspan.runtime.handle import AgentHandle
     from agentspan.runtime.runtime import AgentRuntime
+    from agentspan.stored.usage import Usage
 
 SOMEBODY_MUST_ACT = 8
 HAND_BACK_AFTER = 3.0
@@ -195,6 +200,7 @@ def stream(context: click.Context, execution_id: str, from_: int, output: Output
 @click.option("--before", type=Moment(), help="Only runs that began longer ago than this, or before this moment.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
 @click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which ones, --limit on a page.")
+@click.option("--usage", "everywhere", is_flag=True, help="Read tokens and cost of runs that are not over, too.")
 @output_option
 @click.pass_obj
 def list_runs(
@@ -206,9 +212,13 @@ def list_runs(
     before: When | None,
     limit: int,
     page: int,
+    everywhere: bool,
     output: Output,
 ) -> None:
     """List runs of agents, the newest first.
+
+    The server's index tells the tokens and the cost of runs that ended with an answer. --usage reads those of the
+    others, a few requests for each.
 
     TIME is an age such as 30m, 12h, 7d or 2w, or a moment such as 2026-11-01 or 2026-11-01T08:30 (UTC unless it names
     an offset).
@@ -217,19 +227,25 @@ def list_runs(
     bounds = {name: moment(when, client) for name, when in (("since", since), ("before", before)) if when is not None}
     wanted = Filter(agent=agent, statuses=statuses, metadata=metadata, **bounds)
     first = (page - 1) * limit
-    found = list(islice(runs(client, wanted), first, first + limit + 1))
+    owned = Owned(client)
+    found = list(islice(runs(client, wanted, owned), first, first + limit + 1))
     now = client.moment()
     more, found = len(found) > limit, found[:limit]
+    rows = Rows(owned)
+    used = {run.workflow_id: rows.used(run) or (everywhere and _used(client, run)) or None for run in found}
     if output != "text":
-        emit_all((_runs.as_json(run, now) for run in found), output)
+        emit_all((_runs.as_json(run, now) | _runs.usage_as_json(used[run.workflow_id]) for run in found), output)
     elif not found:
         say("There are no such runs.")
     else:
-        rows = [
-            (run.workflow_id, run.workflow_type, run.status, _ago(run, now), duration(_runs.elapsed(run, now)))
+        shown = [
+            (
+                *(run.workflow_id, run.workflow_type, run.status, _ago(run, now), duration(_runs.elapsed(run, now))),
+                *_runs.usage_cells(used[run.workflow_id]),
+            )
             for run in found
         ]
-        click.echo("\n".join(table(("ID", "AGENT", "STATUS", "STARTED", "DURATION"), rows)))
+        click.echo("\n".join(table(("ID", "AGENT", "STATUS", "STARTED", "DURATION", "TOKENS", "COST"), shown)))
     if more:
         say(f"There are more: --page {page + 1}")
 
@@ -323,6 +339,13 @@ def _show_result(handle: AgentHandle, output: Output, timeout: float | None = No
         answer(found.to_json()["output"])
     else:
         emit(found.to_json(), output)
+
+
+def _used(client: Conductor, run: RunSummary) -> Usage | None:
+    try:
+        return History(client, run.workflow_id).status().usage
+    except NotFound:  # somebody has deleted it meanwhile
+        return None
 
 
 def _noting_failure(events: Any, failures: list[Event]) -> Iterator[Event]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._guard import prompt_of
 from agentspan.compiler._tasks import Json, ref
 from agentspan.declare.agent import Agent
+from agentspan.stored.format import PRICES
 from agentspan.stored.names import OWNER
 
 MAX_TRANSCRIPT = 5_200_000
@@ -32,7 +34,9 @@ def workflow(agent: Agent, name: str, description: str, tasks: list[Json], **fie
 
 
 def _carried(agent: Agent) -> Json:
-    return {"metadata": dict(agent.metadata)} if agent.metadata else {}
+    prices = {model: asdict(price) for model, price in agent.model_settings.prices.items()}
+    priced = {PRICES: prices} if prices and agent.model_place != "worker" else {}  # a worker prices its calls itself
+    return {**({"metadata": dict(agent.metadata)} if agent.metadata else {}), **priced}
 
 
 def time_limit(agent: Agent) -> Json:

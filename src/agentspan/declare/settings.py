@@ -48,7 +48,6 @@ class ModelSettings:
         base_url: Where the provider's API is; of a model that speaks OpenAI's (Ollama, vLLM, OpenRouter, a gateway), as
             `openai/NAME`. For model calls in a worker only.
         prices: What models cost, by `provider/name`, where the table of prices knows none or others were agreed on.
-            For model calls in a worker only.
         stream: Have the provider send each answer in pieces, so that who begins to listen in the middle of it sees its
             tokens, too; else it does where somebody listens already. For model calls in a worker only.
     """

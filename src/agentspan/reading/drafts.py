@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentspan.engine.records import TaskRecord
 from agentspan.reading.durations import moment
 from agentspan.reading.events import AnyEvent, EventName, event_of
+from agentspan.stored.usage import Usage, added
 
 ENDED_THERE = "The run was ended from outside, and retried later."
 
@@ -23,6 +24,7 @@ class Draft:
     details: dict[str, Any] = field(default_factory=dict)
     path: tuple[str, ...] = ()
     agent: str | None = None
+    usage: Usage | None = None
 
     def numbered(self, execution_id: str, seq: int) -> AnyEvent:
         """The event at its place."""
@@ -34,8 +36,32 @@ class Draft:
             timestamp=moment(self.at),
             path=self.path,
             agent=self.agent,
+            usage=self.usage,
             **self.details,
         )
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A model has answered: the next event of the run tells what it used."""
+
+    usage: Usage
+
+
+def told(drafts: Iterable[Draft | Answered]) -> list[Draft]:
+    """The events, each with what was used since the one before it; what was used after the last one is not told yet."""
+    found: list[Draft] = []
+    used: list[Usage] = []
+    for draft in drafts:
+        if isinstance(draft, Answered):
+            used.append(draft.usage)
+            continue
+        if used:
+            own = () if draft.usage is None else (draft.usage,)
+            draft = replace(draft, usage=Usage.of(added(usage.to_json() for usage in (*used, *own))))
+            used = []
+        found.append(draft)
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import ExecutionError, ExecutionFailed, ExecutionTerminated, ExecutionTimedOut
 from agentspan.reading.output import answer_of, failure_text, invalid, refusal
 from agentspan.reading.result import AgentResult, AgentStatus, finish_reason
+from agentspan.reading.spent import used_in
 from agentspan.stored.budget import OVER_BUDGET
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.output import INVALID, is_typed
-from agentspan.stored.usage import Usage
 
 _ENDINGS: dict[str, type[ExecutionError]] = {
     "FAILED": ExecutionFailed,
@@ -39,7 +39,7 @@ def result_of(run: WorkflowRecord) -> AgentResult[Any]:
         status=run.status,
         finish_reason=finish_reason(run.output.get("finish_reason")),
         steps=int(run.output.get("steps") or 0),
-        usage=Usage.of(run.output.get("usage")),
+        usage=used_in(run),
         intact=bool(run.output.get("intact", True)),
         error=None if run.status == "COMPLETED" else failure_text(run),
         answers=run.output.get("answers") or {},

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from agentspan.reading.event_fields import Foreign
 from agentspan.reading.event_types import EventName as EventName
 from agentspan.reading.event_types import EventType as EventType
+from agentspan.stored.usage import Usage
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -26,6 +27,8 @@ class Event(Foreign):
         path: Where it happened, of an agent that this one has called, or that called one: the tools' names, outermost
             first. `step` is then that agent's own.
         agent: Who was at work, of a run that agents hand over; None of any other.
+        usage: What the model has used whose answer it is the first to tell of, or that a guardrail has asked; None of
+            any other. So the sum over all events is what the run has used.
     """
 
     execution_id: str
@@ -35,6 +38,7 @@ class Event(Foreign):
     type: EventName
     path: tuple[str, ...] = ()
     agent: str | None = None
+    usage: Usage | None = None
 
     @property
     def content(self) -> str | None:
@@ -53,7 +57,8 @@ class Event(Foreign):
         shown = {name: value for name, value in last.items() if value is not None or name == "result"}
         path = list(shown.pop("path"))
         within = {"path": path} if path else {}
-        return {"type": self.type, **shown, **within, "timestamp": self.timestamp.isoformat()}
+        used = {} if self.usage is None else {"usage": self.usage.to_json()}
+        return {"type": self.type, **shown, **within, **used, "timestamp": self.timestamp.isoformat()}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from agentspan.reading.drafts import Draft, Within
+from agentspan.reading.drafts import Answered, Draft, Within
 from agentspan.reading.run import StoredSegment, StoredTurn
 
 
@@ -22,11 +22,11 @@ def ended_drafts(turn: StoredTurn) -> Iterator[Draft]:
         yield Draft(type="handoff", step=turn.step, at=at, details={"target": turn.next})
 
 
-def named(segment: StoredSegment, drafts: Iterable[Draft | Within]) -> Iterator[Draft | Within]:
+def named(segment: StoredSegment, drafts: Iterable[Draft | Within | Answered]) -> Iterator[Draft | Within | Answered]:
     """The events of a segment with who was at work."""
     agent = segment.first
     for draft in drafts:
-        if isinstance(draft, Within):
+        if not isinstance(draft, Draft):
             yield draft
             continue
         yield replace(draft, agent=agent)

@@ -12,14 +12,16 @@ from agentspan import forks
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound, UnknownFormat
-from agentspan.reading.drafts import Draft, Within
+from agentspan.reading.drafts import Answered, Draft, Within, told
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.handoffs import at_work
 from agentspan.reading.output import answer_of, failure_text
 from agentspan.reading.parts import Parts
+from agentspan.reading.prices import priced_sum
 from agentspan.reading.projection import segment_drafts
 from agentspan.reading.result import AgentStatus, Progress, as_text
 from agentspan.reading.run import StoredSegment, is_run, is_segment, loops, newest_segment_id
+from agentspan.reading.spent import segment_usage, used_in
 from agentspan.reading.team import member_of, members_in, team_progress
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
@@ -80,8 +82,8 @@ class History:
         self.execution_id = execution_id
         self._parts = Parts(client)
         self._called: dict[str, History] = {}  # agents that this one has called, by their runs
-        self._all: list[Draft] | None = None  # once it has ended well
-        self._past: dict[str, list[Draft]] = {}
+        self._all: list[Draft | Answered] | None = None  # once it has ended well
+        self._past: dict[str, list[Draft | Answered]] = {}
         self._lock = threading.Lock()  # one handle may be read by several threads, and by an event loop's
         forks.tell(self)
         self._newest: Segment | None = None
@@ -138,7 +140,7 @@ class History:
             return
         segment = Segment(self._client, newest)
         known = {*self._past, *([self._newest.record.workflow_id] if self._newest else [])}
-        unread: dict[str, list[Draft]] = {}
+        unread: dict[str, list[Draft | Answered]] = {}
         previous = segment.previous
         while previous is not None and previous not in known:
             record = self._client.workflow(previous)
@@ -173,27 +175,28 @@ class History:
             run: What the look gave.
             after: How many of the first ones to leave out.
         """
-        drafts = self._drafts_so_far()
+        found = self._drafts_so_far()
+        drafts = told(found)
         end = _end_draft(run, drafts)
         if end is not None:
-            drafts.append(replace(end, agent=at_work(drafts)))
+            drafts = told([*found, replace(end, agent=at_work(drafts))])
         numbered = islice(enumerate(drafts, 1), after, None)
         return [draft.numbered(self.execution_id, seq) for seq, draft in numbered]
 
-    def _drafts(self, segment: WorkflowRecord) -> list[Draft]:
+    def _drafts(self, segment: WorkflowRecord) -> list[Draft | Answered]:
         return list(self._whole(segment_drafts(self.stored(segment), int(self._client.now() * 1000))))
 
-    def _whole(self, drafts: Iterable[Draft | Within]) -> Iterator[Draft]:
+    def _whole(self, drafts: Iterable[Draft | Within | Answered]) -> Iterator[Draft | Answered]:
         """With the events of the agents that were called, at their place."""
         for draft in drafts:
-            if isinstance(draft, Draft):
+            if not isinstance(draft, Within):
                 yield draft
                 continue
             called = self._called.setdefault(draft.execution_id, History(self._client, draft.execution_id))
             with suppress(NotFound):  # somebody is deleting it
-                yield from (replace(each, path=(draft.agent, *each.path)) for each in called.drafts())
+                yield from (_below(each, draft.agent) for each in called.drafts())
 
-    def drafts(self) -> list[Draft]:
+    def drafts(self) -> list[Draft | Answered]:
         """What happened in the run so far, without its end."""
         if self._all is None:
             with self._lock:
@@ -204,7 +207,7 @@ class History:
             self._all = found
         return self._all
 
-    def _drafts_so_far(self) -> list[Draft]:
+    def _drafts_so_far(self) -> list[Draft | Answered]:
         newest = [] if self._newest is None else self._drafts(self._newest.record)
         return [*chain.from_iterable(self._past.values()), *newest]
 
@@ -317,6 +320,10 @@ def conversation(run: WorkflowRecord) -> list[dict[str, str]]:
     return [*said, {"role": "assistant", "message": answer}] if answer.strip() else said
 
 
+def _below(draft: Draft | Answered, agent: str) -> Draft | Answered:
+    return replace(draft, path=(agent, *draft.path)) if isinstance(draft, Draft) else draft
+
+
 def _is_settled(task: TaskRecord) -> bool:
     return task.retried or task.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
 
@@ -349,7 +356,9 @@ def _error(run: WorkflowRecord) -> str | None:
 
 
 def _usage(run: WorkflowRecord, segment: StoredSegment | None) -> Usage:
-    return Usage.of(run.output.get("usage") if run.status == "COMPLETED" or segment is None else segment.usage)
+    if run.status == "COMPLETED" or segment is None:
+        return used_in(run)
+    return priced_sum(segment_usage(segment), run.workflow_definition, segment.step, run.start_time)
 
 
 def _end_draft(run: WorkflowRecord, drafts: list[Draft]) -> Draft | None:

@@ -56,13 +56,18 @@ def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def runs(client: Conductor, wanted: Filter) -> Iterator[RunSummary]:
+def runs(client: Conductor, wanted: Filter, owned: Owned | None = None) -> Iterator[RunSummary]:
     """Runs of agents, newest first: neither their segments, nor what other programs run on the server.
 
     Each page begins where the one before ended, not after so many runs: those that begin or are deleted meanwhile
     would move the others.
+
+    Args:
+        client: The server.
+        wanted: Which ones.
+        owned: The agents that are known; one of its own unless given.
     """
-    owned = Owned(client)
+    owned = owned or Owned(client)
     seen: set[str] = set()
     skipped = 0  # of those that began in the same millisecond
     while True:
@@ -83,24 +88,27 @@ class Owned:
     def __init__(self, client: Conductor) -> None:
         self._client = client
         self._known: dict[str, bool] = {}
-        self._carried: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._definitions: dict[tuple[str, int], Mapping[str, Any]] = {}
 
     def __contains__(self, name: str) -> bool:
         if name not in self._known:
             definition = self._client.workflow_definition(name) or {}
+            self._definitions[name, int(definition.get("version") or 1)] = definition
             agent = definition.get("metadata", {}).get("agent")
             self._known[name] = definition.get("ownerApp") == OWNER and agent == name
         return self._known[name]
+
+    def definition(self, name: str, version: int) -> Mapping[str, Any]:
+        """A version of an agent; empty where somebody has deleted it."""
+        if (name, version) not in self._definitions:
+            self._definitions[name, version] = self._client.workflow_definition(name, version) or {}
+        return self._definitions[name, version]
 
     def carries(self, run: RunSummary, wanted: Sequence[tuple[str, str]]) -> bool:
         """Whether the agent's metadata, in the version of the run, has these values."""
         if not wanted:
             return True
-        key = (run.workflow_type, run.version)
-        if key not in self._carried:
-            definition = self._client.workflow_definition(*key) or {}
-            self._carried[key] = definition.get("metadata", {}).get("metadata") or {}
-        carried = self._carried[key]
+        carried = self.definition(run.workflow_type, run.version).get("metadata", {}).get("metadata") or {}
         return all(name in carried and _as_text(carried[name]) == value for name, value in wanted)
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
-from agentspan.reading.asked import asked_draft, decision_drafts
+from agentspan.reading.asked import asked_draft, decision_drafts, person_drafts
 from agentspan.reading.budget import BudgetDrafts
-from agentspan.reading.drafts import Draft, Within, end_drafts
+from agentspan.reading.drafts import Answered, Draft, Within, end_drafts
 from agentspan.reading.events import EventName
 from agentspan.reading.handoffs import begun_drafts, ended_drafts, named
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
+from agentspan.reading.spent import answered
 from agentspan.reading.team import team_drafts
 from agentspan.reading.waits import WAITING_AFTER
 from agentspan.stored.guard import Guarded
@@ -25,13 +26,14 @@ from agentspan.stored.names import TURNS_PER_SEGMENT
 from agentspan.stored.notes import Mismatch
 from agentspan.stored.output import Verdict
 from agentspan.stored.plan import CALLING, Plan
+from agentspan.stored.usage import Usage
 
 CLOCKS_DIFFER = 2.0
 """Seconds by which a reader may take the server's clock to be ahead of what it is: its answers tell the second, and the
 nodes of a cluster differ. So no reader shows a wait that the others never see."""
 
 
-def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]:
+def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within | Answered]:
     """The events of one segment (or of an agent without tools), as far as it got.
 
     Args:
@@ -42,7 +44,7 @@ def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]
     yield from named(segment, drafts) if segment.is_handed else drafts
 
 
-def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within]:
+def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within | Answered]:
     yield from _entry_drafts(segment, now)
     if segment.team is not None:
         yield from team_drafts(segment, segment.team)
@@ -50,12 +52,12 @@ def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within
     budget = BudgetDrafts(segment)
     for turn in segment.turns:
         yield from budget.before(turn.step)
-        yield from _model_drafts(turn, segment.model_retries, now)
+        yield from _answer_drafts(turn, segment, now)
         if turn.plan is None:
             return
         yield from begun_drafts(turn)
         yield from _said_drafts(turn, turn.plan)
-        sent_back = yield from _check_drafts(turn, now)
+        sent_back = yield from _check_drafts(segment, turn, now)
         if sent_back:
             continue
         if turn.plan.mode == "again":
@@ -75,25 +77,43 @@ def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within
     yield from budget.before(segment.step + TURNS_PER_SEGMENT)
 
 
+def _answer_drafts(turn: StoredTurn, segment: StoredSegment, now: int) -> Iterator[Draft | Answered]:
+    yield from _model_drafts(turn, segment.model_retries, now)
+    used = answered(turn.model[-1], segment)
+    if used.total_tokens:
+        yield Answered(used)
+
+
 def _entry_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
     """The check of the run's prompt, and what its guardrails said."""
     if segment.entry:
         yield from _worker_model_drafts(segment.entry, 1, now)
-    if segment.verdict is not None:
-        yield from _guard_drafts(segment.verdict.guards, 1, segment.entry[-1].end_time)
+    checked = segment.entry_checked
+    if checked is not None:
+        yield from _guard_drafts(checked.guards, 1, segment.entry[-1].end_time)
+    yield from _review_drafts(segment, segment.entry_asked, 1)
     if segment.told:
         yield from _worker_model_drafts(segment.told, 1, now)
 
 
-def _check_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
+def _review_drafts(segment: StoredSegment, asked: Sequence[TaskRecord], step: int) -> Iterator[Draft]:
+    """The request to a person about what a guardrail refuses; a run that is retried goes on with the same one."""
+    for task in asked[-1:]:
+        yield from person_drafts(segment.parts.get(task.sub_workflow_id or ""), step)
+
+
+def _check_drafts(segment: StoredSegment, turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
     """The check of the turn's answer, and what came of it; returns whether it was sent back."""
     if turn.checks:
         yield from _worker_model_drafts(turn.checks, turn.step, now)
-    verdict = turn.verdict
+    verdict, checked = turn.verdict, turn.checked
+    known = checked or verdict
+    if known is not None:
+        at = turn.checks[-1].end_time if turn.checks else turn.planned_at
+        yield from _guard_drafts(known.guards, turn.step, at)
+    yield from _review_drafts(segment, turn.asked, turn.step)
     if verdict is None:
         return False
-    at = turn.checks[-1].end_time if turn.checks else turn.planned_at
-    yield from _guard_drafts(verdict.guards, turn.step, at)
     if verdict.mode == "again":
         yield _sent_back_draft(turn, verdict)
     return verdict.mode == "again"
@@ -126,7 +146,8 @@ def _worker_model_drafts(attempts: Sequence[TaskRecord], step: int, now: int) ->
         for failure in task.notes.failures:
             kind: EventName = "error" if failure.final else "model_retry"
             details = {"error": failure.error, "attempt": failure.attempt}
-            yield Draft(type=kind, step=step, at=failure.at, details=details)
+            used = None if failure.tokens is None else Usage.of(failure.tokens)
+            yield Draft(type=kind, step=step, at=failure.at, details=details, usage=used)
             if failure.final and place + 1 < len(attempts):
                 yield Draft(type="resumed", step=step, at=attempts[place + 1].scheduled_time)
         if task.status == "CANCELED":
@@ -169,11 +190,12 @@ def _sent_back_draft(turn: StoredTurn, verdict: Verdict) -> Draft:
 def _guard_drafts(guards: Iterable[Guarded], step: int, at: int, **who: Any) -> Iterator[Draft]:
     for guard in guards:
         details = {**who, "guardrail_name": guard.name, "position": guard.position}
+        used = None if guard.usage is None else Usage.of(guard.usage)
         if guard.passed:
-            yield Draft(type="guardrail_pass", step=step, at=at, details=details)
+            yield Draft(type="guardrail_pass", step=step, at=at, details=details, usage=used)
         else:
             more = {"error": guard.message, "action": guard.action or "raise"}
-            yield Draft(type="guardrail_fail", step=step, at=at, details={**details, **more})
+            yield Draft(type="guardrail_fail", step=step, at=at, details={**details, **more}, usage=used)
 
 
 def _failed_drafts(turn: StoredTurn) -> Generator[Draft, None, bool]:
@@ -191,7 +213,7 @@ def _failed_drafts(turn: StoredTurn) -> Generator[Draft, None, bool]:
     return False
 
 
-def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within, None, bool]:
+def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within | Answered, None, bool]:
     """The turn's calls and, in their order, what became of them; returns whether all are done."""
     for call in turn.calls:
         details = {**_who(call), "args": call.planned.args}
@@ -204,17 +226,18 @@ def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within, None, 
     for call in turn.calls:
         cut_off = yield from _attempts_drafts(call, turn.step, now, ends)
         ends = max(ends, cut_off)
+        yield from _looked_at_drafts(call, turn.step)
         told = call.told
         if told is None or (call.attempts and call.attempts[-1].status == "CANCELED"):
             return False
         ended = call.attempts[-1].end_time if call.attempts else turn.planned_at
-        if call.attempts:
-            yield from _guard_drafts(call.attempts[-1].notes.guards, turn.step, ended, **_who(call))
         yield _result_draft(call, turn.step, ended, told)
     return True
 
 
-def _attempts_drafts(call: StoredCall, step: int, now: int, ends: int) -> Generator[Draft | Within, None, int]:
+def _attempts_drafts(
+    call: StoredCall, step: int, now: int, ends: int
+) -> Generator[Draft | Within | Answered, None, int]:
     """What became of a call's attempts; returns how often the run's end cut one off, of which `ends` are told."""
     cut_off = 0
     attempts = (*call.asked, *call.made)
@@ -233,12 +256,21 @@ def _attempts_drafts(call: StoredCall, step: int, now: int, ends: int) -> Genera
     return cut_off
 
 
+def _looked_at_drafts(call: StoredCall, step: int) -> Iterator[Draft]:
+    """What guardrails said in the call that was made, and the request about what it gave."""
+    if call.made:
+        yield from _guard_drafts(call.made[-1].notes.guards, step, call.made[-1].end_time, **_who(call))
+    yield from person_drafts(call.review, step, _who(call))
+
+
 def _asked_drafts(call: StoredCall, step: int, now: int) -> Generator[Draft, None, bool]:
     """That a person is asked about a call; returns whether it is known that one is, or is not."""
     if not call.is_part or (call.called is not None and not call.asked):
         return True
     for task in call.checks:
         yield from _waiting_drafts(task, _who(call), step, now)
+    if call.checks:
+        yield from _guard_drafts(call.checks[-1].notes.guards, step, call.checks[-1].end_time, **_who(call))
     request = call.request
     if call.part is None or request is None:
         return call.told is not None or bool(call.made)

@@ -9,9 +9,9 @@ from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.reading.durations import moment
 from agentspan.reading.result import answer_text
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
+from agentspan.reading.spent import usage_of
 from agentspan.reading.timeline import Attempt, AttemptStatus, ModelCall, Step, ToolCall
 from agentspan.stored.said import Said
-from agentspan.stored.usage import Usage
 
 
 def steps_of(segment: StoredSegment) -> Iterator[Step]:
@@ -20,33 +20,33 @@ def steps_of(segment: StoredSegment) -> Iterator[Step]:
         yield Step(
             number=turn.step,
             segment_id=segment.record.workflow_id,
-            model=_model_call(turn, segment.execution_id, segment.model),
+            model=_model_call(turn, segment),
             calls=tuple(_tool_call(call) for call in turn.calls),
             agent=turn.agent or None,
         )
 
 
-def _model_call(turn: StoredTurn, execution_id: str, model: str) -> ModelCall:
+def _model_call(turn: StoredTurn, segment: StoredSegment) -> ModelCall:
     attempts, last = turn.model, turn.model[-1]
     if last.in_worker:
-        return _worker_model_call(turn, model)
+        return _worker_model_call(turn, segment)
     said = last.output_data
     answers = last.status == "COMPLETED" and not said.get("toolCalls")
     return ModelCall(
         model=f"{last.input_data.get('llmProvider', '')}/{last.input_data.get('model', '')}",
         attempts=tuple(_attempt(task, number, _model_status(task)) for number, task in enumerate(attempts, 1)),
-        usage=Usage(int(said.get("promptTokens") or 0), int(said.get("completionTokens") or 0)),
-        answer=answer_text(said.get("result"), execution_id) if answers else None,
+        usage=usage_of(turn, segment),
+        answer=answer_text(said.get("result"), segment.execution_id) if answers else None,
     )
 
 
-def _worker_model_call(turn: StoredTurn, model: str) -> ModelCall:
+def _worker_model_call(turn: StoredTurn, segment: StoredSegment) -> ModelCall:
     attempts, said = turn.model, turn.model[-1].output_data.get("result") or {}
     kept = turn.plan.said if turn.plan is not None else Said()
     return ModelCall(
-        model=said.get("model") or model,
+        model=said.get("model") or segment.model,
         attempts=tuple(tool_attempts(attempts)),
-        usage=Usage.of(said.get("tokens")),
+        usage=usage_of(turn, segment),
         answer=said.get("text") if said.get("mode") in ("done", "again", "invalid") and not said.get("calls") else None,
         text=kept.text if said.get("calls") else "",
         thinking=kept.thinking,

@@ -11,6 +11,9 @@ IN_WORKER = 2
 FORMAT = IN_WORKER
 """The newest form that this version reads."""
 
+PRICES = "prices"
+"""In the metadata of a definition whose model the server calls: what models cost, where the agent says so."""
+
 
 def format_of(metadata: Mapping[str, Any]) -> int:
     """The form in which a run is stored, from the metadata of its definition."""

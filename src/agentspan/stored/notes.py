@@ -8,6 +8,9 @@ from typing import Any
 
 from agentspan.stored.guard import Guarded, guarded_of
 
+_TOKENS = "failed_tokens"
+"""Beside the failures: what tries have used, by their number."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
@@ -18,12 +21,14 @@ class Failure:
         error: What it said.
         at: Milliseconds since 1970, by the server's clock.
         final: Whether no other try follows.
+        tokens: What it has used all the same, and that costs; None where nothing is known of that.
     """
 
     attempt: int
     error: str
     at: int
     final: bool = False
+    tokens: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +59,9 @@ class Notes:
     @classmethod
     def of(cls, output: Mapping[str, Any]) -> Notes:
         """Read them from the output of the call's task."""
-        failures = tuple(Failure(**noted) for noted in output.get("failures") or ())
+        tokens = output.get(_TOKENS) or {}
+        noted = output.get("failures") or ()
+        failures = tuple(Failure(**each, tokens=tokens.get(str(each["attempt"]))) for each in noted)
         mismatch = output.get("mismatch")
         return cls(failures, Mismatch(**mismatch) if mismatch else None, guarded_of(output))
 
@@ -62,10 +69,18 @@ class Notes:
         """The part of a task's output that holds them; nothing where there is nothing to note."""
         found: dict[str, Any] = {}
         if self.failures:
-            found["failures"] = [asdict(failure) for failure in self.failures]
+            found["failures"] = [_without_tokens(failure) for failure in self.failures]
+            tokens = {str(failure.attempt): failure.tokens for failure in self.failures if failure.tokens}
+            found |= {_TOKENS: tokens} if tokens else {}
         if self.mismatch is not None:
             mismatch = asdict(self.mismatch)
             found["mismatch"] = {name: value for name, value in mismatch.items() if value is not None}
         if self.guards:
             found["guards"] = [guard.to_json() for guard in self.guards]
         return found
+
+
+def _without_tokens(failure: Failure) -> dict[str, Any]:
+    found = asdict(failure)
+    del found["tokens"]  # they stand beside it, as workers of before would not know what to do with them
+    return found

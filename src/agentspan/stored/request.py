@@ -21,11 +21,13 @@ class Part:
         workflow: Its name.
         version: Its version; None where it is the calling agent's own.
         prompt: The argument that is the prompt of a called agent; None where no agent is called.
+        state: Whether it works with the state of the run that calls it; None where it does not.
     """
 
     workflow: str
     version: int | None = None
     prompt: str | None = None
+    state: bool | None = None
 
     def to_json(self) -> Json:
         """As a definition holds it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -14,10 +14,12 @@ class PassedOver:
     Attributes:
         model: `provider/name`.
         error: Why it gave no answer.
+        tokens: What it has used all the same; stored with those of the model that answered.
     """
 
     model: str
     error: str
+    tokens: dict[str, Any] | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, str]:
         """As JSON-able values."""

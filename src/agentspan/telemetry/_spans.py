@@ -15,6 +15,7 @@ from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
 from agentspan.reading.result import answer_text, finish_reason
 from agentspan.reading.run import StoredSegment
+from agentspan.reading.spent import answered, used_in
 from agentspan.stored.inputs import CallInput
 from agentspan.stored.names import tool_of_task
 from agentspan.stored.usage import Usage
@@ -83,7 +84,7 @@ def invoke_agent(run: WorkflowRecord, *, content: bool) -> StoredSpan:
     """The span of a whole run; of one that was retried, that of what came after the retry."""
     metadata = run.workflow_definition["metadata"]
     provider, _, model = metadata["model"].partition("/")
-    usage = Usage.of(run.output.get("usage"))
+    usage = used_in(run)
     attributes: Attributes = {
         OPERATION: "invoke_agent",
         AGENT: metadata["agent"],
@@ -143,7 +144,7 @@ def _chat(segment: StoredSegment, task: TaskRecord, step: int, attempt: int, con
             "gen_ai.response.finish_reasons": [finish_reason(got.get("finishReason"))],
             "gen_ai.usage.input_tokens": int(got.get("promptTokens") or 0),
             "gen_ai.usage.output_tokens": int(got.get("completionTokens") or 0),
-            **_more_usage(Usage.of(got.get("tokens"))),
+            **_more_usage(answered(task, segment)),
         }
         if got.get("responseId"):
             attributes["gen_ai.response.id"] = str(got["responseId"])

@@ -45,7 +45,18 @@ FINAL = (ArgumentError, ResultError, ToolFailed)
 
 
 class ModelAway(RetryTool):
-    """A model's provider cannot be reached, is busy or fails."""
+    """A model's provider cannot be reached, is busy or fails.
+
+    Attributes:
+        tokens: What the try has used all the same, where the provider told it.
+    """
+
+    tokens: Json | None = None
+
+    def having_used(self, tokens: Json | None) -> ModelAway:
+        """The same, with what the try has used."""
+        self.tokens = tokens
+        return self
 
 
 LONGEST = 10 * 366 * 86_400
@@ -66,7 +77,7 @@ class Served:
     """What its answers have to be, where the tool stands for the model or for the checks of its answers."""
     is_model: bool = False
     guards: tuple[Guardrail, ...] = ()
-    """What looks at the prompt, where the tool stands for that."""
+    """What looks at the prompt, or at calls before they are made, where the tool stands for that."""
     termination: Termination | None = None
     """The condition by which a run comes to an end, where the tool stands for the model."""
     shows_files: bool = False
@@ -81,6 +92,8 @@ class Served:
     """Live objects for the calls."""
     hooks: tuple[CallbackHandler, ...] = ()
     """What is called before and after, where the tool is one, or stands for the model."""
+    members: Mapping[str, Served] = field(default_factory=dict)
+    """The models of the agents that may be at work in its agent's runs, where the tool stands for the model."""
     caller: str | None = None
     """The agent that calls this one, or has it as a member, as it is served here; None of one that is started."""
     of: Agent[Any] | None = None
@@ -120,14 +133,25 @@ class Call:
     thread: threading.Thread | None = None
     outcome: Json | None = None
     earlier_failures: int = 0
+    earlier_tokens: list[Json] = field(default_factory=list)
+    """What tries of earlier tasks of this call have used that failed."""
     credentials: Credentials = field(default_factory=Credentials)
+    member: Served | None = None
+    """Who is at work, where the call is one of a model of a run that agents hand over."""
     guarded: list[Guarded] = field(default_factory=list)
     """What the tool's guardrails have said so far."""
+    asks: list[Guarded] = field(default_factory=list)
+    """Those of its result by which a person is asked."""
 
     @cached_property
     def given(self) -> CallInput:
         """What the turn hands to the call; the same for every attempt."""
         return CallInput.of(self.task.input_data)
+
+    @property
+    def whose(self) -> Served:
+        """The agent at work as it is served here: whose instructions, state, live objects and hooks these are."""
+        return self.member or self.served
 
     @cached_property
     def shared(self) -> CallState | None:
@@ -162,6 +186,11 @@ class Call:
         return self.earlier_failures + len(self.failures)
 
     @property
+    def lost_tokens(self) -> tuple[Json, ...]:
+        """What the tries of this call have used that failed."""
+        return (*self.earlier_tokens, *(failure.tokens for failure in self.failures if failure.tokens))
+
+    @property
     def max_bytes(self) -> int:
         """What the result may take: calls of one turn share it."""
         return self.given.max_bytes or MAX_BYTES
@@ -186,7 +215,7 @@ class Call:
                 return False
             if task.task_id == self.task.task_id:
                 return True
-            self.earlier_failures = self.failed
+            self.earlier_failures, self.earlier_tokens = self.failed, [*self.lost_tokens]
             self.task = task
             self.lost.clear()
             return True
@@ -234,7 +263,8 @@ def completed(call: Call, value: Any) -> Json:
             "declare the agent with model_place='worker'"
         )
     result = call.credentials.masked(to_jsonable(value, call.max_bytes))
-    told = {"result": result, **call.changed, **call.notes(), **call.noted_guards()}
+    asks: Json = {"mode": "ask", "asks": [guard.to_json() for guard in call.asks]} if call.asks else {}
+    told = {"result": result, **asks, **call.changed, **call.notes(), **call.noted_guards()}
     return {"status": "COMPLETED", "outputData": told}
 
 
@@ -251,12 +281,13 @@ def raised(call: Call, error: BaseException) -> Json:
         return failed(call, text_of(error), final=True)
     retry = call.served.tool.retry
     message = text_of(error) if isinstance(error, ModelAway) else f"{type(error).__name__}: {text_of(error)}"
+    tokens = error.tokens if isinstance(error, ModelAway) else None
     if call.failed + 1 >= retry.attempts:
-        return failed(call, message, final=True)
+        return failed(call, message, final=True, tokens=tokens)
     delay = retry.delay_before(call.failed + 2)
     if isinstance(error, RetryTool) and isinstance(error.after, int | float) and 0 <= error.after <= LONGEST:
         delay = error.after
-    return failed(call, message, final=False, delay=delay)
+    return failed(call, message, final=False, delay=delay, tokens=tokens)
 
 
 def text_of(error: BaseException) -> str:
@@ -267,11 +298,11 @@ def text_of(error: BaseException) -> str:
         return f"(what it says cannot be read: its __str__ raised {type(broken).__name__})"
 
 
-def failed(call: Call, message: str, *, final: bool, delay: float = 0.0) -> Json:
+def failed(call: Call, message: str, *, final: bool, delay: float = 0.0, tokens: Json | None = None) -> Json:
     """The report of a try that failed; unless `final`, there is another one after `delay` seconds."""
     # Every attempt's message is kept, beside those of the turn's other calls.
     message = shown(call.credentials.masked(message), min(10_000, call.max_bytes // 50))
-    failure = Failure(attempt=call.attempt, error=message, at=int(call.host.now() * 1000), final=final)
+    failure = Failure(attempt=call.attempt, error=message, at=int(call.host.now() * 1000), final=final, tokens=tokens)
     if final:
         return {
             "status": "FAILED_WITH_TERMINAL_ERROR",

@@ -9,6 +9,7 @@ from typing import TypeVar
 from agentspan.errors import ToolFailed
 from agentspan.stored.request import ModelRequest
 from agentspan.stored.said import PassedOver
+from agentspan.stored.usage import added
 from agentspan.worker.call import ModelAway
 
 A = TypeVar("A")
@@ -29,7 +30,8 @@ async def first_answer(
         try:
             answer = await ask(replace(request, model=model))
         except (ToolFailed, ModelAway) as error:
-            passed.append(PassedOver(model=model, error=str(error)))
+            tokens = error.tokens if isinstance(error, ModelAway) else None
+            passed.append(PassedOver(model=model, error=str(error), tokens=tokens))
             troubles.append(error)
         else:
             return answer, tuple(passed)
@@ -42,4 +44,5 @@ def _none_of(passed: list[PassedOver], troubles: list[ToolFailed | ModelAway]) -
     if not away:
         return ToolFailed(f"None of the agent's models answers. {message}")
     waits = [trouble.after for trouble in away if trouble.after is not None]
-    return ModelAway(f"None of the agent's models answers. {message}", after=min(waits, default=None))
+    none = ModelAway(f"None of the agent's models answers. {message}", after=min(waits, default=None))
+    return none.having_used(added(each.tokens for each in passed if each.tokens) or None)

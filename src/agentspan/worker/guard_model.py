@@ -68,7 +68,8 @@ async def ruling(guard: LLMGuardrail, text: str) -> Asked:
     try:
         found = kind.parse(answer.text) if given is None else kind.checked(given)
     except AnswerError as error:
-        raise ModelAway(f"The model of the guardrail {guard.name} gave no ruling: {error}") from error
+        away = ModelAway(f"The model of the guardrail {guard.name} gave no ruling: {error}")
+        raise away.having_used(answer.usage) from error
     result = GuardrailResult(passed=found["passed"], message=found["message"], fixed_output=found.get("fixed"))
     return result, answer.usage
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.guardrail import Guardrail, GuardrailResult, LLMGuardrail, OnFail
+from agentspan.declare.guardrail import Guardrail, GuardrailContext, GuardrailResult, LLMGuardrail, OnFail
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import ToolFailed
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import ResultError, to_jsonable
 from agentspan.stored.guard import Guarded
 from agentspan.stored.output import Verdict
+from agentspan.stored.usage import added
 
 Json = dict[str, Any]
 
@@ -44,10 +45,12 @@ class Means:
     Attributes:
         wait: Gives what an awaitable gives.
         ask: Asks the model of a guardrail about a text.
+        context: What a function may know about the run.
     """
 
     wait: Callable[[Awaitable[Any]], Any]
     ask: Callable[[LLMGuardrail, str], Asked]
+    context: Callable[[], GuardrailContext]
 
 
 @dataclass
@@ -58,12 +61,14 @@ class Finding:
         value: What they let through, as JSON.
         guards: What each of them said, in their order.
         sent_back: Those that want it done again.
+        asks: Those that want a person asked.
         refused: The one that wants the run to end; those after it were not asked.
     """
 
     value: Any
     guards: list[Guarded] = field(default_factory=list)
     sent_back: list[tuple[Guardrail, Guarded]] = field(default_factory=list)
+    asks: list[tuple[Guardrail, Guarded]] = field(default_factory=list)
     refused: Guarded | None = None
 
 
@@ -100,6 +105,8 @@ def found_by(
             finding.value = _fixed(guard, finding.value, result.fixed_output, plain)
         elif guard.on_fail == OnFail.RAISE:
             finding.refused = told
+        elif guard.on_fail == OnFail.HUMAN:
+            finding.asks.append((guard, told))
         else:
             told = replace(told, action="retry")
             finding.sent_back.append((guard, told))
@@ -112,7 +119,8 @@ def found_by(
 def _said(guard: Guardrail, value: Any, means: Means, typed: Callable[[Any], Any]) -> Asked:
     if isinstance(guard, LLMGuardrail):
         return means.ask(guard, _text(value))
-    found = guard.func(_text(value) if guard.takes_text else typed(value))
+    seen = _text(value) if guard.takes_text else typed(value)
+    found = guard.func(seen, means.context()) if guard.takes_context else guard.func(seen)
     if inspect.isawaitable(found):
         found = means.wait(found)
     if isinstance(found, bool):
@@ -140,8 +148,14 @@ def _fixed(guard: Guardrail, value: Any, fixed: Any, plain: Callable[[Any], Any]
         raise ToolFailed(f"What the guardrail {guard.name} gives instead cannot be taken: {error}") from error
 
 
-def entered(guardrails: Sequence[Guardrail], given: Json, means: Means) -> Json:
+def entered(guardrails: Sequence[Guardrail], given: Json, means: Means, lost: Sequence[Json] = ()) -> Json:
     """The verdict on a prompt, as it is stored.
+
+    Args:
+        guardrails: What looks at it.
+        given: The input of the task.
+        means: How they are run.
+        lost: Tokens of tries that failed.
 
     Raises:
         ArgumentError: The run has other guardrails: another version of the agent is served.
@@ -156,10 +170,12 @@ def entered(guardrails: Sequence[Guardrail], given: Json, means: Means) -> Json:
     finding = found_by(guardrails, prompt, means, plain=_prompt)
     refused = finding.refused or next((told for _, told in finding.sent_back), None)
     guards = tuple(finding.guards)
-    before: Json | None = {} if any(isinstance(guard, LLMGuardrail) for guard in guardrails) else None
+    before: Json | None = added(lost) if any(isinstance(guard, LLMGuardrail) for guard in guardrails) else None
     if refused is not None:
         return Verdict(mode="refused", guards=guards, refused=refused).counting(before).to_json()
-    return Verdict(mode="done", value=finding.value, guards=guards).counting(before).to_json()
+    asks = tuple(told for _, told in finding.asks)
+    found = Verdict(mode="ask" if asks else "done", value=finding.value, guards=guards, asks=asks, final=True)
+    return found.counting(before).to_json()
 
 
 def _prompt(fixed: Any) -> str:

@@ -34,6 +34,7 @@ from pydantic_ai.providers import Provider, infer_provider_class
 
 from agentspan.declare.providers import find_provider
 from agentspan.errors import ToolFailed
+from agentspan.reading.prices import load_table
 from agentspan.stored.request import ModelRequest
 from agentspan.worker.answer import Answer
 from agentspan.worker.call import Json, ModelAway
@@ -70,6 +71,8 @@ _SETTINGS = {
 _AGAIN = frozenset({408, 409, 425, 429})
 """Answers below 500 that another try may change."""
 
+load_table()  # rather than with the first answer, on the event loop
+
 LONGEST = 600.0
 """Seconds that an answer may take."""
 
@@ -86,7 +89,7 @@ async def ask(
     request = with_called(request, exchanges)
     try:
         messages = own_thoughts(opened.model, _messages(request, beginning, exchanges, left_out))
-        response = await (model_request if hear is None else _streamed(hear))(
+        response = await (model_request if hear is None else _streamed(request, hear))(
             opened.model,
             messages,
             model_settings=with_thinking(opened.model, _settings(request), messages) | opened.tries,
@@ -97,24 +100,36 @@ async def ask(
     except UserError as error:  # what this model does not take
         raise ToolFailed(f"The worker cannot call {request.model}: {error}") from error
     except ModelAPIError as error:
-        raise ModelAway(f"The model's provider did not answer: {error.message}") from error
+        raise _away(error) from error
     except UnexpectedModelBehavior as error:
         raise ModelAway(f"The model's provider answered without an answer: {error.message}") from error
     taken = (call.id for exchange in exchanges for call, _ in exchange.told)
-    return _answer(request, with_own_ids(whole(response), left_out + len(exchanges) + 1, taken))
+    try:
+        return _answer(request, with_own_ids(whole(response), left_out + len(exchanges) + 1, taken))
+    except ModelAway as error:
+        raise error.having_used(_used(request, response)) from None
 
 
-def _streamed(hear: Callable[[str], None]) -> Callable[..., Awaitable[ModelResponse]]:
-    async def request(*asked: Any, **how: Any) -> ModelResponse:
+def _streamed(request: ModelRequest, hear: Callable[[str], None]) -> Callable[..., Awaitable[ModelResponse]]:
+    async def streamed(*asked: Any, **how: Any) -> ModelResponse:
         async with model_request_stream(*asked, **how) as stream:
-            async for event in stream:
-                if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
-                    hear(event.part.content)
-                elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
-                    hear(event.delta.content_delta)
+            try:
+                async for event in stream:
+                    if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+                        hear(event.part.content)
+                    elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
+                        hear(event.delta.content_delta)
+            except ModelAPIError as error:
+                if isinstance(error, ModelHTTPError):
+                    raise
+                raise _away(error).having_used(_used(request, stream.get())) from error
             return stream.get()
 
-    return request
+    return streamed
+
+
+def _away(error: ModelAPIError) -> ModelAway:
+    return ModelAway(f"The model's provider did not answer: {error.message}")
 
 
 def _refusal(error: ModelHTTPError) -> Exception:
@@ -252,26 +267,31 @@ def _answer(request: ModelRequest, response: ModelResponse) -> Answer:
     texts = [part.content for part in response.parts if isinstance(part, TextPart)]
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
     (message,) = ModelMessagesTypeAdapter.dump_python([response], mode="json", exclude_none=True)
-    usage = response.usage
-    model = f"{request.model.partition('/')[0]}/{response.model_name or request.model.partition('/')[2]}"
     return Answer(
         message=message,
         text="".join(texts) or refusal_of(response),
         calls=tuple((part.tool_call_id, part.tool_name, _arguments(part)) for part in calls),
         finish_reason=response.finish_reason or "stop",
-        usage=with_cost(
-            request,
-            model,
-            {
-                "prompt_tokens": usage.input_tokens,
-                "completion_tokens": usage.output_tokens,
-                "cached_tokens": usage.cache_read_tokens,
-                "cache_write_tokens": usage.cache_write_tokens,
-                "reasoning_tokens": usage.output_reasoning_tokens or (usage.details or {}).get("reasoning_tokens", 0),
-            },
-        ),
-        model=model,
+        usage=_used(request, response),
+        model=_who(request, response),
     )
+
+
+def _who(request: ModelRequest, response: ModelResponse) -> str:
+    provider, _, name = request.model.partition("/")
+    return f"{provider}/{response.model_name or name}"
+
+
+def _used(request: ModelRequest, response: ModelResponse) -> Json:
+    usage = response.usage
+    counted = {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "cached_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.output_reasoning_tokens or (usage.details or {}).get("reasoning_tokens", 0),
+    }
+    return with_cost(request, _who(request, response), counted)
 
 
 def _arguments(part: ToolCallPart) -> Json | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.called import agents_around, all_around
+from agentspan.worker.prices import is_known
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -39,7 +38,4 @@ def warn_of_unpriced(agent: Agent[Any]) -> None:
 
 
 def _has_price(agent: Agent[Any], model: str) -> bool:
-    if model in agent.model_settings.prices:
-        return True
-    # The table of prices comes with the extra `models`, and takes a while to load.
-    return find_spec("genai_prices") is not None and bool(import_module("agentspan.worker.prices").is_known(model))
+    return model in agent.model_settings.prices or is_known(model)
