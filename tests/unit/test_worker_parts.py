@@ -270,7 +270,12 @@ def turns(until: Any) -> Agent:
 @pytest.mark.parametrize(
     ("queue", "made", "anybodys", "somebodys"),
     [
-        ("counting.request.check", asks, [True, always, Approval(always, deadline=9)], [saying(1), Approval(saying(1))]),
+        (
+            "counting.request.check",
+            asks,
+            [True, always, Approval(always, deadline=9)],
+            [saying(1), Approval(saying(1))],
+        ),
         ("counting.request.notice", tells, [always], [saying(1), [].append]),
         (
             "counting.model",
