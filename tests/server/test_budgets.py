@@ -99,7 +99,8 @@ def test_a_run_pauses_says_so_and_goes_on_when_it_is_extended(runtime: AgentRunt
         "The budget is used up: 5 of 5 turns: a person decides how it goes on, since"
     )
     assert status.waits[0].next == tuple(
-        f"agentspan request {verb} {request.id}" for verb in ("extend", "finish", "reject")
+        f"agentspan request {verb}"
+        for verb in (f"extend {request.id} --turns MORE", f"finish {request.id}", f"reject {request.id}")
     )
     assert request.id in {each.id for each in runtime.requests(agent="budget_extend")}
 

@@ -16,6 +16,7 @@ from agentspan.agents import (
     AgentRuntime,
     DefinitionError,
     ExecutionFailed,
+    InputError,
     ModelSettings,
     RunContext,
     StateTemplate,
@@ -181,8 +182,10 @@ def test_a_state_that_cannot_begin(runtime: AgentRuntime, make: Make) -> None:
     agent = make("state_case", lambda _: say("done"), state_type=Case)
 
     assert runtime.run(agent, "Go.", context={"number": 7}, timeout=60).output == "done"
-    with pytest.raises(ExecutionFailed, match="the state of the run cannot begin: number"):
-        runtime.run(agent, "Go.", timeout=60)
+    with pytest.raises(InputError, match="agent 'state_case': the state of the run cannot begin: number"):
+        runtime.start(agent, "Go.")
+    with pytest.raises(ExecutionFailed, match="the state of the run cannot begin: number"):  # its type is not known
+        runtime.run("state_case", "Go.", timeout=60)
 
 
 def test_what_the_server_cannot_do() -> None:

@@ -120,6 +120,9 @@ def status_lines(status: AgentStatus, now: datetime) -> Iterator[str]:
     yield f"  agent    {status.agent}"
     if status.current_task and not status.is_complete:
         yield f"  doing    {status.current_task}"
+    for request in status.requests:
+        since = f", since {duration((now - request.asked).total_seconds())}" if request.asked else ""
+        yield f"  waits    for a person{since}: {request.kind} of {request.agent}, agentspan request show {request.id}"
     for missing in status.missing_workers:
         yield f"  waits    {_missing(missing, now)}"
     for busy in status.busy_workers:

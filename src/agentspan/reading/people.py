@@ -37,6 +37,14 @@ def person_reason(request: Request, now: float) -> Reason:
         text=text,
         since=request.asked,
         tool=request.tool,
-        next=tuple(f"agentspan request {verb} {request.id}" for verb in _VERBS[request.kind]),
+        next=tuple(f"agentspan request {verb} {request.id}{_needed(verb, request)}" for verb in _VERBS[request.kind]),
         request=request,
     )
+
+
+def _needed(verb: str, request: Request) -> str:
+    """What else the command needs that decides so."""
+    if verb == "answer":
+        return " ANSWER"
+    over = request.args.get("over") or () if verb == "extend" else ()
+    return "".join(f" --{limit.replace('_', '-')} MORE" for limit in over)

@@ -57,7 +57,7 @@ def asking(request: Request) -> str:
         return f"The budget is used up: {Spent.of(request.args).over_told}."
     if request.kind == "question":
         return f"{request.tool} asks a person."
-    why = "; ".join(f"the guardrail {each.name} refuses: {each.message}" for each in request.guardrails)
+    why = "; ".join(f"the guardrail {each.name} refuses: {each.message.rstrip('.')}" for each in request.guardrails)
     if request.kind == "guardrail":
         what = "result" if "result" in request.args else "answer" if "answer" in request.args else "prompt"
         of = f" of {request.tool}" if what == "result" else ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentspan.declare.agent import Agent
 from agentspan.declare.content import File, Prompt, holds_files, stored_form, words_of
+from agentspan.declare.handoff import as_one
 from agentspan.errors import InputError
 from agentspan.schema.values import check_text, check_value
 
@@ -26,6 +28,17 @@ def run_input(prompt: Prompt, messages: object, context: Mapping[str, Any] | Non
         inputs["context"] = check_value(dict(context), "context")
     check_value(inputs, "prompt, messages and context together")
     return inputs
+
+
+def check_state(agent: Agent[Any], context: Mapping[str, Any] | None) -> None:
+    """Refuse a context that the agent's state cannot begin with.
+
+    Raises:
+        InputError: A field has neither a value there nor a default, or another type.
+    """
+    state = as_one(agent).shared_state
+    if state is not None:
+        state.begun(context or {}, f"agent {agent.name!r}")
 
 
 def _prompted(prompt: Prompt) -> dict[str, Any]:

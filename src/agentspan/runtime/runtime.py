@@ -27,7 +27,7 @@ from agentspan.runtime.by_id import ById
 from agentspan.runtime.callbacks import Callbacks
 from agentspan.runtime.handle import AgentHandle
 from agentspan.runtime.inbox import Inbox
-from agentspan.runtime.inputs import check_key, files_refused, preceded, run_input
+from agentspan.runtime.inputs import check_key, check_state, files_refused, preceded, run_input
 from agentspan.runtime.local import start_local
 from agentspan.runtime.options import StartOptions
 from agentspan.runtime.progress import ProgressLine
@@ -133,7 +133,8 @@ class AgentRuntime(ById, Inbox):
                 other processes started are left to `serve()`, unless the tools hold no values of this one.
 
         Raises:
-            InputError: The prompt, the messages or the context cannot be carried intact; nothing was sent.
+            InputError: The prompt, the messages or the context cannot be carried intact, or the state of the run cannot
+                begin with that context; nothing was sent.
             NotFound: No agent of that name, or version, is registered.
             ServerError: The server cannot be reached, or refuses.
         """
@@ -141,6 +142,8 @@ class AgentRuntime(ById, Inbox):
         name = agent if isinstance(agent, str) else agent.name
         inputs = run_input(prompt, messages, context)
         check_key(idempotency_key, session_id)
+        if isinstance(agent, Agent):
+            check_state(agent, context)
         session = None if session_id is None else sessions.correlation_of(session_id)
         with TRACES.starting(name) as started:
             inputs |= started.inputs | ({} if session is None else {"session_id": session_id})

@@ -40,7 +40,7 @@ class LocalServer:
 
     def __init__(
         self,
-        data_dir: Path | None = None,
+        data_dir: Path | str | None = None,
         port: int = DEFAULT_PORT,
         model_urls: Mapping[str, str] | None = None,
     ) -> None:
@@ -53,7 +53,7 @@ class LocalServer:
             model_urls: Addresses of model providers, e.g. `{"openai": "http://127.0.0.1:8080/v1"}`. A
                 provider named here is enabled even without a key.
         """
-        self.data_dir: Path = (data_dir or _usual_folder()).absolute()
+        self.data_dir: Path = Path(data_dir or _usual_folder()).absolute()
         self._port = port
         self._model_urls = dict(model_urls or {})
         self._stops_on_exit = False
