@@ -79,6 +79,11 @@ class Model:
         first = {entry.step: entry for entry in reversed(asked)}
         return [first[step] for step in sorted(first)]
 
+    def asked(self, plan: Plan) -> int:
+        """How many requests a run has made."""
+        with self._lock:
+            return len(self._book[plan.run])
+
     def step(self, plan: Plan) -> int:
         """The step that a run is at; 0 before its first request."""
         return self._newest.get(plan.run, 0)
@@ -111,9 +116,9 @@ class Model:
 
     def _reply(self, request: ModelRequest) -> Reply:
         at = time.monotonic()
-        plan = Plan.of(request.prompt)
+        plan = Plan.in_request(request)
         spans = tuple(newest_spans(request))
-        reply = plan.reply(request)
+        reply = plan.reply_together(request, self.asked(plan)) if plan.together else plan.reply(request)
         body = request.body if plan.keep else None
         step = max((span.step for span in spans), default=0) + 1
         size = request.tokens * 4  # its estimate of a token is four bytes

@@ -8,8 +8,21 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from typing import Literal, get_args
 
 from agentspan.testing import ModelRequest, Reply, call, calls, say
+
+Together = Literal["sequence", "parallel", "swarm", "guardrail"]
+TOGETHER: tuple[Together, ...] = get_args(Together)
+
+HANDOFFS = 6
+"""How often the members of a swarm hand over."""
+
+INSTRUCTIONS = "Work on what you are given."
+"""What those that work together are told."""
+
+REFUSED = "Unfit."
+"""How an answer begins that the guardrail refuses."""
 
 _numbers = itertools.count(1)
 _MARK = "Follow this plan: "
@@ -30,6 +43,7 @@ class Plan:
         slow_after: After this step, a call takes `slow_seconds` instead; 0 is never.
         slow_seconds: How long that is.
         keep: Whether the requests are kept whole, to be compared.
+        together: Who works on it, instead of one agent with a tool; empty for that one.
         run: The run's name in the model's book.
     """
 
@@ -42,6 +56,7 @@ class Plan:
     slow_after: int = 0
     slow_seconds: float = 0.0
     keep: bool = False
+    together: Together | Literal[""] = ""
     run: str = field(default_factory=lambda: f"run-{next(_numbers)}")
 
     def prompt(self) -> str:
@@ -53,6 +68,20 @@ class Plan:
         """The plan in a prompt. What stands after it is padding; what stands before it was put there by the peer."""
         fields, _ = json.JSONDecoder().raw_decode(prompt[prompt.index(_MARK) + len(_MARK) :])
         return cls(**fields)
+
+    @classmethod
+    def in_request(cls, request: ModelRequest) -> Plan:
+        """The plan in a request; a member of a team may find it in what another has said."""
+        texts = (request.prompt, *(turn.text for turn in request.messages), request.system)
+        return cls.of(next(text for text in texts if _MARK in text))
+
+    def reply_together(self, request: ModelRequest, asked: int) -> Reply:
+        """What the model answers to those that work together, asked so many times before; the plan is handed on."""
+        if self.together == "swarm" and asked < HANDOFFS:
+            ways = sorted(tool.name for tool in request.tools if "transfer_to_" in tool.name)
+            return call(ways[asked % len(ways)])
+        said = REFUSED if self.together == "guardrail" and asked == 0 else "Done."
+        return say(f"{said} {self.prompt()}")
 
     def reply(self, request: ModelRequest) -> Reply:
         """What the model answers; it depends on the request alone."""

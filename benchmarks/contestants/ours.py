@@ -7,9 +7,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from agentspan.agents import Agent, AgentHandle, AgentRuntime, ContextBudget
+from agentspan.agents import (
+    Agent,
+    AgentHandle,
+    AgentRuntime,
+    ContextBudget,
+    Guardrail,
+    GuardrailResult,
+    ModelSettings,
+    Team,
+)
 from benchmarks.contestants import AgentSpec
 from benchmarks.model import MODEL
+from benchmarks.plan import INSTRUCTIONS, REFUSED, Together
 from benchmarks.tools import TOOLS
 
 
@@ -20,6 +30,7 @@ class Contestant:
         self._url = url
         self._runtime = AgentRuntime(url)
         self._agents: dict[str, Agent] = {}
+        self._together: dict[str, Agent] = {}
         self._followed = 0
 
     def close(self) -> None:
@@ -38,6 +49,12 @@ class Contestant:
 
     def run(self, agent: dict[str, Any], prompt: str) -> str:
         return str(self._runtime.run(self._agent(agent), prompt).output)
+
+    def work_together(self, together: Together, prompt: str, model_url: str) -> str:
+        """Let several agents work on it, whose model a worker calls; the run's id."""
+        if together not in self._together:
+            self._together[together] = _working_together(together, ModelSettings(base_url=model_url))
+        return self._runtime.run(self._together[together], prompt).execution_id
 
     def watch(self, agent: dict[str, Any], prompt: str) -> dict[str, Any]:
         """Start a run and say when each of its events was seen."""
@@ -74,3 +91,21 @@ class Contestant:
                 context=budget,
             )
         return self._agents[spec.name]
+
+
+def _working_together(together: Together, settings: ModelSettings) -> Agent:
+    told = {"description": INSTRUCTIONS, "instructions": INSTRUCTIONS}
+    model = {"model": MODEL, "model_place": "worker", "model_settings": settings}
+
+    def member(number: int, **more: Any) -> Agent:
+        name = f"ours_{together}_{number}"
+        return Agent(name, **told, **model, **more)
+
+    if together == "guardrail":
+        return member(0, guardrails=[Guardrail(is_fit, position="output", on_fail="retry")])
+    members = [member(number) for number in range(10 if together == "parallel" else 3)]
+    return Team(f"ours_{together}", members, strategy="sequential" if together == "sequence" else together)
+
+
+def is_fit(content: str) -> GuardrailResult:
+    return GuardrailResult(passed=not content.startswith(REFUSED), message="Say it in another way.")

@@ -6,6 +6,7 @@ from benchmarks.suite.idle import Idle
 from benchmarks.suite.latency import Latency
 from benchmarks.suite.long import Long, LongByDefault
 from benchmarks.suite.runs import FanOut, SlowModels, Steps, Throughput
+from benchmarks.suite.teams import Teams
 from benchmarks.suite.weight import Weight
 
 SUITE: list[type[Benchmark]] = [
@@ -14,6 +15,7 @@ SUITE: list[type[Benchmark]] = [
     Latency,
     Throughput,
     SlowModels,
+    Teams,
     Idle,
     Weight,
     Prefix,

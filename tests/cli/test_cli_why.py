@@ -186,6 +186,14 @@ def test_out_of_turns(runtime: AgentRuntime, model: Stage) -> None:
     assert reason["next"] == ["Start a new run with a larger max_turns."]
 
 
+def test_an_answered_run_names_the_command_that_prints_it(runtime: AgentRuntime, model: Stage) -> None:
+    handle = runtime.start(Agent("answered", model=model.play([say("hello")])), "Go.")
+    handle.result(timeout=60)
+
+    said = text_of(handle)
+    assert f"agentspan --server {runtime.settings.server_url} agent result {handle.execution_id}" in said
+
+
 def test_reasons_as_lines(runtime: AgentRuntime, model: Stage) -> None:
     handle = runtime.start(Agent("quick", model=model.play([say("hello")])), "Go.")
     handle.result(timeout=60)

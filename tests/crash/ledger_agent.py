@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from agentspan.agents import Agent, Approval, Budget, Request, Retry, ToolContext, tool
+from agentspan.agents import Agent, Approval, Budget, Request, Retry, Team, ToolContext, tool
 
 
 def note(what: str, number: int, context: ToolContext) -> None:
@@ -171,3 +171,9 @@ taking_agent = Agent(
 handing_agent = Agent(
     "handing_ledger", model="openai/none", tools=[work], handoffs=[taking_agent], model_place="worker"
 )
+
+swarm_members = tuple(
+    Agent(name, model="openai/none", instructions=f"You are {name}.", tools=[work], description=f"Does {name}.")
+    for name in ("one", "two", "three")
+)
+swarm_team = Team("swarm_ledger", swarm_members, strategy="swarm")

@@ -43,6 +43,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ask_owner": {"question": "Sure?"},
     "capital_of": {"country": "Norway"},
     "transfer_to_billing": {},
+    "transfer_to_host": {},
     "geographer": {"request": "The capital of Norway?"},
     "fetch": {"url": "about:blank"},
     "run_command": {"command": "ls"},
@@ -60,6 +61,7 @@ ANSWERS = {
     "run_command": "Listed.",
     "look_up": "Found.",
     "book": "Booked it.",
+    "transfer_to_billing": "You are welcome.",
 }
 
 

@@ -6,15 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from agentspan.agents import (
     Agent,
     AgentRuntime,
+    CallbackHandler,
     ExecutionFailed,
     HandoffContext,
     OnTextMention,
     OnToolResult,
+    RunContext,
     ToolContext,
     handoff,
     tool,
@@ -193,6 +195,10 @@ def test_all_turns_count_for_the_agent_that_began(runtime: AgentRuntime, desk: D
     assert len(desk.found) == 2
 
 
+class Greeting(BaseModel):
+    text: str
+
+
 def test_the_answer_is_of_the_type_of_who_answers(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
     def checked(answer: dict[str, int]) -> None:
         if answer["total"] != 3:
@@ -202,12 +208,28 @@ def test_the_answer_is_of_the_type_of_who_answers(runtime: AgentRuntime, model: 
     billing = desk.agent(
         "billing", from_turn(1, *answers), tools=[], output_type=dict[str, int], output_validators=[checked]
     )
-    replies = {"Go.": call("transfer_to_billing"), "Say.": say("Hello.")}
+    replies = {"Go.": call("transfer_to_billing"), "Say.": say('{"text": "Hello."}')}
     triage = desk.triage(lambda request: replies[request.prompt], [billing], tools=[])
 
-    assert runtime.run(triage, "Say.").output == "Hello."
+    triage = replace(triage, output_type=Greeting)
+
+    assert runtime.run(triage, "Say.").output == Greeting(text="Hello.")
     assert runtime.run(triage, "Go.").output == {"total": 3}
     assert len(model.requests(billing.model)) == 3
+
+
+def test_one_of_them_answers_with_a_text(runtime: AgentRuntime, desk: Desk) -> None:
+    billing = desk.agent("billing", from_turn(1, say("Hello.")), tools=[])
+    triage = desk.triage(
+        lambda request: say('{"text": "Hi."}') if request.prompt == "Say." else call("transfer_to_billing"),
+        [billing],
+        tools=[],
+        output_type=Greeting,
+    )
+    assert runtime.run(triage, "Say.").output == Greeting(text="Hi.")
+    handle = runtime.start(triage, "Go.")
+    assert handle.result(timeout=60).output == "Hello."
+    assert runtime.handle(handle.execution_id).result().output == "Hello."
 
 
 def test_a_person_is_asked_and_the_status_says_who_works(runtime: AgentRuntime, desk: Desk) -> None:
@@ -271,3 +293,116 @@ def test_whoever_the_provider_is(
 
     assert runtime.run(triage, "Go.", timeout=60).output == "The end."
     assert model.requests(last.model)[0].messages[-1].text == "[last takes over, and goes on here.]"
+
+
+# ---- what each of them has of its own -------------------------------------------------------------------
+
+
+class Case(BaseModel):
+    customer: str = "nobody"
+    looked: list[str] = Field(default_factory=list)
+
+
+class Watching(CallbackHandler):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def on_agent_start(self, **given: Any) -> None:
+        self.told.append(("agent", given["agent_name"], given["step"]))
+
+    async def on_model_start(self, **given: Any) -> None:
+        self.told.append(("model", given["agent_name"], given["step"]))
+
+    def on_tool_end(self, **given: Any) -> None:
+        self.told.append((given["tool_name"], given["agent_name"], given["step"], given["result"]))
+
+    def on_agent_end(self, **given: Any) -> None:
+        self.told.append(("answer", given["agent_name"], given["step"], given["result"]))
+
+
+def noting(name: str) -> Any:
+    @tool(name=f"note_{name}")
+    def note(what: str, context: ToolContext) -> str:
+        """Note what was looked at."""
+        context.add_to_state(looked=[f"{name}: {what}"])
+        return f"{len(context.state.looked)} noted"
+
+    return note
+
+
+def test_all_share_a_state_and_each_has_its_own_instructions_and_hooks(
+    runtime: AgentRuntime, model: Stage, desk: Desk
+) -> None:
+    asked: list[str] = []
+
+    def once(context: RunContext) -> str:
+        asked.append(f"{context.agent} {context.step} {context.state.looked} {context.dependencies}")
+        return f"You help {context.state.customer}."
+
+    async def each(context: RunContext) -> str:
+        return f"{context.agent} sees {len(context.state.looked)}."
+
+    def is_enough(turn: HandoffContext) -> bool:
+        return len(turn.state.looked) == 3
+
+    hooks = {name: Watching() for name in ("triage", "billing")}
+    plain = desk.agent("plain", from_turn(4, say("The end.")), tools=[], instructions="Plainly.")
+    billing = desk.agent(
+        "billing",
+        lambda request: {
+            1: calls(call("note_billing", what="b"), call("transfer_to_triage")),
+            3: call("note_billing", what="d"),
+        }[request.turn],
+        tools=[noting("billing")],
+        state_type=Case,
+        instructions=each,
+        instructions_each="turn",
+        hooks=[hooks["billing"]],
+        handoffs=[handoff(plain, when=is_enough)],
+    )
+    triage = desk.triage(
+        lambda request: (
+            call("transfer_to_billing")
+            if request.turn == 0
+            else calls(call("note_triage", what="c"), call("transfer_to_billing"))
+        ),
+        [billing],
+        tools=[noting("triage")],
+        state_type=Case,
+        instructions=once,
+        hooks=[hooks["triage"]],
+        dependencies={"of": "triage"},
+        allowed_transitions={"billing": ["triage", "plain"]},
+    )
+    handle = runtime.start(triage, "Go.", context={"customer": "Ada"})
+
+    assert handle.result(timeout=60).output == "The end."
+    assert [step.agent for step in handle.steps()] == ["triage", "billing", "triage", "billing", "plain"]
+    assert handle.state() == Case(customer="Ada", looked=["billing: b", "triage: c", "billing: d"])
+    assert [(change.step, change.tool, change.value) for change in handle.state_changes()] == [
+        (2, "note_billing", ["billing: b"]),
+        (3, "note_triage", ["triage: c"]),
+        (4, "note_billing", ["billing: d"]),
+    ]
+    assert {request.system for request in model.requests(triage.model)} == {"You help Ada."}
+    assert asked == ["triage 1 [] {'of': 'triage'}"]
+    systems = [request.system for request in model.requests(billing.model)]
+    assert systems == ["billing sees 0.", "billing sees 2."]
+    assert model.requests(plain.model)[0].system == "Plainly."
+    assert hooks["triage"].told == [
+        ("agent", "triage", 1),
+        ("model", "triage", 1),
+        ("agent", "triage", 3),
+        ("model", "triage", 3),
+        ("note_triage", "triage", 3, "2 noted"),
+    ]
+    assert hooks["billing"].told == [
+        ("agent", "billing", 2),
+        ("model", "billing", 2),
+        ("note_billing", "billing", 2, "1 noted"),
+        ("agent", "billing", 4),
+        ("model", "billing", 4),
+        ("note_billing", "billing", 4, "3 noted"),
+    ]

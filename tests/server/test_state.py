@@ -20,6 +20,7 @@ from agentspan.agents import (
     RunContext,
     StateTemplate,
     ToolContext,
+    agent_tool,
     compile_agent,
     tool,
 )
@@ -223,3 +224,78 @@ def test_metadata(runtime: AgentRuntime, make: Make) -> None:
     refused = CliRunner().invoke(main, ["agent", "list", "--metadata", "team"])
     assert refused.exit_code == 2
     assert "'team' is not KEY=VALUE." in refused.output
+
+
+# ---- agents that are called ----------------------------------------------------------------------------
+
+
+def test_a_called_agent_works_with_the_state_of_its_caller(runtime: AgentRuntime, model: Stage, make: Make) -> None:
+    def below(request: ModelRequest) -> Reply:
+        if request.turn == 9:
+            return say("found")
+        return call("look", thing=f"${{{request.prompt}{request.turn}}}") if request.turn else call("own", name="Eve")
+
+    told = StateTemplate("Found so far: {found}")
+    finder = make("state_finder", below, description="Finds.", instructions=told)
+    together = calls(
+        call("look", thing="first"),
+        call("state_finder", request="a"),
+        call("own", name="Bob"),
+        call("state_finder", request="b"),
+    )
+    script = [call("look", thing="${workflow.input}"), together, call("look", thing="last"), say("done")]
+    tools = [look, own, agent_tool(finder, state="shared")]
+    agent = make("state_lender", lambda request: script[request.turn], tools=tools)
+    handle = runtime.start(agent, "Go.", context={"owner": "Ada"})
+
+    assert handle.result(60).output == "done"
+    found = ["${workflow.input}", "first", *(f"${{{each}{n}}}" for each in "ab" for n in range(1, 9)), "last"]
+    assert handle.state() == Notes(owner="Eve", found=found, looks=19)
+    begun = {request.system for request in model.requests(finder.model)}
+    assert begun == {'Found so far: ["${workflow.input}"]'}
+    changes = [each for each in handle.state_changes() if each.step == 2 and each.field == "owner"]
+    assert [(each.tool, each.value, each.overwrote) for each in changes] == [
+        ("state_finder", "Eve", ()),
+        ("own", "Bob", ("state_finder",)),
+        ("state_finder", "Eve", ("state_finder", "own")),
+    ]
+    (called,) = [each for each in handle.steps()[1].calls if each.args == {"request": "a"}]
+    inner = runtime.handle(str(called.execution_id), finder)
+    assert inner.state().found == ["${workflow.input}", *(f"${{a{n}}}" for n in range(1, 9))]
+
+
+@pytest.mark.parametrize("state", ["own", "shared"])
+def test_a_called_agent_that_a_person_approves(runtime: AgentRuntime, make: Make, state: Any) -> None:
+    finder = make(
+        f"state_asked_{state}",
+        lambda request: call("look", thing="tea") if request.turn == 0 else say("found"),
+        description="Finds.",
+    )
+    agent = make(
+        f"state_asking_{state}",
+        lambda request: call("ask", request="tea") if request.turn == 0 else say("done"),
+        tools=[agent_tool(finder, "ask", state=state, approval=True)],
+    )
+    handle = runtime.start(agent, "Go.", context={"found": ["ink"], "looks": 1})
+    for event in handle.stream():
+        if event.type == "waiting":
+            handle.approve()
+    shared = Notes(found=["ink", "tea"], looks=2)
+    assert handle.state() == (shared if state == "shared" else Notes(found=["ink"], looks=1))
+    (called,) = handle.steps()[0].calls
+    assert runtime.handle(str(called.execution_id), finder).state() == shared
+
+
+def test_what_is_shared_is_of_one_type(make: Make) -> None:
+    class Other(BaseModel):
+        number: int = 0
+
+    finder = make("state_kept", lambda _: say("found"), description="Finds.")
+    for other in (None, Other):
+        with pytest.raises(DefinitionError, match="state_kept is to work with its state"):
+            make("state_other", lambda _: say("done"), tools=[agent_tool(finder, state="shared")], state_type=other)
+    bare = make("state_bare", lambda _: say("found"), description="Finds.", tools=[], state_type=None)
+    with pytest.raises(DefinitionError, match="can share no state"):
+        agent_tool(bare, state="shared")
+    with pytest.raises(DefinitionError, match="'own' or 'shared'"):
+        agent_tool(finder, state="both")  # type: ignore[arg-type]

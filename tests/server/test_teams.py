@@ -11,10 +11,13 @@ import pytest
 from agentspan.agents import (
     Agent,
     AgentRuntime,
+    Budget,
     DefinitionError,
     ExecutionFailed,
+    OnTextMention,
     Team,
     agent_tool,
+    handoff,
     scatter_gather,
     tool,
 )
@@ -106,6 +109,51 @@ def test_beside_each_other(runtime: AgentRuntime, model: Stage, place: Any) -> N
     assert [event.path for event in events if event.type == "step"] == [
         (name,) for name in ("law", "law", "code", *["money"] * 2)
     ]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_one_answer_is_made_of_all(runtime: AgentRuntime, model: Stage, place: Any) -> None:
+    broken = [True]
+    desk = Desk(model, place)
+    members = [desk.member("law", looks=True), desk.member("code")]
+    whole = desk.played["whole"] = model.play(lambda request: fail(401, "no key") if broken[0] else say("All fine."))
+    team = Team("review", members, strategy="parallel", synthesis="Be brief.", model=whole)
+    handle = runtime.start(team, "Go.")
+    with pytest.raises(ExecutionFailed, match="no key"):
+        handle.result(timeout=60)
+    broken[0] = False
+    handle.retry()
+    result = handle.result(timeout=60)
+
+    assert (result.output, result.steps) == ("All fine.", 4)
+    assert result.sub_results == {"law": "law says 3", "code": "code says 3"}
+    asked = model.requests(whole)[-1]
+    assert (asked.prompt, asked.system[:9]) == ("Go.\n\n[law]: law says 3\n\n[code]: code says 3", "Be brief.")
+    assert (len(desk.told("law")), desk.looked) == (2, ["law"])
+    assert [(event.path, event.target) for event in handle.stream() if event.type in ("step", "handoff")] == [
+        ((), "law"),
+        ((), "code"),
+        (("law",), None),
+        (("law",), None),
+        (("code",), None),
+        ((), "review_synthesis"),
+        (("review_synthesis",), None),
+    ]
+    status = handle.get_status()
+    assert (status.step, status.max_steps, len(handle.steps())) == (3, 3, 4)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_answer_is_of_the_type_of_who_gives_it(runtime: AgentRuntime, model: Stage, place: Any) -> None:
+    desk = Desk(model, place)
+    members = [desk.member("law"), desk.member("code")]
+    judged = model.play(lambda request: say('{"fine": true}'))
+    judge = Agent("judge", model=judged, output_type=dict[str, bool], model_place=place)
+    beside = Team("review", members, strategy="parallel", synthesis=judge)
+
+    for team, asked in ((beside, ["law", "code"]), (members[0] >> judge, ["law", "judge"])):
+        result = runtime.run(team, "Go.")
+        assert (result.output, list(result.sub_results)) == ({"fine": True}, asked)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -257,6 +305,8 @@ def test_teams_in_teams_and_as_tools(runtime: AgentRuntime, model: Stage) -> Non
 
 def test_what_makes_no_team(model: Stage) -> None:
     ann, bob = (Agent(name, model="openai/none") for name in ("ann", "bob"))
+    cid, eve = (Agent(name, model="openai/none", description=name) for name in ("cid", "eve"))
+    served = dataclasses.replace(eve, model_place="server")
     for agents, options, why in (
         ([ann], {}, "two members"),
         ([ann, ann], {}, "two members are named 'ann'"),
@@ -267,9 +317,99 @@ def test_what_makes_no_team(model: Stage) -> None:
         ([ann, bob], {"max_turns": 3}, "take turns"),
         ([ann, bob], {"until": "done"}, "until is a text or a function"),
         ([ann, bob], {"strategy": "round_robin", "until": 3}, "until is a text or a function"),
+        ([ann, bob], {"synthesis": "Both."}, "where strategy='parallel'"),
+        ([ann, bob], {"synthesis": 3, "strategy": "parallel"}, "an agent, or instructions"),
+        ([ann, bob], {"synthesis": bob, "strategy": "parallel", "model": "openai/none"}, "router and model"),
+        ([ann, bob], {"budget": Budget(turns=1)}, "for strategy='swarm'"),
+        ([ann, bob], {"allowed_transitions": {"ann": ["bob"]}}, "for strategy='swarm'"),
+        ([ann, bob], {"strategy": "swarm"}, "nothing says what it does"),
+        ([cid, eve], {"strategy": "swarm", "until": "done"}, "until is a text or a function"),
+        ([cid, eve], {"strategy": "swarm", "allowed_transitions": {"cid": ["ann"]}}, "allowed_transitions"),
+        ([cid, served], {"strategy": "swarm"}, "the Conductor server calls the model of eve"),
+        ([cid, Team("x", [ann, bob])], {"strategy": "swarm"}, "cannot take over"),
+        ([cid, Team("x", [ann, eve], strategy="router", router=str)], {"strategy": "swarm"}, "cannot take over"),
         ([bob, Team("x", [ann, Agent("bob", model="openai/other")])], {}, "two agents are named 'bob'"),
     ):
         with pytest.raises(DefinitionError, match=why):
             Team("team", agents, **options)  # type: ignore[arg-type]
     with pytest.raises(DefinitionError, match="no agent"):
         ann >> "bob"  # type: ignore[operator]
+
+
+def test_a_swarm_is_one_run(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+    rounds = ["bob", "cid", "ann", "cid", "bob", "ann"]
+
+    def reply(request: Any) -> Any:
+        return call(f"transfer_to_{rounds[request.turn]}") if request.turn < len(rounds) else say("Together.")
+
+    members = [desk.member(name, reply) for name in ("ann", "bob", "cid")]
+    handle = runtime.start(Team("crew", members, strategy="swarm", description="All."), "Go.")
+    result = handle.result(timeout=60)
+
+    assert (result.output, result.steps, result.usage.prompt_tokens) == ("Together.", 7, desk.spent)
+    assert [step.agent for step in handle.steps()] == ["ann", *rounds]
+    assert [event.target for event in handle.stream() if event.type == "handoff"] == rounds
+    assert [len(model.requests(desk.played[name])) for name in ("ann", "bob", "cid")] == [3, 2, 2]
+    status = handle.get_status()
+    assert (status.agent, status.step, status.max_steps) == ("crew", 7, 100)
+    (asked, *_) = model.requests(desk.played["ann"])
+    assert {each.name for each in asked.tools} == {"transfer_to_bob", "transfer_to_cid"}
+
+
+def test_a_swarm_in_a_team_and_as_a_tool(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+    ann = desk.member("ann", lambda request: call("transfer_to_bob") if not request.turn else say("From ann."))
+    bob = desk.member("bob", lambda request: call("look", topic="x") if request.turn == 1 else say("From bob."))
+    bob = dataclasses.replace(bob, tools=desk.member("none", looks=True).tools)
+    swarm = Team("pair", [ann, bob], strategy="swarm", max_turns=3, description="Two.")
+    team = swarm >> desk.member("eve")
+    top = desk.played["boss"] = model.play([call("pair", request="Go."), say("Done.")])
+    boss = Agent("boss", model=top, tools=[agent_tool(swarm)], model_place="worker")
+
+    result = runtime.run(team, "Go.")
+    assert "From bob." in desk.told("eve")[0]
+    assert result.usage.prompt_tokens == desk.spent
+    assert [(event.path, event.agent) for event in result.events if event.target == "bob"] == [(("pair",), "ann")]
+    handle = runtime.start(boss, "Go.")
+    assert handle.result(timeout=60).output == "Done."
+    assert desk.looked == ["x", "x"]
+    assert [(event.path, event.agent) for event in handle.stream() if event.type == "step"] == [
+        ((), None),
+        (("pair",), "ann"),
+        (("pair",), "bob"),
+        (("pair",), "bob"),
+        ((), None),
+    ]
+
+
+def test_who_hands_over_to_whom_in_a_swarm(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+    eve = desk.member("eve", lambda request: say("The end."))
+    ann = desk.member("ann", lambda request: call("transfer_to_bob"))
+    bob = dataclasses.replace(desk.member("bob", lambda request: call("transfer_to_cid")), handoffs=[eve])
+    last = handoff(eve, when=OnTextMention("eve"))  # by a text, and not by a call
+    cid = dataclasses.replace(desk.member("cid", lambda request: say("To Eve now.")), handoffs=[last])
+    team = Team("crew", [ann, bob, cid], strategy="swarm", allowed_transitions={"ann": ["bob"]})
+    result = runtime.run(team, "Go.")
+
+    assert (result.output, result.steps) == ("The end.", 4)
+    shown = {name: {each.name for each in model.requests(desk.played[name])[0].tools} for name in desk.played}
+    assert shown == {
+        "ann": {"transfer_to_bob"},
+        "bob": {"transfer_to_ann", "transfer_to_cid", "transfer_to_eve"},
+        "cid": {"transfer_to_ann", "transfer_to_bob"},
+        "eve": set(),
+    }
+
+
+def test_a_swarm_has_a_budget(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+    ann = desk.member("ann", lambda request: call("transfer_to_bob") if not request.turn else say("From ann."))
+    bob = desk.member("bob", lambda request: call("transfer_to_ann"))
+    handle = runtime.start(Team("pair", [ann, bob], strategy="swarm", budget=Budget(turns=2)), "Go.")
+
+    wait_until(lambda: handle.requests(), "the budget to be used up")
+    assert handle.get_status().is_waiting
+    handle.extend(turns=1)
+    assert handle.result(timeout=60).output == "From ann."

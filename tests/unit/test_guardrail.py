@@ -38,7 +38,11 @@ def no_model(guard: LLMGuardrail, text: str) -> Any:
     raise AssertionError("no model is asked here")
 
 
-MEANS = Means(wait=no_waiting, ask=no_model)
+def no_context() -> Any:
+    raise AssertionError("nothing of the run is wanted here")
+
+
+MEANS = Means(wait=no_waiting, ask=no_model, context=no_context)
 
 
 def short(answer: str) -> GuardrailResult:
@@ -61,7 +65,11 @@ def look(number: int) -> str:
         (lambda: Guardrail(lambda: True), "takes one argument"),  # type: ignore[misc, arg-type]
         (lambda: Guardrail(short, position="middle"), "position is 'input' or 'output'"),  # type: ignore[arg-type]
         (lambda: Guardrail(short, on_fail="shrug"), "on_fail is"),  # type: ignore[arg-type]
-        (lambda: Guardrail(short, on_fail=OnFail.HUMAN), "no person can be asked"),
+        (lambda: Guardrail(lambda a, b, c: True), "takes one argument"),  # type: ignore[misc, arg-type]
+        (lambda: Guardrail(short, deadline=5), "a deadline is for a person"),
+        (lambda: Guardrail(short, on_fail=OnFail.HUMAN, deadline=0), "deadline"),
+        (lambda: Guardrail(short, on_fail="human", default="approve"), "after a deadline"),
+        (lambda: RegexGuardrail("a", on_fail="human", default="maybe", deadline=5), "default is"),  # type: ignore[arg-type]
         (lambda: Guardrail(short, max_retries=11), "max_retries"),
         (lambda: Guardrail(short, name="a b"), "a name is"),
         (lambda: RegexGuardrail("("), "no regular expression"),

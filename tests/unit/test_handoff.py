@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,7 +22,18 @@ def an_agent(name: str, **options: Any) -> Agent[Any]:
     return Agent(name, **{"model": "openai/none", "description": f"Does {name}.", **options})
 
 
+@dataclass
+class State:
+    found: int
+
+
+@dataclass
+class Other:
+    seen: int
+
+
 BILLING = an_agent("billing", tools=[look])
+STATEFUL = an_agent("stateful", state_type=State)
 
 
 def test_who_may_take_over_follows_from_the_declarations() -> None:
@@ -45,6 +57,7 @@ def test_who_may_take_over_follows_from_the_declarations() -> None:
         ({"handoffs": [an_agent("served", model_place="server")]}, "cannot take over"),
         ({"handoffs": [Team("both", [BILLING, an_agent("other")])]}, "the team both cannot take over"),
         ({"handoffs": [handoff(BILLING, when=OnToolResult("look"))]}, "which is no tool of it"),
+        ({"handoffs": [STATEFUL], "state_type": Other}, "stateful has another state_type than triage"),
         ({"handoffs": [BILLING], "allowed_transitions": {"billing": ["nobody"]}}, "of these: triage, billing"),
         ({"handoffs": [BILLING], "allowed_transitions": {"billing": ["billing"]}}, "allowed_transitions has 'billing'"),
         ({"handoffs": [BILLING], "allowed_transitions": {"billing": "triage"}}, "allowed_transitions has 'billing'"),
@@ -74,6 +87,13 @@ def test_the_definition_tells_how_each_is_asked() -> None:
     assert request.agents["billing"].max_turns == 7
     assert [spec["name"] for spec in request.tools] == ["transfer_to_billing"]
     assert [task["name"] for task in definition.tasks] == ["triage.model"]
+
+
+def test_all_share_the_state_that_one_declares() -> None:
+    triage = an_agent("triage", handoffs=[BILLING, STATEFUL], model_place="worker")
+    request = ModelRequest.of(compile_agent(triage).workflows[-1]["metadata"], 1)
+    assert STATEFUL.shared_state is not None
+    assert {each.state for each in request.agents.values()} == {STATEFUL.shared_state.fingerprint}
 
 
 def test_an_agent_without_handoffs_is_itself() -> None:

@@ -49,6 +49,7 @@ NAMES = {
         "FinishReason",
         "FunctionTermination",
         "Guardrail",
+        "GuardrailContext",
         "GuardrailError",
         "GuardrailFailed",
         "GuardrailPassed",

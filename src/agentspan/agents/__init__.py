@@ -23,6 +23,7 @@ from agentspan.declare.commands import CliConfig, CodeExecutionConfig
 from agentspan.declare.content import File, Image
 from agentspan.declare.guardrail import (
     Guardrail,
+    GuardrailContext,
     GuardrailResult,
     LLMGuardrail,
     OnFail,
@@ -160,6 +161,7 @@ __all__ = [
     "FinishReason",
     "FunctionTermination",
     "Guardrail",
+    "GuardrailContext",
     "GuardrailError",
     "GuardrailFailed",
     "GuardrailPassed",

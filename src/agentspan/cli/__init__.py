@@ -19,7 +19,7 @@ NOUNS = {
     "doctor": ("agentspan.cli.doctor:doctor", "Check what this machine needs to run agents."),
     "request": (
         "agentspan.cli.request:request_group",
-        "Decide what agents ask people: approvals, questions, budgets.",
+        "Decide what agents ask people: approvals, questions, budgets, what guardrails refuse.",
     ),
     "server": ("agentspan.cli.server:server_group", "Run a Conductor server on this machine."),
     "worker": ("agentspan.cli.worker:worker_group", "Serve the tools of agents."),

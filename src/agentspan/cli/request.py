@@ -28,10 +28,10 @@ _by = click.option("--by", metavar="NAME", help="Who decides.  [default: your us
 
 @click.group("request")
 def request_group() -> None:
-    """Decide what agents ask people: approvals, questions, budgets.
+    """Decide what agents ask people: approvals, questions, budgets, what guardrails refuse.
 
-    A call that needs an approval, a question of an agent, or a run whose budget is used up waits until somebody
-    decides, from any machine. Each request has an id of its own.
+    A call that needs an approval, a question of an agent, a run whose budget is used up, or what a guardrail refuses
+    waits until somebody decides, from any machine. Each request has an id of its own.
     """
 
 
@@ -72,12 +72,12 @@ def show(session: Session, request_id: str, output: Output) -> None:
 
 @request_group.command("approve", epilog=example("agentspan request approve 7744cf11-…"))
 @_id
-@click.option("--args", "args", metavar="JSON", help="Other arguments than the model's: an object, all of them.")
+@click.option("--args", "args", metavar="JSON", help="What is taken instead of what is shown: an object, all of it.")
 @_by
 @output_option
 @click.pass_obj
 def approve(session: Session, request_id: str, args: str | None, by: str | None, output: Output) -> None:
-    """Have a call made."""
+    """Have a call made, or have taken what a guardrail refuses."""
     edited = None if args is None else _json(args)
     if edited is not None and not isinstance(edited, dict):
         raise click.BadParameter("is no JSON object", param_hint="--args")
@@ -93,7 +93,10 @@ def approve(session: Session, request_id: str, args: str | None, by: str | None,
 @output_option
 @click.pass_obj
 def reject(session: Session, request_id: str, reason: str, by: str | None, output: Output) -> None:
-    """Have a call not made, leave a question without an answer, or end a run whose budget is used up."""
+    """Have a call not made, leave a question without an answer, or end a run whose budget is used up.
+
+    What a guardrail refuses is not taken then: the model reads why, and of a prompt the run fails.
+    """
     runtime = session.runtime()
     runtime.reject(request_id, reason, by=by or _user())
     _tell(runtime, request_id, "rejected", output)
@@ -188,8 +191,11 @@ def _left(moment: datetime | None, now: datetime) -> str:
 def _lines(request: Request, now: datetime) -> Iterator[str]:
     yield f"{request.id}  {request.kind}  {request.status}"
     yield f"  agent     {request.agent}, run {request.execution_id}, step {request.step}"
-    yield f"  tool      {plain(request.tool)}: {plain(request.description)}"
+    what = "looks at" if request.kind == "guardrail" else "tool    "
+    yield f"  {what}  {plain(request.tool)}: {plain(request.description)}"
     yield f"  about     {plain(json.dumps(request.args, ensure_ascii=False))}"
+    for guard in request.guardrails:
+        yield f"  refused   by the guardrail {plain(guard.name)}: {plain(guard.message)}"
     fits = request.schema if request.kind != "question" else request.answer_schema or {"type": "string"}
     yield f"  fits      {plain(json.dumps(fits, ensure_ascii=False))}"
     yield f"  since     {_ago(request.asked, now)}"

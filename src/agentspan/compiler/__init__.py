@@ -20,6 +20,7 @@ from agentspan.compiler._instructions import instructions_definition, is_asked
 from agentspan.compiler._output import output_definition
 from agentspan.compiler._part import as_it_is, as_part
 from agentspan.compiler._request import request_tasks, request_workflows
+from agentspan.compiler._review import review_workflows
 from agentspan.compiler._summary import summary_definition
 from agentspan.compiler._tasks import Json
 from agentspan.compiler._team import team, team_tasks
@@ -29,10 +30,9 @@ from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
 from agentspan.declare.handoff import as_one
 from agentspan.declare.places import check_server_can
-from agentspan.declare.team import CHOOSE, Team
+from agentspan.declare.team import Team
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.values import check_value
-from agentspan.stored.budget import BUDGET
 from agentspan.stored.names import request_name, segment_name
 
 __all__ = ["Definition", "compile_agent", "compile_part"]
@@ -96,16 +96,20 @@ def compile_part(agent: Agent[Any], versions: Mapping[str, int]) -> Definition:
 
 
 def _compiled(agent: Agent[Any], versions: Mapping[str, int], form: Callable[[Json], Json]) -> Definition:
-    if isinstance(agent, Team):
+    if isinstance(agent, Team) and agent.members:
         *below, own = team(agent, versions)
         return _definition(agent, (*below, form(own)), *team_tasks(agent))
     if agent.model_place == "worker":
         *below, own = thin(agent, versions)
-        asked = (*request_workflows(agent, agent.tools, versions), *budget_requests(agent))
+        asked = (*_requests(agent, versions), *budget_requests(agent))
         return _definition(agent, (*below, *asked, form(own)), model_definition(agent))
     check_server_can(agent)
     *below, own = looping(agent, versions) if agent.tools else (single(agent),)
-    return _definition(agent, (*below, *request_workflows(agent, agent.tools, versions), form(own)))
+    return _definition(agent, (*below, *_requests(agent, versions), form(own)))
+
+
+def _requests(agent: Agent[Any], versions: Mapping[str, int]) -> tuple[Json, ...]:
+    return (*request_workflows(agent, agent.tools, versions), *review_workflows(agent))
 
 
 def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: Json) -> Definition:
@@ -140,16 +144,19 @@ def _numbered(workflow: Json, agent: str, version: int, fingerprint: str) -> Jso
     numbered: Json = json.loads(json.dumps(workflow))
     numbered["version"] = version
     numbered["metadata"] = {**numbered["metadata"], "fingerprint": fingerprint}
-    own = (segment_name(agent), request_name(agent, CHOOSE), request_name(agent, BUDGET))
     for task in _walk(numbered["tasks"]):
-        if task["type"] == "SUB_WORKFLOW" and task["subWorkflowParam"]["name"] in own:
+        if task["type"] == "SUB_WORKFLOW" and _is_own(task["subWorkflowParam"]["name"], agent):
             task["subWorkflowParam"]["version"] = version
     return numbered
+
+
+def _is_own(name: str, agent: str) -> bool:
+    return name == segment_name(agent) or name.startswith(request_name(agent, ""))
 
 
 def _walk(tasks: list[Json]) -> Iterator[Json]:
     for task in tasks:
         yield task
         yield from _walk(task.get("loopOver", []))
-        for case in task.get("decisionCases", {}).values():
+        for case in (*task.get("decisionCases", {}).values(), task.get("defaultCase", [])):
             yield from _walk(case)

@@ -75,7 +75,7 @@ def _asked(agent: Agent, turn: int, most: int) -> list[Json]:
     if checked:
         invalid = invalid_end(agent, f"invalid_{turn}", server_unfit(agent, answer_of(turn), turn))
         refusal = refused_end(agent, f"guarded_{turn}", server_refused(agent, answer_of(turn), turn))
-        given = {"execution_id": ref("workflow.workflowId"), "rejected": rejected_before(turn), "last": last}
+        given = {"execution_id": ref("workflow.workflowId"), "rejected": rejected_before(agent, turn), "last": last}
         done = server_checks(agent, turn, answer_of(turn), invalid, refusal, **given)
     ends = {"done": done, "failed": [failed(turn, last=last)]}
     route = t.switch("route", f"route_{turn}", "The answer, or one that did not arrive.", mode, ends)

@@ -9,7 +9,7 @@ from typing import Any
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._guard import usage_before
-from agentspan.compiler._request import asking
+from agentspan.compiler._request import asking_about
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import workflow
 from agentspan.declare.agent import Agent
@@ -148,7 +148,7 @@ def budget_requests(agent: Agent[Any]) -> tuple[Json, ...]:
         agent,
         request_name(agent.name, BUDGET),
         f"What a person decides when the budget of the agent {agent.name} is used up.",
-        [*asking(agent, spec, ref("workflow.input.args")), decided, end],
+        [*asking_about(agent, spec, ref("workflow.input.args")), decided, end],
         inputParameters=["args", "call_id", "step", "execution_id", "call"],
         outputParameters={},
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._ask import asked, verdict
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.declare.agent import Agent
@@ -84,11 +85,11 @@ def counting(agent: Agent[Any], now: str) -> Json:
     return {"usage": ref(now)} if _asks_models(agent) else {}
 
 
-def counted(agent: Agent[Any], answer: Json, verdict: str) -> Json:
+def counted(agent: Agent[Any], answer: Json, turn: int) -> Json:
     """What a run gives, with the tokens of the check of its answer."""
     if not (_asks_models(agent) and agent.guards(Position.OUTPUT)):
         return answer
-    return {**answer, "usage": ref(f"{verdict}.usage")}
+    return {**answer, "usage": ref(f"output_{turn}.output.result.usage")}
 
 
 # ---- the prompt ----------------------------------------------------------------------------------------
@@ -110,11 +111,12 @@ def entry(agent: Agent[Any], execution_id: str, refusal: Json) -> list[Json]:
     }
     return [
         t.task("SIMPLE", input_task_name(agent.name), ENTRY, inputs),
+        *asked(agent, Position.INPUT, 1, execution_id, 1),
         t.switch(
             "entered",
             "entered",
             "Whether the prompt is let through.",
-            ref(f"{ENTRY}.output.result.mode"),
+            ref(f"{verdict(agent, Position.INPUT)}.mode"),
             {"refused": [refusal]},
         ),
     ]
@@ -124,7 +126,7 @@ def single_entry(agent: Agent[Any]) -> list[Json]:
     """The check of the prompt of an agent without tools; nothing where no guardrail looks at it."""
     if not agent.guards(Position.INPUT):
         return []
-    output = refused({"steps": 0, **_used(agent)}, f"{ENTRY}.output.result.refused")
+    output = refused({"steps": 0, **_used(agent)}, f"{verdict(agent, Position.INPUT)}.refused")
     return entry(agent, ref("workflow.workflowId"), refused_end(agent, "refused_0", output))
 
 
@@ -136,7 +138,7 @@ def segment_entry(agent: Agent[Any]) -> list[Json]:
     """The check of the prompt in a run's first segment, and what it has found, for those after it."""
     if not agent.guards(Position.INPUT):
         return []
-    output = refused({"steps": 0, "usage": {}, **_used(agent)}, f"{ENTRY}.output.result.refused")
+    output = refused({"steps": 0, "usage": {}, **_used(agent)}, f"{verdict(agent, Position.INPUT)}.refused")
     end = t.terminate("refused", "refused_0", "COMPLETED", output)
     known = t.switch(
         "known",
@@ -151,7 +153,7 @@ def segment_entry(agent: Agent[Any]) -> list[Json]:
         "The prompt as the guardrails have left it.",
         "(.before // .now) | {mode, value}",
         before=ref(f"workflow.input.{_KEPT}"),
-        now=ref(f"{ENTRY}.output.result"),
+        now=ref(verdict(agent, Position.INPUT)),
     )
     return [{**known, "defaultCase": entry(agent, ref("workflow.input.execution_id"), end)}, kept]
 
@@ -170,7 +172,7 @@ def prompt_of(agent: Agent[Any]) -> str:
     """Where the prompt is, as the model is given it."""
     if not agent.guards(Position.INPUT):
         return ref("workflow.input.prompt")
-    return ref(f"{_KEPT}.output.result.value" if agent.loops else f"{ENTRY}.output.result.value")
+    return ref(f"{f'{_KEPT}.output.result' if agent.loops else verdict(agent, Position.INPUT)}.value")
 
 
 def answered(agent: Agent[Any], answer: Json) -> Json:

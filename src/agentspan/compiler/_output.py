@@ -9,8 +9,10 @@ import json
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._ask import asked, verdict
 from agentspan.compiler._guard import answered, counted, counting, refused, usage_before
 from agentspan.compiler._part import exchange_with_parts, plan_with_parts, used_passed_on
+from agentspan.compiler._state import seen_by_guards
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.declare.agent import Agent
@@ -79,15 +81,16 @@ def check(agent: Agent[Any], turn: int, ends: dict[str, list[Json]], **inputs: A
         **inputs: Where the answer is, and what else the check takes.
     """
     inputs = {**inputs, "answer_type": agent.answer_type.fingerprint if agent.answer_type else None, **_guards(agent)}
+    inputs |= seen_by_guards(agent, turn)
     task = t.task("SIMPLE", output_task_name(agent.name), f"output_{turn}", inputs)
     found = t.switch(
         "checked",
         f"checked_{turn}",
         "Whether the answer fits: the end, another turn, or the failure of the run.",
-        ref(f"output_{turn}.output.result.mode"),
+        ref(f"{verdict(agent, Position.OUTPUT, turn)}.mode"),
         ends,
     )
-    return [task, found]
+    return [task, *asked(agent, Position.OUTPUT, turn, inputs["execution_id"], inputs["step"]), found]
 
 
 def _guards(agent: Agent[Any]) -> Json:
@@ -106,18 +109,18 @@ def checked_ends(agent: Agent[Any], done: Json, invalid: Json, refusal: Json) ->
     return found
 
 
-def fitting(answer: Json, verdict: str) -> Json:
+def fitting(answer: Json, by: str) -> Json:
     """What a run gives whose answer fits: the answer's value in the place of its text."""
-    return {**answer, "result": ref(f"{verdict}.value")}
+    return {**answer, "result": ref(f"{by}.value")}
 
 
-def unfit(answer: Json, verdict: str) -> Json:
+def unfit(answer: Json, by: str) -> Json:
     """What a run leaves whose answers did not fit: the last one, and what was wrong with it."""
     return {
         **answer,
-        "result": ref(f"{verdict}.said"),
+        "result": ref(f"{by}.said"),
         "finish_reason": INVALID,
-        "problems": ref(f"{verdict}.problems"),
+        "problems": ref(f"{by}.problems"),
     }
 
 
@@ -162,35 +165,32 @@ def server_checks(
 
 def _served(agent: Agent[Any], answer: Json, turn: int) -> Json:
     intact = answer["intact"] if agent.answer_type is None else True
-    verdict = f"output_{turn}.output.result"
-    return {**fitting(counted(agent, answer, verdict), verdict), "intact": intact}
+    return {**fitting(counted(agent, answer, turn), verdict(agent, Position.OUTPUT, turn)), "intact": intact}
 
 
 def server_refused(agent: Agent[Any], answer: Json, turn: int) -> Json:
     """What a run leaves whose answer a guardrail refuses, where the server calls the model."""
-    verdict = f"output_{turn}.output.result"
-    return refused(counted(agent, answer, verdict), f"{verdict}.refused")
+    return refused(counted(agent, answer, turn), f"{verdict(agent, Position.OUTPUT, turn)}.refused")
 
 
 def server_unfit(agent: Agent[Any], answer: Json, turn: int) -> Json:
     """What a run leaves whose answers did not fit, where the server calls the model."""
-    verdict = f"output_{turn}.output.result"
-    return unfit(counted(agent, answer, verdict), verdict)
+    return unfit(counted(agent, answer, turn), verdict(agent, Position.OUTPUT, turn))
 
 
 def sent_back(agent: Agent[Any], turn: int) -> Json:
     """What the exchange of a turn takes more: what came of its answer."""
-    return {"checked": ref(f"output_{turn}.output.result")} if agent.judges_answers else {}
+    return {"checked": ref(verdict(agent, Position.OUTPUT, turn))} if agent.judges_answers else {}
 
 
-def rejected_before(turn: int) -> str:
+def rejected_before(agent: Agent[Any], turn: int) -> str:
     """Where it stands how many answers before a turn's, in a row, did not fit."""
-    return ref("workflow.input.rejected" if turn == 1 else f"output_{turn - 1}.output.result.again")
+    return ref("workflow.input.rejected" if turn == 1 else f"{verdict(agent, Position.OUTPUT, turn - 1)}.again")
 
 
 def passed_on(agent: Agent[Any], turn: int) -> Json:
     """What a segment that ends after `turn` leaves to the next one beside the transcript."""
-    judged = {"rejected": ref(f"output_{turn}.output.result.again")} if agent.judges_answers else {}
+    judged = {"rejected": ref(f"{verdict(agent, Position.OUTPUT, turn)}.again")} if agent.judges_answers else {}
     return judged | used_passed_on(agent, turn)
 
 

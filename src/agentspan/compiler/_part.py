@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentspan.compiler._state import is_lent
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import is_part
 from agentspan.declare.agent import Agent
@@ -24,10 +25,11 @@ def parts(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Part]:
 
 
 def _part(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) -> Part | None:
-    if tool.approval is not None or tool.question is not None:
+    if tool.asks_first or tool.question is not None:
         return Part(workflow=request_name(agent.name, tool.name))
     if tool.agent is not None:
-        return Part(workflow=part_name(tool.agent.name), version=versions.get(tool.agent.name, 1), prompt=PROMPT)
+        version = versions.get(tool.agent.name, 1)
+        return Part(workflow=part_name(tool.agent.name), version=version, prompt=PROMPT, state=is_lent(tool) or None)
     return None
 
 

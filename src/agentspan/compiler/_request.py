@@ -6,13 +6,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._state import given_state, told_state
+from agentspan.compiler._ask import asked_of_result
+from agentspan.compiler._state import given_state, lent_to, told_state
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.compiler._workflow import workflow
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Position
+from agentspan.declare.guardrails import asking, time_to_decide
+from agentspan.declare.handoff import as_one
 from agentspan.declare.tool import PROMPT, Tool
-from agentspan.stored.names import approval_task_name, notice_task_name, part_name, request_name, tool_task_name
+from agentspan.stored.names import (
+    approval_task_name,
+    notice_task_name,
+    part_name,
+    request_name,
+    result_request_name,
+    tool_task_name,
+)
 from agentspan.stored.person import DECIDED, PERSON, REQUEST, RequestSpec
 
 _INPUT = ("args", "call_id", "step", "execution_id", "max_bytes", "call")
@@ -40,6 +51,14 @@ _TOLD = (
 """jq: what the model is told of the call, and who decided."""
 
 
+_OF_RESULT = (
+    'if .asked.mode? == "done" then .said.result = .asked.value elif .asked.mode? == "again" then '
+    '.said |= (del(.result) + {error: ("The call was made, and its result was refused: " + $in.asked.problems[0])}) '
+    "else . end | "
+)
+"""jq, before that: what a person decided about what the tool gave."""
+
+
 def request_workflows(
     agent: Agent[Any], tools: Iterable[Tool[..., Any]], versions: Mapping[str, int]
 ) -> tuple[Json, ...]:
@@ -50,7 +69,7 @@ def request_workflows(
 def request_tasks(agent: Agent[Any]) -> tuple[Json, ...]:
     """The task definitions of the checks before a person is asked, and of the notices."""
     found: list[Json] = []
-    if any(tool.approval for tool in agent.tools):
+    if any(tool.asks_first for tool in agent.tools):
         found.append(
             task_definition(
                 approval_task_name(agent.name),
@@ -60,6 +79,7 @@ def request_tasks(agent: Agent[Any]) -> tuple[Json, ...]:
             )
         )
     asks = agent.budget is not None or any(spec_of(tool) is not None for tool in agent.tools)
+    asks = asks or bool(asking(as_one(agent).guardrails))
     if agent.on_request is not None and asks:
         found.append(
             task_definition(
@@ -81,8 +101,10 @@ def spec_of(tool: Tool[..., Any]) -> RequestSpec | None:
         wrapped = question.answer is not None and question.answer.wrapped
         more: Json = {"answer": answer, "wrapped": wrapped, "deadline": question.deadline, "default": question.default}
         return RequestSpec(kind="question", **asked, **more)
-    if tool.approval is not None:
-        return RequestSpec(kind="approval", **asked, deadline=tool.approval.deadline, default=tool.approval.default)
+    if tool.asks_first:
+        by = (*asking(tool.guards(Position.INPUT)), *(() if tool.approval is None else (tool.approval,)))
+        deadline, default = time_to_decide(by)
+        return RequestSpec(kind="approval", **asked, deadline=deadline, default=default)
     return None
 
 
@@ -91,7 +113,13 @@ def _workflow(agent: Agent[Any], tool: Tool[..., Any], spec: RequestSpec, versio
         agent,
         request_name(agent.name, tool.name),
         f"A call of {tool.name} by the agent {agent.name}, which needs a person.",
-        [_check(agent, tool), _whether(agent, spec), _decided(spec), *_made(agent, tool, versions), *_end(agent, tool)],
+        [
+            _check(agent, tool),
+            _whether(agent, tool, spec),
+            _decided(spec),
+            *_made(agent, tool, versions),
+            *_end(agent, tool),
+        ],
         inputParameters=[*_INPUT, *given_state(agent)],
         outputParameters={},
     )
@@ -104,25 +132,29 @@ def _check(agent: Agent[Any], tool: Tool[..., Any]) -> Json:
         description = "Whether it says what it must."
         given = {name: ref(f"workflow.input.{name}") for name in ("args", "execution_id")}
         return t.jq("check", "approval_1", description, _LACKS, required=required, **given)
-    return t.task("SIMPLE", approval_task_name(agent.name), "approval_1", _of_call(tool, "args", "max_bytes"))
+    state = given_state(agent) if asking(tool.guards(Position.INPUT)) else ()
+    return t.task("SIMPLE", approval_task_name(agent.name), "approval_1", _of_call(tool, "args", "max_bytes", *state))
 
 
-def _whether(agent: Agent[Any], spec: RequestSpec) -> Json:
+def _whether(agent: Agent[Any], tool: Tool[..., Any], spec: RequestSpec) -> Json:
     mode = ref("approval_1.output.result.mode")
     run_or_refuse: dict[str, list[Json]] = {"run": [], "refuse": []}
     switch = t.switch("whether", "whether", "Whether a person is asked.", mode, run_or_refuse)
-    return {**switch, "defaultCase": asking(agent, spec, ref("approval_1.output.result.args"))}
+    args, guards = (ref(f"approval_1.output.result.{name}") for name in ("args", "asks"))
+    return {**switch, "defaultCase": asking_about(agent, spec, args, guards if asking(tool.guardrails) else None)}
 
 
-def asking(agent: Agent[Any], spec: RequestSpec, args: str) -> list[Json]:
+def asking_about(agent: Agent[Any], spec: RequestSpec, args: str, guards: str | None = None) -> list[Json]:
     """Ask a person, and tell somebody of it where the agent says whom.
 
     Args:
         agent: The agent that asks.
         spec: What for.
         args: Where that is what the person is told.
+        guards: Where it stands what guardrails said of it; None where none was asked.
     """
-    asked = {"tool": spec.tool, "args": args, "execution_id": ref("workflow.input.execution_id")}
+    asked: Json = {"tool": spec.tool, "args": args, "execution_id": ref("workflow.input.execution_id")}
+    asked |= {} if guards is None else {"guards": guards}
     asks = _person(spec, asked)
     if agent.on_request is None:
         return [asks]
@@ -162,13 +194,21 @@ def _made(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) 
     args = f"{DECIDED}.output.result.args"
     if tool.agent is not None:
         called_by = {name: ref(f"workflow.input.{name}") for name in ("call", "step", "execution_id")}
-        given = {"prompt": ref(f"{args}.{PROMPT}"), "called_by": called_by}
+        given = {"prompt": ref(f"{args}.{PROMPT}"), "called_by": called_by, **lent_to(tool)}
         made = t.sub_workflow(tool.name, "tool_1", part_name(tool.agent.name), versions.get(tool.agent.name, 1), given)
     else:
-        inputs = {**_of_call(None, "max_bytes", *given_state(agent)), "args": ref(args)}
+        inputs = {**_of_call(None, "max_bytes", *given_state(agent)), "args": ref(args), **_asks(tool)}
         made = t.task("SIMPLE", tool_task_name(agent.name, tool.name), "tool_1", inputs, optional=True)
     mode = ref(f"{DECIDED}.output.result.mode")
-    return [t.switch("made", "made", "Whether the call is made.", mode, {"run": [made]})]
+    reviewed = asking(tool.guards(Position.OUTPUT))
+    of_result = [asked_of_result(result_request_name(agent.name, tool.name))] if reviewed else []
+    return [t.switch("made", "made", "Whether the call is made.", mode, {"run": [made, *of_result]})]
+
+
+def _asks(tool: Tool[..., Any]) -> Json:
+    """The guardrails whose refusals are brought to a person here: where others are, the model is told."""
+    names = [guard.name for guard in asking(tool.guardrails)]
+    return {"asks": names} if names else {}
 
 
 def _of_call(tool: Tool[..., Any] | None, *more: str) -> Json:
@@ -180,7 +220,10 @@ def _end(agent: Agent[Any], tool: Tool[..., Any]) -> list[Json]:
     inputs: Json = {"decided": ref(f"{DECIDED}.output.result")}
     if tool.question is None:
         inputs |= {"said": ref("tool_1.output"), "reason": ref("tool_1.reasonForIncompletion")}
-    told = t.jq("told", "told", "What the model is told of the call.", told_state(agent, _TOLD), **inputs)
+    program = told_state(agent, _TOLD)
+    if asking(tool.guards(Position.OUTPUT)):
+        inputs, program = {**inputs, "asked": ref("ask_result_1.output")}, f". as $in | {_OF_RESULT}{program}"
+    told = t.jq("told", "told", "What the model is told of the call.", program, **inputs)
     end = t.task("TERMINATE", "finish", "finish", {"terminationStatus": "COMPLETED"})
     end["inputParameters"]["workflowOutput"] = ref("told.output.result")
     return [told, end]

@@ -127,7 +127,7 @@ def _done(agent: Agent, turn: int) -> list[Json]:
         t.terminate("unfit", f"unfit_{turn}", "COMPLETED", server_unfit(agent, answer_of(turn), turn)),
         t.terminate("guarded", f"guarded_{turn}", "COMPLETED", server_refused(agent, answer_of(turn), turn)),
         execution_id=ref("workflow.input.execution_id"),
-        rejected=rejected_before(turn),
+        rejected=rejected_before(agent, turn),
         max_turns=agent.max_turns,
     )
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from agentspan.compiler._tasks import Json, ref
 from agentspan.declare.agent import Agent
-from agentspan.stored.state import STATE
+from agentspan.declare.guardrail import Position
+from agentspan.declare.tool import Tool
+from agentspan.stored.names import SEGMENT
+from agentspan.stored.state import CHANGED, STATE
 
 
 def with_state(agent: Agent[Any], planned: str, tools: dict[str, list[Json]]) -> dict[str, list[Json]]:
@@ -26,9 +29,44 @@ def with_state(agent: Agent[Any], planned: str, tools: dict[str, list[Json]]) ->
     return {**tools, "one": one}
 
 
+def state_known(agent: Agent[Any]) -> str | None:
+    """What a worker is told of the type of its runs' state; None where they have none."""
+    return None if agent.shared_state is None else agent.shared_state.fingerprint
+
+
+def seen_by_guards(agent: Agent[Any], turn: int) -> Json:
+    """What the check of an answer takes of the state: nothing where no guardrail wants to know it."""
+    seen = any(guard.takes_context for guard in agent.guards(Position.OUTPUT))
+    return {STATE: ref(f"llm_{turn}.output.result.{STATE}")} if seen and agent.shared_state is not None else {}
+
+
 def given_state(agent: Agent[Any]) -> tuple[str, ...]:
     """What the workflow of a call that needs a person is given more."""
     return () if agent.shared_state is None else (STATE,)
+
+
+def is_lent(tool: Tool[..., Any]) -> bool:
+    """Whether a tool is an agent that works with the state of the run that calls it."""
+    return tool.agent is not None and tool.agent.shared_state is not None and tool.agent.shared_state.lent
+
+
+def lent_to(tool: Tool[..., Any]) -> Json:
+    """What the call of an agent, in a workflow of its own, hands on of the state."""
+    return {STATE: ref(f"workflow.input.{STATE}")} if is_lent(tool) else {}
+
+
+def _is_borrowing(agent: Agent[Any]) -> bool:
+    return agent.shared_state is not None and agent.shared_state.lent
+
+
+def changes_left(agent: Agent[Any], turn: int) -> Json:
+    """What a run that works with the state of its caller gives more with its answer: what it has changed of that."""
+    return {STATE: ref(f"llm_{turn}.output.result.{CHANGED}")} if _is_borrowing(agent) else {}
+
+
+def changes_kept(agent: Agent[Any]) -> Json:
+    """The same of what its last segment gave."""
+    return {STATE: ref(f"{SEGMENT}.output.{STATE}")} if _is_borrowing(agent) else {}
 
 
 def told_state(agent: Agent[Any], program: str) -> str:

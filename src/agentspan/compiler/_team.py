@@ -60,7 +60,8 @@ def _program(name: str) -> str:
 
 
 def _most(agent: Team) -> int:
-    return len(agent.agents) if agent.strategy in ("sequential", "parallel") else agent.max_turns
+    called = len(agent.agents) + (agent.synthesis is not None)
+    return called if agent.strategy in ("sequential", "parallel") else agent.max_turns
 
 
 def _member(agent: Agent[Any], versions: Mapping[str, int], number: int, prompt: str, kind: str = "member") -> Json:
@@ -76,9 +77,13 @@ def _names(agent: Team) -> list[str]:
     return [each.name for each in agent.agents]
 
 
-def _end(agent: Team, **inputs: Any) -> Json:
-    said = [ref(f"member_{number}.output") for number in range(1, len(agent.agents) + 1)]
-    return t.jq("end", "end", "What the team answers.", _program("end"), names=_names(agent), said=said, **inputs)
+def _said(agent: Team) -> list[str]:
+    return [ref(f"member_{number}.output") for number in range(1, len(agent.agents) + 1)]
+
+
+def _end(agent: Team, program: str = "end", **inputs: Any) -> Json:
+    about = "What the team answers."
+    return t.jq("end", "end", about, _program(program), names=_names(agent), said=_said(agent), **inputs)
 
 
 def _sequence(agent: Team, versions: Mapping[str, int]) -> list[Json]:
@@ -101,7 +106,18 @@ def _parallel(agent: Team, versions: Mapping[str, int]) -> list[Json]:
     return [
         t.task("FORK_JOIN", "beside", "beside", forkTasks=branches),
         t.task("JOIN", "all", "all", joinOn=on, joinMode="SYNC"),
-        _end(agent, together=True),
+        *([_end(agent, together=True)] if agent.synthesis is None else _as_one(agent, agent.synthesis, versions)),
+    ]
+
+
+def _as_one(agent: Team, synthesis: Agent[Any], versions: Mapping[str, int]) -> list[Json]:
+    number = len(agent.agents) + 1
+    about = f"What {synthesis.name} is told: the prompt, and what was answered."
+    given = {"prompt": ref("workflow.input.prompt"), "names": _names(agent), "said": _said(agent)}
+    return [
+        t.jq("gather", "gather", about, _program("gather"), **given),
+        _member(synthesis, versions, number, ref("gather.output.result.prompt")),
+        _end(agent, "synthesis", synthesis=ref(f"member_{number}.output")),
     ]
 
 

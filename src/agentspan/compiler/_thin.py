@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._agent import answer, failures, loop
+from agentspan.compiler._ask import verdict as verdict_of
 from agentspan.compiler._budget import (
     budget_before,
     budget_handed_on,
@@ -19,7 +20,15 @@ from agentspan.compiler._budget import (
     over_budget,
     over_budget_end,
 )
-from agentspan.compiler._crew import at_work_given, at_work_left, crew_known, handing_over, whose_answer
+from agentspan.compiler._crew import (
+    at_work_given,
+    at_work_left,
+    crew_known,
+    handing_over,
+    whose_answer,
+    whose_answer_kept,
+    whose_answer_left,
+)
 from agentspan.compiler._guard import (
     answered,
     counted,
@@ -37,12 +46,13 @@ from agentspan.compiler._guard import (
 from agentspan.compiler._output import check, checked_ends, fitting, invalid_end, marked, output_request, unfit
 from agentspan.compiler._part import parts
 from agentspan.compiler._segment import tools_of
-from agentspan.compiler._state import with_state
+from agentspan.compiler._state import changes_kept, changes_left, state_known, with_state
 from agentspan.compiler._summary import summary_before, summary_given, summary_handed_on, summary_kept
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Position
 from agentspan.declare.handoff import as_one, crew
 from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
@@ -135,15 +145,15 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
     ends |= unmet
     if not agent.checks_answers:
         return ends
-    after = f"output_{turn}.output.result"
+    after = verdict_of(agent, Position.OUTPUT, turn)
     checks = check(
         agent,
         turn,
         checked_ends(
             agent,
-            _finish(agent, turn, fitting(counted(agent, found, after), after)),
-            {**invalid(unfit(counted(agent, found, after), after)), "taskReferenceName": f"refused_{turn}"},
-            refusal(refused(counted(agent, found, after), f"{after}.refused")),
+            _finish(agent, turn, fitting(counted(agent, found, turn), after)),
+            {**invalid(unfit(counted(agent, found, turn), after)), "taskReferenceName": f"refused_{turn}"},
+            refusal(refused(counted(agent, found, turn), f"{after}.refused")),
         ),
         **whose_answer(agent, turn),
         execution_id=ref("workflow.workflowId" if not agent.loops else "workflow.input.execution_id"),
@@ -163,7 +173,12 @@ def _unmet(turn: int, found: Json) -> Json:
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
-    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, output))
+    return t.terminate(
+        "finish",
+        f"finish_{turn}",
+        "COMPLETED",
+        answered(agent, {**output, **whose_answer_left(agent, turn), **changes_left(agent, turn)}),
+    )
 
 
 def _looping(agent: Agent) -> Json:
@@ -179,7 +194,7 @@ def _looping(agent: Agent) -> Json:
         **budget_handed_on(agent),
         **at_work_given(agent),
     }
-    output = answer(agent)
+    output = {**answer(agent), **whose_answer_kept(agent), **changes_kept(agent)}
     return workflow(
         agent,
         agent.name,
@@ -289,7 +304,7 @@ def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> Model
         model=agent.model,
         fallback_models=agent.fallback_models,
         instructions=agent.fixed_instructions,
-        state=None if agent.shared_state is None else agent.shared_state.fingerprint,
+        state=state_known(agent),
         instructions_each=agent.instructions_each if callable(agent.instructions) else None,
         tools=tuple(_tool(tool) for tool in agent.tools),
         tool_tasks=tool_tasks(agent),

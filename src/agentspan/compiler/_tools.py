@@ -75,7 +75,7 @@ def limited(agent: Agent) -> list[str]:
 
 def is_part(tool: Tool[..., Any]) -> bool:
     """Whether a call is a workflow of its own, which only a fork can begin: it needs a person, or is another agent."""
-    return tool.approval is not None or tool.question is not None or tool.agent is not None
+    return tool.asks_first or tool.question is not None or tool.agent is not None
 
 
 def needs_mark(tool: Tool[..., Any]) -> bool:

@@ -28,18 +28,19 @@ _VERBS = {
     "approval": "approved or rejected",
     "question": "answered or rejected",
     "budget": "extended, finished or rejected",
+    "guardrail": "approved or rejected",
 }
 
 
 def approve(
     client: Conductor, request_id: str, *, args: Mapping[str, Any] | None = None, by: str | None = None
 ) -> None:
-    """Have a call made.
+    """Have a call made, or what a guardrail refuses taken.
 
     Args:
         client: The server.
         request_id: The request.
-        args: Other arguments than the model's, all of them.
+        args: Other arguments than the model's, all of them; of a guardrail what is taken instead, in their form.
         by: Who decides.
 
     Raises:
@@ -47,16 +48,19 @@ def approve(
         InputError: The arguments do not fit the tool, or it is a question.
         NotFound: There is no such request.
     """
-    request, task = waiting(client, request_id, "approval")
+    request, task = waiting(client, request_id, "approval", "guardrail")
     edited: dict[str, Any] = {}
     if args is not None:
-        check(dict(args), request.schema, f"the arguments of {request.tool}")
+        what = "what is to be taken instead" if request.kind == "guardrail" else f"the arguments of {request.tool}"
+        check(dict(args), request.schema, what)
         edited = {"args": dict(args)}
     decide(client, request, task, {"approved": True, **edited}, by)
 
 
 def reject(client: Conductor, request_id: str, reason: str = "", *, by: str | None = None) -> None:
     """Have a call not made, leave a question without an answer, or end a run whose budget is used up.
+
+    What a guardrail refuses is not taken: the model is told so, and of a prompt the run fails.
 
     Args:
         client: The server.
@@ -68,7 +72,7 @@ def reject(client: Conductor, request_id: str, reason: str = "", *, by: str | No
         Conflict: It is decided already, or its run is over.
         NotFound: There is no such request.
     """
-    request, task = waiting(client, request_id, None)
+    request, task = waiting(client, request_id)
     decide(client, request, task, {"approved": False, **({"reason": reason} if reason else {})}, by)
 
 
@@ -118,13 +122,13 @@ def check(value: Any, schema: Mapping[str, Any], what: str) -> None:
         raise InputError(f"Not taken: {'; '.join(problems)}", hint="`agentspan request show ID` prints what fits.")
 
 
-def waiting(client: Conductor, request_id: str, kind: str | None) -> tuple[Request, TaskRecord]:
+def waiting(client: Conductor, request_id: str, *kinds: str) -> tuple[Request, TaskRecord]:
     """The request, once it is asked, and the task that waits for its decision.
 
     Args:
         client: The server.
         request_id: The request.
-        kind: Of which kind it has to be; None for any.
+        *kinds: Of which kind it has to be; none for any.
 
     Raises:
         Conflict: It is decided already, or its run is over.
@@ -133,7 +137,7 @@ def waiting(client: Conductor, request_id: str, kind: str | None) -> tuple[Reque
     """
     record = find_request(client, request_id)
     spec = RequestSpec.of(record.workflow_definition["metadata"])
-    if spec is not None and kind is not None and spec.kind != kind:
+    if spec is not None and kinds and spec.kind not in kinds:
         verbs = _VERBS[spec.kind]
         raise InputError(f"Request {request_id} of {spec.tool} is a kind of {spec.kind}: it can be {verbs}.")
     deadline = time.monotonic() + COMING

@@ -40,8 +40,7 @@ class Registering:
     def placed(self, agent: Agent[Any]) -> Agent[Any]:
         """The agent with who calls its model; its bytes are those of one that does not say where that is the server."""
         if isinstance(agent, Team):
-            router = self.placed(agent.router) if isinstance(agent.router, Agent) else agent.router
-            return agent.having([self.placed(member) for member in agent.agents], router)
+            return agent.having(self.placed)
         if any(tool.agent is not None for tool in agent.tools):
             tools = (
                 tool if tool.agent is None else replace(tool, agent=self.placed(tool.agent)) for tool in agent.tools

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Unpack, overload
 from agentspan.declare.approval import OnRequest
 from agentspan.declare.budget import Budget, check_budget
 from agentspan.declare.callbacks import CallbackHandler, as_handlers
-from agentspan.declare.called import check_called
+from agentspan.declare.called import check_called, check_lent
 from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import check_model, models_of
-from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails, check_names
+from agentspan.declare.guardrail import Guardrail, OnFail, Position
+from agentspan.declare.guardrails import as_guardrails, asking, check_names
 from agentspan.declare.handoff import Handoff, as_handoffs, check_handoffs
 from agentspan.declare.instructions import Each, Instructions, check_fields, check_instructions
 from agentspan.declare.memory import ConversationMemory
@@ -248,8 +249,6 @@ class Agent(Generic[OutputT]):
         check_instructions(instructions, instructions_each, what)
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
-        if on_max_turns not in ("answer", "fail"):
-            raise DefinitionError(f"{what}: on_max_turns is 'answer' or 'fail', not {on_max_turns!r}")
         if given["timeout"] is not None:
             given["timeout"] = whole_seconds(given["timeout"], f"{what}: timeout", least=1)
         given["output_validators"] = tuple(output_validators)
@@ -258,13 +257,10 @@ class Agent(Generic[OutputT]):
         given["metadata"] = checked_metadata(metadata, what)
         given["shared_state"] = StateType.of(state_type, what)
         check_fields(instructions, given["shared_state"], what)
-        given["answer_type"] = checked_output(given, names, what)
-        given["guardrails"] = as_guardrails(guardrails, what)
-        check_names(given["guardrails"], names, what)
         check_budget(budget, names, what)
-        given["termination"] = as_termination(given["termination"], what)
-        given["required_tools"] = check_required(required_tools, names, what)
+        given |= _checked_answers(given, names, what)
         self.__dict__.update(given)  # the value is frozen from here on
+        check_lent(self)
         check_handoffs(self)
         if model_place == "server":
             check_server_can(self)
@@ -288,11 +284,16 @@ class Agent(Generic[OutputT]):
     def needs_worker(self) -> bool:
         """Whether a worker serves calls of it: of its tools, of its model, or of the checks of its answers."""
         own = any(
-            tool.is_served or tool.approval is not None or (tool.agent is not None and tool.agent.needs_worker)
+            tool.is_served or tool.asks_first or (tool.agent is not None and tool.agent.needs_worker)
             for tool in self.tools
         )
         beside = self.on_request is not None or bool(self.guardrails) or callable(self.instructions)
         return own or self.model_place == "worker" or self.checks_answers or beside
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether it has turns of its own; a team has those of its members."""
+        return True
 
     @property
     def loops(self) -> bool:
@@ -316,6 +317,10 @@ class Agent(Generic[OutputT]):
         guards = [guard.max_retries for guard in self.guards(Position.OUTPUT) if guard.on_fail != OnFail.RAISE]
         return max([*guards, *([] if self.answer_type is None else [self.output_retries])], default=0)
 
+    def asks_about(self, position: Position) -> bool:
+        """Whether a guardrail that looks there may ask a person."""
+        return bool(asking(self.guards(position)))
+
     def guards(self, position: Position) -> tuple[Guardrail, ...]:
         """Its guardrails that look there."""
         return tuple(guard for guard in self.guardrails if guard.position == position)
@@ -328,6 +333,20 @@ class Agent(Generic[OutputT]):
     def __repr__(self) -> str:
         tools = "".join(f", {tool.name}" for tool in self.tools)
         return f"<Agent {self.name} ({self.model}{tools})>"
+
+
+def _checked_answers(given: dict[str, Any], tools: tuple[str, ...], what: str) -> dict[str, Any]:
+    """What its answers have to be, and what ends its runs."""
+    if given["on_max_turns"] not in ("answer", "fail"):
+        raise DefinitionError(f"{what}: on_max_turns is 'answer' or 'fail', not {given['on_max_turns']!r}")
+    guardrails = as_guardrails(given["guardrails"], what)
+    check_names(guardrails, tools, what)
+    return {
+        "answer_type": checked_output(given, tools, what),
+        "guardrails": guardrails,
+        "termination": as_termination(given["termination"], what),
+        "required_tools": check_required(given["required_tools"], tools, what),
+    }
 
 
 def with_dependencies(agent: Agent[OutputT], dependencies: Any) -> Agent[OutputT]:

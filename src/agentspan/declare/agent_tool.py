@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.approval import Approval, Policy
+from agentspan.declare.state import Lent
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import DefinitionError
+
+State = Literal["own", "shared"]
+"""Whose state a called agent works with."""
 
 
 def _ask(request: str) -> None:
@@ -25,6 +29,7 @@ def agent_tool(
     description: str | None = None,
     *,
     max_turns: int | None = None,
+    state: State = "own",
     approval: Approval | Policy | bool | None = None,
 ) -> Tool[..., Any]:
     """An agent as a tool: the caller says what it wants, and the answer is the result.
@@ -42,10 +47,13 @@ def agent_tool(
         name: What models call it; the agent's name unless given.
         description: What models are told it does; the agent's own description unless given.
         max_turns: Its limit in these calls; the agent's own unless given.
+        state: `own`: each call begins with a state of its own, made from the `context=` of the run that calls.
+            `shared`: it begins with the state of that run, and what its calls change counts there as what the call
+            has changed, once it has answered. Both agents have the same `state_type` then.
         approval: A person decides before it is called; see `tool`.
 
     Raises:
-        DefinitionError: It is no agent, or says nowhere what it does.
+        DefinitionError: It is no agent, says nowhere what it does, or is to share a state and has none.
     """
     if not isinstance(agent, Agent):
         raise DefinitionError(f"agent_tool needs an Agent, not {agent!r}")
@@ -56,5 +64,14 @@ def agent_tool(
             hint="Give it a description, or agent_tool one.",
         )
     called = agent if max_turns is None else replace(agent, max_turns=max_turns)
+    if state not in ("own", "shared"):
+        raise DefinitionError(f"agent_tool({agent.name}): state is 'own' or 'shared', not {state!r}")
+    if state == "shared":
+        if agent.state_type is None:
+            raise DefinitionError(
+                f"agent_tool({agent.name}): it has no state_type, so it can share no state",
+                hint="Give it that of the agents that call it.",
+            )
+        called = replace(called, state_type=Lent(agent.state_type))
     made = tool(_ask, name=agent.name if name is None else name, description=text, approval=approval)
     return replace(made, agent=called)

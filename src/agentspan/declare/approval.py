@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from agentspan.declare.policy import whole_seconds
 from agentspan.errors import DefinitionError
 from agentspan.schema.output import AnswerType
+from agentspan.stored.guard import Guarded
 from agentspan.stored.person import Decision, RequestKind
 
 Verdict = Literal["approve", "reject"]
@@ -106,14 +107,14 @@ class Request:
 
     Attributes:
         id: Names it from any process; also the id of its workflow on the server.
-        kind: `approval` of a call, a `question`, or a `budget` that is used up.
+        kind: `approval` of a call, a `question`, a `budget` that is used up, or a `guardrail` that refuses something.
         agent: The agent that asks.
         execution_id: The run that waits.
         step: The turn of the run.
-        tool: The tool that is to be called, or by which it is asked.
+        tool: The tool that is to be called, or by which it is asked; `input` for a prompt, `output` for an answer.
         description: What the tool does.
         args: The arguments of the call: of a question what is asked, of a budget what is `spent`, of which `limits`,
-            and which of them are `over`.
+            and which of them are `over`, of a guardrail the `prompt`, the `answer` or the `result`.
         schema: The JSON Schema of these arguments; edited ones have to fit it. Of a budget that of an extension.
         answer_schema: The JSON Schema of the answer to a question; None for any text.
         asked: When.
@@ -121,6 +122,7 @@ class Request:
         default: `approve` or `reject`, the answer to a question, or `finish` or `cancel`.
         status: `waiting`, `decided`, or `void` where the run ended without a decision.
         decision: What was decided.
+        guardrails: What the guardrails said by which a person is asked.
     """
 
     id: str
@@ -138,10 +140,13 @@ class Request:
     default: Any = None
     status: Literal["waiting", "decided", "void"] = "waiting"
     decision: Decision | None = None
+    guardrails: tuple[Guarded, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON-able values."""
-        values = {**self.__dict__, "decision": None if self.decision is None else asdict(self.decision)}
+        guards = [each.to_json() for each in self.guardrails]
+        decision = None if self.decision is None else asdict(self.decision)
+        values = {**self.__dict__, "decision": decision, "guardrails": guards}
         return {name: each.isoformat() if isinstance(each, datetime) else each for name, each in values.items()}
 
 

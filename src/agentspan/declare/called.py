@@ -27,6 +27,21 @@ def check_called(name: str, tools: Sequence[Tool[..., Any]], members: Sequence[A
             )
 
 
+def check_lent(agent: Agent[Any]) -> None:
+    """Refuse a call that is to work with a state which the caller has not.
+
+    Raises:
+        DefinitionError: There is one.
+    """
+    for called in _called(agent.tools):
+        state, own = called.shared_state, agent.shared_state
+        if state is not None and state.lent and (own is None or own.fingerprint != state.fingerprint):
+            raise DefinitionError(
+                f"agent {agent.name!r}: {called.name} is to work with its state, and has another state_type than it",
+                hint=f"Give both the same, or leave out agent_tool({called.name}, state='shared').",
+            )
+
+
 def agents_around(agent: Agent[Any]) -> tuple[Agent[Any], ...]:
     """The agents that work in its runs: its members, those that take over, and those that it calls; not theirs."""
     return (*members_of(agent), *taking_over(agent), *_called(agent.tools))

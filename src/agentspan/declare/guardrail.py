@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, cast, get_args, overload
 
-from agentspan.declare.policy import check_count
+from agentspan.declare.policy import check_count, whole_seconds
 from agentspan.errors import DefinitionError
 from agentspan.stored.guard import Action
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,100}")
 _MAX_RETRIES = 10
+
+Default = Literal["approve", "reject"]
+"""What happens where no person has decided in time."""
 
 
 class Position(StrEnum):
@@ -48,11 +51,35 @@ class GuardrailResult:
     fixed_output: Any = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class GuardrailContext:
+    """What a guardrail's function may know about the run.
+
+    Attributes:
+        agent: The agent's name.
+        execution_id: The run.
+        step: The turn that it looks at, from 1.
+        tool: The tool whose call it looks at; None of a prompt or an answer.
+        context: The `context=` that the run was started with.
+        state: The state of the run, of the agent's `state_type`: a copy. None where it has none.
+        dependencies: The objects that the worker was given for the agent.
+    """
+
+    agent: str
+    execution_id: str
+    step: int
+    tool: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    state: Any = field(default=None, repr=False)
+    dependencies: Any = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, init=False, repr=False)
 class Guardrail:
     """A function that looks at a prompt, an answer, a call's arguments or its result, in a worker.
 
-    It gets one argument. Where that is annotated `str`, or not at all, it is a text: what is none itself as its JSON.
+    It gets one argument, or two: the other one is a `GuardrailContext`. Where the first is annotated `str`, or not at
+    all, it is a text: what is none itself as its JSON.
     With any other annotation it is the value: the typed answer, the arguments as a dict, what the tool returned. It
     gives a `GuardrailResult`, or True or False, and may be `async`. What it raises is a failure of its own: it is tried
     again as the policy of the model's calls says, or that of the tool, and fails the run or the call in the end.
@@ -62,24 +89,32 @@ class Guardrail:
         position: `input` or `output`.
         on_fail: What follows where it refuses. `retry`: the model is told why and tries again. `fix`: its
             `fixed_output` is taken, and where it gives none it is as with `retry`. `raise`: the run ends with a
-            `GuardrailError`; so does one whose answers were refused too often, and one whose prompt was.
+            `GuardrailError`; so does one whose answers were refused too often, and one whose prompt was. `human`: a
+            person is asked whether it is to be taken all the same, or what is to be taken instead.
         name: What events and errors call it.
         max_retries: How often in a row an answer is sent back.
+        deadline: With `human`, the seconds that a person has; None for ever. The shortest counts of those that look at
+            the same thing.
+        default: With a deadline, what happens after it: `approve` or `reject`. The former only where all say so.
     """
 
-    func: Callable[[Any], Any]
+    func: Callable[..., Any]
     position: Position
     on_fail: OnFail
     name: str
     max_retries: int
+    deadline: int | None
+    default: Default
 
     def __init__(
         self,
-        func: Callable[[Any], Any],
+        func: Callable[..., Any],
         position: Position | Literal["input", "output"] = "output",
-        on_fail: OnFail | Literal["retry", "fix", "raise"] = "retry",
+        on_fail: OnFail | Action = "retry",
         name: str | None = None,
         max_retries: int = 3,
+        deadline: float | None = None,
+        default: Default = "reject",
     ) -> None:
         """Make one of a function, or of another guardrail's.
 
@@ -89,25 +124,33 @@ class Guardrail:
         if isinstance(func, Guardrail):
             name, func = name or func.name, func.func
         found = name or str(getattr(func, "__name__", "guardrail")).replace("<lambda>", "guardrail")
-        self._set(found, position, on_fail, max_retries)
+        self._set(found, position, on_fail, max_retries, deadline, default)
         _check_function(func, f"guardrail {found!r}")
         self.__dict__["func"] = func
 
-    def _set(self, name: object, position: object, on_fail: object, max_retries: object) -> None:
+    def _set(
+        self, name: object, position: object, on_fail: object, max_retries: object, deadline: float | None, default: str
+    ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise DefinitionError(f"guardrail {name!r}: a name is 1 to 100 ASCII letters, digits, '_' or '-'")
         what = f"guardrail {name!r}"
         if position not in ("input", "output"):
             raise DefinitionError(f"{what}: position is 'input' or 'output', not {position!r}")
-        if on_fail == "human":
-            raise DefinitionError(
-                f"{what}: on_fail='human' is not there yet: no person can be asked",
-                hint="Use 'retry' to tell the model, 'fix' to change it, or 'raise' to end the run.",
-            )
-        if on_fail not in ("retry", "fix", "raise"):
-            raise DefinitionError(f"{what}: on_fail is 'retry', 'fix' or 'raise', not {on_fail!r}")
+        if on_fail not in get_args(Action):
+            raise DefinitionError(f"{what}: on_fail is 'retry', 'fix', 'raise' or 'human', not {on_fail!r}")
         check_count(cast("int", max_retries), f"{what}: max_retries", 0, _MAX_RETRIES)
-        values = {"position": Position(position), "on_fail": OnFail(on_fail), "max_retries": max_retries}
+        if default not in get_args(Default):
+            raise DefinitionError(f"{what}: default is 'approve' or 'reject', not {default!r}")
+        if deadline is None and default != "reject":
+            raise DefinitionError(
+                f"{what}: default={default!r} is what happens after a deadline", hint="Add deadline=."
+            )
+        if deadline is not None:
+            deadline = whole_seconds(deadline, f"{what}: deadline", least=1)
+            if on_fail != "human":
+                raise DefinitionError(f"{what}: a deadline is for a person", hint="Use on_fail='human'.")
+        values = {"position": Position(position), "on_fail": OnFail(str(on_fail)), "max_retries": max_retries}
+        values |= {"deadline": deadline, "default": default}
         self.__dict__.update({"name": name, **values})
 
     @property
@@ -117,13 +160,18 @@ class Guardrail:
         return first.annotation in (inspect.Parameter.empty, str, "str")
 
     @property
+    def takes_context(self) -> bool:
+        """Whether the function wants a `GuardrailContext`, too."""
+        return not _takes(self.func, 1)
+
+    @property
     def action(self) -> Action:
         """What follows where it refuses, as it is stored."""
-        return cast("Action", self.on_fail.value)
+        return self.on_fail.value
 
-    def __call__(self, found: Any) -> Any:
+    def __call__(self, found: Any, *context: GuardrailContext) -> Any:
         """Call the function itself."""
-        return self.func(found)
+        return self.func(found, *context)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {self.position} {self.on_fail}>"
@@ -150,18 +198,20 @@ class RegexGuardrail(Guardrail):
         patterns: str | Sequence[str],
         mode: Literal["block", "allow"] = "block",
         position: Position | Literal["input", "output"] = "output",
-        on_fail: OnFail | Literal["retry", "fix", "raise"] = "retry",
+        on_fail: OnFail | Action = "retry",
         name: str = "regex",
         message: str = "",
         max_retries: int = 3,
         replacement: str = "[removed]",
+        deadline: float | None = None,
+        default: Default = "reject",
     ) -> None:
         """Make one.
 
         Raises:
             DefinitionError: A value makes no sense; the message names it.
         """
-        self._set(name, position, on_fail, max_retries)
+        self._set(name, position, on_fail, max_retries, deadline, default)
         what = f"guardrail {name!r}"
         found = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         if not found:
@@ -207,25 +257,27 @@ class LLMGuardrail(Guardrail):
     policy: str
     max_tokens: int | None
     base_url: str | None
-    func: Callable[[Any], Any] = field(init=False, compare=False)
+    func: Callable[..., Any] = field(init=False, compare=False)
 
     def __init__(
         self,
         model: str,
         policy: str,
         position: Position | Literal["input", "output"] = "output",
-        on_fail: OnFail | Literal["retry", "fix", "raise"] = "retry",
+        on_fail: OnFail | Action = "retry",
         name: str = "llm",
         max_retries: int = 3,
         max_tokens: int | None = None,
         base_url: str | None = None,
+        deadline: float | None = None,
+        default: Default = "reject",
     ) -> None:
         """Make one. With `fix` the model is asked for the text as the policy wants it.
 
         Raises:
             DefinitionError: A value makes no sense; the message names it.
         """
-        self._set(name, position, on_fail, max_retries)
+        self._set(name, position, on_fail, max_retries, deadline, default)
         what = f"guardrail {name!r}"
         if not isinstance(model, str) or not all(part.strip() for part in (model + "/").split("/")[:2]):
             raise DefinitionError(f"{what}: model is of the form 'provider/model', not {model!r}")
@@ -253,10 +305,18 @@ def _told(guard: RegexGuardrail) -> tuple[Any, ...]:
 def _check_function(func: object, what: str) -> None:
     if not callable(func):
         raise DefinitionError(f"{what}: it is made of a function, not {func!r}")
+    if not (_takes(func, 1) or _takes(func, 2)):
+        raise DefinitionError(
+            f"{what}: its function takes one argument, what it looks at; or two, with the GuardrailContext"
+        )
+
+
+def _takes(func: Callable[..., Any], number: int) -> bool:
     try:
-        inspect.signature(func).bind(None)
-    except TypeError as error:
-        raise DefinitionError(f"{what}: its function takes one argument: what it looks at") from error
+        inspect.signature(func).bind(*[None] * number)
+    except TypeError:
+        return False
+    return True
 
 
 def _check_pattern(pattern: object, what: str) -> None:
@@ -267,24 +327,28 @@ def _check_pattern(pattern: object, what: str) -> None:
 
 
 @overload
-def guardrail(func: Callable[[Any], Any], /) -> Guardrail: ...
+def guardrail(func: Callable[..., Any], /) -> Guardrail: ...
 @overload
 def guardrail(
     *,
     name: str | None = None,
     position: Position | Literal["input", "output"] = "output",
-    on_fail: OnFail | Literal["retry", "fix", "raise"] = "retry",
+    on_fail: OnFail | Action = "retry",
     max_retries: int = 3,
-) -> Callable[[Callable[[Any], Any]], Guardrail]: ...
+    deadline: float | None = None,
+    default: Default = "reject",
+) -> Callable[[Callable[..., Any]], Guardrail]: ...
 def guardrail(
-    func: Callable[[Any], Any] | None = None,
+    func: Callable[..., Any] | None = None,
     /,
     *,
     name: str | None = None,
     position: Position | Literal["input", "output"] = "output",
-    on_fail: OnFail | Literal["retry", "fix", "raise"] = "retry",
+    on_fail: OnFail | Action = "retry",
     max_retries: int = 3,
-) -> Guardrail | Callable[[Callable[[Any], Any]], Guardrail]:
+    deadline: float | None = None,
+    default: Default = "reject",
+) -> Guardrail | Callable[[Callable[..., Any]], Guardrail]:
     """Make a function a guardrail.
 
         @guardrail(on_fail="raise")
@@ -298,41 +362,14 @@ def guardrail(
         position: What it looks at; see `Guardrail`.
         on_fail: What follows where it refuses.
         max_retries: How often in a row an answer is sent back.
+        deadline: With `human`, the seconds that a person has.
+        default: What happens after them.
 
     Raises:
         DefinitionError: A value makes no sense; the message names it.
     """
 
-    def make(given: Callable[[Any], Any]) -> Guardrail:
-        return Guardrail(given, position, on_fail, name, max_retries)
+    def make(given: Callable[..., Any]) -> Guardrail:
+        return Guardrail(given, position, on_fail, name, max_retries, deadline, default)
 
     return make if func is None else make(func)
-
-
-def as_guardrails(given: object, what: str) -> tuple[Guardrail, ...]:
-    """Guardrails, of which plain functions become some.
-
-    Args:
-        given: What was given for them.
-        what: What messages call who has them.
-
-    Raises:
-        DefinitionError: They are none.
-    """
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        raise DefinitionError(f"{what}: guardrails must be a list, not {given!r}")
-    return tuple(each if isinstance(each, Guardrail) else Guardrail(each) for each in given)
-
-
-def check_names(guards: Sequence[Guardrail], tools: Sequence[str], what: str) -> None:
-    """Refuse tools whose names stand for the checks of an agent with guardrails.
-
-    Raises:
-        DefinitionError: There is one.
-    """
-    for position in {guard.position.value for guard in guards}:
-        if position in tools:
-            raise DefinitionError(
-                f"{what}: no tool can be named {position!r} where a guardrail looks at the {position}",
-                hint="Rename it: tool(function, name='...').",
-            )

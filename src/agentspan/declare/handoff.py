@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agentspan.declare.called import members_of
 from agentspan.declare.guardrail import Position
 from agentspan.errors import DefinitionError
 from agentspan.schema.output import AnswerType, answer_type
@@ -29,12 +28,15 @@ class HandoffContext:
         step: Which step of the run it was, from 1.
         text: What its model said.
         results: Its calls in their order: the tool, and what it returned; of one that failed `{"error": …}`.
+        state: The state of the run, of the `state_type` of its agents, as far as it is known then: with what these
+            calls have changed where there are `results`. None where they have none.
     """
 
     agent: str
     step: int
     text: str
     results: tuple[tuple[str, Any], ...] = ()
+    state: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def as_handoffs(given: Sequence[Any], kind: type[Agent[Any]], what: str) -> tupl
     for each in found:
         if not isinstance(each.agent, kind):
             raise DefinitionError(f"{what}: handoffs has agents, and handoff(agent), not {each.agent!r}")
-        if members_of(each.agent):
+        if not each.agent.has_turns:
             raise DefinitionError(
                 f"{what}: the team {each.agent.name} cannot take over", hint="agent_tool(team) asks it instead."
             )
@@ -144,18 +146,19 @@ def as_handoffs(given: Sequence[Any], kind: type[Agent[Any]], what: str) -> tupl
 
 
 def crew(agent: Agent[Any]) -> dict[str, Agent[Any]]:
-    """The agents that may be at work in a run of this one, by their names; the agent itself first."""
-    found = {agent.name: agent}
+    """The agents that may be at work in a run of this one, by their names; who begins it is first."""
+    begin = {agent.name: agent} if agent.has_turns else {each.agent.name: each.agent for each in agent.handoffs}
+    found = {agent.name: agent} if agent.has_turns else {}
     for each in agent.handoffs:
         found = {**crew(each.agent), **found} if each.agent.name not in found else found
-    return {agent.name: agent, **found}
+    return {**begin, **found}
 
 
 def transitions(agent: Agent[Any]) -> dict[str, tuple[Handoff, ...]]:
     """The handoffs of each agent that may be at work in a run of this one, by its name."""
     agents = crew(agent)
     allowed: dict[str, Sequence[str]] = {}
-    for each in reversed(agents.values()):
+    for each in (*reversed(agents.values()), agent):
         allowed |= each.allowed_transitions or {}
     return {
         name: each.handoffs if name not in allowed else tuple(_between(each, allowed[name], agents))
@@ -169,6 +172,12 @@ def _between(source: Agent[Any], targets: Sequence[str], agents: Mapping[str, Ag
         yield from own or [Handoff(agent=agents[target])]
 
 
+def mixes_types(agent: Agent[Any]) -> bool:
+    """Whether the answers of its runs are of several types, whoever gives them."""
+    kinds = [each.output_type for each in crew(agent).values()]
+    return any(kind != kinds[0] for kind in kinds)
+
+
 def check_handoffs(agent: Agent[Any]) -> None:
     """Refuse handoffs that cannot be made.
 
@@ -176,12 +185,7 @@ def check_handoffs(agent: Agent[Any]) -> None:
         DefinitionError: It says which one, and why.
     """
     what, agents = f"agent {agent.name!r}", crew(agent)
-    for each in agents.values() if len(agents) > 1 else ():
-        if callable(each.instructions) or each.state_type is not None:
-            raise DefinitionError(
-                f"{what}: agents that hand over have texts for instructions and no state_type, unlike {each.name}",
-                hint="An agent that is called by agent_tool may have both.",
-            )
+    _check_state(agents, what)
     for source, targets in (agent.allowed_transitions or {}).items():
         unknown = [name for name in (source, *targets) if name not in agents]
         if unknown or source in targets or isinstance(targets, str):
@@ -191,6 +195,21 @@ def check_handoffs(agent: Agent[Any]) -> None:
             )
     for source, handoffs in transitions(agent).items():
         _check_source(agents[source], handoffs, what)
+
+
+def _check_state(agents: Mapping[str, Agent[Any]], what: str) -> None:
+    """Refuse states of several types: the agents of a run share one."""
+    first: Agent[Any] | None = None
+    for each in agents.values():
+        if each.shared_state is None:
+            continue
+        first = first or each
+        if first.shared_state is None or each.shared_state.fingerprint != first.shared_state.fingerprint:
+            raise DefinitionError(
+                f"{what}: agents that hand over share the state of their run, and {each.name} has another state_type "
+                f"than {first.name}",
+                hint="Give them the same one; one that needs no state has none.",
+            )
 
 
 def _check_source(source: Agent[Any], handoffs: Sequence[Handoff], what: str) -> None:
@@ -225,6 +244,7 @@ def as_one(agent: Agent[Any]) -> Agent[Any]:
     types = {each.name: each.answer_type for each in agents if each.answer_type is not None}
     first = next(iter(types.values()), None)
     schemas = {name: dict(found.schema) for name, found in types.items()}
+    states = (each.shared_state for each in agents if each.shared_state is not None)
     made = copy.copy(agent)
     made.__dict__.update(
         tools=tuple(tool for each in agents for tool in each.tools),
@@ -236,5 +256,6 @@ def as_one(agent: Agent[Any]) -> Agent[Any]:
         output_validators=tuple(check for each in agents for check in each.output_validators),
         required_tools=tuple(name for each in agents for name in each.required_tools),
         output_retries=max(each.output_retries for each in agents),
+        shared_state=next(states, None),
     )
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentspan.errors import DefinitionError, InputError, ToolFailed
@@ -19,15 +19,28 @@ MAX_STATE = 250_000
 
 
 @dataclass(frozen=True)
+class Lent:
+    """The `state_type` of an agent whose runs work with the state of the run that calls them.
+
+    Attributes:
+        type: The type.
+    """
+
+    type: Any
+
+
+@dataclass(frozen=True)
 class StateType:
     """The type of a run's state: a class with fields.
 
     Attributes:
         fields: Their names.
+        lent: Whether it is the state of the run that calls.
     """
 
     type: AnswerType
     fields: tuple[str, ...]
+    lent: bool = False
 
     @classmethod
     def of(cls, hint: Any, what: str) -> StateType | None:
@@ -38,6 +51,9 @@ class StateType:
         """
         if hint is None:
             return None
+        if isinstance(hint, Lent):
+            own = cls.of(hint.type, what)
+            return None if own is None else replace(own, lent=True)
         found = answer_type(hint, f"{what}: state_type")
         if found.wrapped:
             raise DefinitionError(
@@ -89,6 +105,11 @@ class StateType:
         if len(json.dumps(found, ensure_ascii=False).encode("utf-8", "surrogatepass")) > MAX_STATE:
             raise ResultError(f"the state is longer than {MAX_STATE:,} bytes")
         return found
+
+
+def seen(type_: StateType | None, stored: Json | None) -> Any:
+    """The state as code of an agent sees it: of its type; None where it has none."""
+    return None if type_ is None or stored is None else type_.read(stored)
 
 
 class CallState:

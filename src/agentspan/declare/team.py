@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.agent_tool import agent_tool
+from agentspan.declare.budget import Budget
 from agentspan.declare.called import check_called
+from agentspan.declare.guardrail import Position
 from agentspan.declare.human_tool import human_tool
 from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
 
-Strategy = Literal["sequential", "parallel", "router", "round_robin", "random", "manual"]
+Strategy = Literal["sequential", "parallel", "router", "round_robin", "random", "manual", "swarm"]
 
 Router: TypeAlias = Callable[[str], "str | Awaitable[str]"]
 """Chooses a member by its name, from the prompt."""
 
 Until: TypeAlias = "str | Callable[[str], bool | Awaitable[bool]]"
 """When members that take turns stop: a text that one of them says, or a function of what was said last."""
+
+_ONCE = ("sequential", "parallel", "router")
+_IN_TURNS = ("round_robin", "random", "manual")
 
 _AND_THEN = "_then_"
 
@@ -35,17 +40,21 @@ class Team(Agent[Any]):
         pipeline = Team("article", [researcher, writer, editor])          # the same as researcher >> writer >> editor
         review = Team("review", [lawyer, engineer], strategy="parallel")
         desk = Team("desk", [billing, refunds], strategy="router", model="openai/gpt-4o")
+        crew = Team("crew", [triage, billing, refunds], strategy="swarm")
 
     Attributes:
         agents: Its members.
         strategy: How they work together.
         router: Who chooses the member (`router`): an agent, or a function of the prompt.
+        until: When members that take turns stop before their turns are used up.
+        synthesis: Who makes one answer of the members' (`parallel`).
     """
 
     agents: tuple[Agent[Any], ...]
     strategy: Strategy
     router: Agent[Any] | Router | None
     until: Until | None
+    synthesis: Agent[Any] | None
 
     def __init__(
         self,
@@ -60,6 +69,9 @@ class Team(Agent[Any]):
         max_turns: int | None = None,
         timeout: float | None = None,
         until: Until | None = None,
+        synthesis: Agent[Any] | str | None = None,
+        allowed_transitions: Mapping[str, Sequence[str]] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         """Declare a team.
 
@@ -67,19 +79,27 @@ class Team(Agent[Any]):
             name: Its name, which is also the name of its workflow.
             agents: Its members, two or more; each name once.
             strategy: `sequential`: each is given the prompt and what the one before it answered, and the last answer is
-                the team's. `parallel`: all are given the prompt at once, and their answers stand below each other.
+                the team's. `parallel`: all are given the prompt at once, and their answers stand below each other, or
+                `synthesis` makes one of them.
                 `router`: one of them is chosen. `round_robin`, `random` and `manual`: one after the other, each is
                 given the prompt and all that was said, for `max_turns` turns; whose turn it is goes round, is drawn,
-                or is chosen by a person, through the inbox.
+                or is chosen by a person, through the inbox. `swarm`: the first one begins, and they hand over to each
+                other, in one conversation; workers call their models.
             router: Who chooses (`router`): an agent that answers with a name, or a function of the prompt, plain or
                 `async`, that runs in a worker. The `model` chooses where there is none.
-            model: The model that chooses (`router`).
+            model: The model that chooses (`router`), or follows the instructions of `synthesis`; there it is that of
+                the first member unless given.
             instructions: What that model is told beside the names and descriptions of the members.
             description: For people, and for agents that may call this one.
-            max_turns: Turns of all members together; as many as there are members unless given.
+            max_turns: Turns of all members together; as many as there are members unless given, and as many as the
+                first one may have in a `swarm`.
             timeout: Seconds the whole run may take.
             until: Members that take turns stop before `max_turns` once this text stands in what one of them says, or
                 once this function of what was said last, plain or `async`, gives True; it runs in a worker.
+            synthesis: An agent that is given the prompt and the answers of members beside each other (`parallel`), and
+                whose answer is the team's; or instructions for one that has no tools.
+            allowed_transitions: Who may hand over to whom in a `swarm`, by names; each to each other one unless given.
+            budget: What a `swarm` may use before a person is asked.
 
         Raises:
             DefinitionError: A value makes no sense.
@@ -88,25 +108,50 @@ class Team(Agent[Any]):
         members = _members(agents, what)
         if strategy not in get_args(Strategy):
             raise DefinitionError(f"{what}: strategy is {', '.join(get_args(Strategy))}, not {strategy!r}")
-        if max_turns is not None and strategy in ("sequential", "parallel", "router"):
+        if max_turns is not None and strategy in _ONCE:
             raise DefinitionError(f"{what}: max_turns is for members that take turns, and these are {strategy}")
-        if until is not None and (strategy in ("sequential", "parallel", "router") or not _is_end(until)):
+        if until is not None and (strategy not in _IN_TURNS or not _is_end(until)):
             raise DefinitionError(f"{what}: until is a text or a function, for members that take turns")
+        swarms = strategy == "swarm"
+        if not swarms and (allowed_transitions is not None or budget is not None):
+            raise DefinitionError(f"{what}: allowed_transitions and budget are for strategy='swarm'")
         chooser = _chooser(name, members, router, model, instructions) if strategy == "router" else None
-        if strategy != "router" and (router is not None or model):
+        if strategy != "router" and (router is not None or (model and not isinstance(synthesis, str))):
             raise DefinitionError(f"{what}: router and model choose where strategy='router'")
+        if synthesis is not None and strategy != "parallel":
+            raise DefinitionError(f"{what}: synthesis makes one answer where strategy='parallel'")
+        gathers = None if synthesis is None else _synthesis(name, members, synthesis, model)
         first = members[0]
-        turns = len(members) if max_turns is None else max_turns
+        most = first.max_turns if swarms else 1 if chooser else len(members)
         super().__init__(
-            name, model=first.model, description=description, max_turns=1 if chooser else turns, timeout=timeout
+            name,
+            model=first.model,
+            description=description,
+            max_turns=most if max_turns is None else max_turns,
+            timeout=timeout,
+            **(_swarm(members, allowed_transitions, budget) if swarms else {}),
         )
-        self.__dict__.update(agents=members, strategy=strategy, router=chooser, until=until)
+        self.__dict__.update(agents=members, strategy=strategy, router=chooser, until=until, synthesis=gathers)
+        last = members[-1] if strategy == "sequential" else gathers
+        self.__dict__["answer_type"] = None if last is None else last.answer_type
         check_called(name, (), self.members)
 
     @property
     def members(self) -> tuple[Agent[Any], ...]:
-        """Its members, and the agent that chooses one of them."""
-        return (*self.agents, *([self.router] if isinstance(self.router, Agent) else []))
+        """The agents with runs of their own in its runs: its members, who chooses, who sums up; none of a swarm."""
+        if self.strategy == "swarm":
+            return ()
+        return (*self.agents, *(each for each in (self.router, self.synthesis) if isinstance(each, Agent)))
+
+    @property
+    def has_turns(self) -> bool:
+        """None: they are those of its members."""
+        return False
+
+    @property
+    def checks_answers(self) -> bool:
+        """Whether the answers of a swarm are checked; other members see to theirs themselves."""
+        return self.strategy == "swarm" and super().checks_answers
 
     @property
     def asks(self) -> Tool[..., Any] | None:
@@ -119,7 +164,7 @@ class Team(Agent[Any]):
     @property
     def needs_worker(self) -> bool:
         """Whether a worker serves calls of its members, or its function that chooses."""
-        own = self.router_function is not None or callable(self.until)
+        own = self.router_function is not None or callable(self.until) or self.strategy == "swarm"
         return own or any(agent.needs_worker for agent in self.members)
 
     @property
@@ -127,14 +172,45 @@ class Team(Agent[Any]):
         """The function that chooses."""
         return None if self.router is None or isinstance(self.router, Agent) else self.router
 
-    def having(self, agents: Sequence[Agent[Any]], router: Agent[Any] | Router | None) -> Team:
-        """The same with these members."""
-        made = copy.copy(self)
-        made.__dict__.update(agents=tuple(agents), router=router)
-        return made
+    def having(self, made: Callable[[Agent[Any]], Agent[Any]]) -> Team:
+        """The same with what is made of each of its agents."""
+        team = copy.copy(self)
+        router = made(self.router) if isinstance(self.router, Agent) else self.router
+        synthesis = None if self.synthesis is None else made(self.synthesis)
+        handoffs = tuple(replace(each, agent=made(_in_worker(each.agent))) for each in self.handoffs)
+        agents = tuple(each.agent for each in handoffs) or tuple(map(made, self.agents))
+        team.__dict__.update(agents=agents, router=router, handoffs=handoffs, synthesis=synthesis)
+        return team
 
     def __repr__(self) -> str:
         return f"<Team {self.name} ({self.strategy}: {', '.join(agent.name for agent in self.agents)})>"
+
+
+def _swarm(
+    members: Sequence[Agent[Any]], allowed: Mapping[str, Sequence[str]] | None, budget: Budget | None
+) -> dict[str, Any]:
+    """What an agent has that is a swarm: all hand over to all, and what goes for the run is the first one's."""
+    to_all = {}
+    for each in members:
+        targets = (*(handoff.agent.name for handoff in each.handoffs), *(other.name for other in members))
+        to_all[each.name] = tuple(dict.fromkeys(name for name in targets if name != each.name))
+    first = members[0]
+    return {
+        "handoffs": members,
+        "allowed_transitions": {**to_all, **(allowed or {})},
+        "budget": budget or first.budget,
+        "model_place": "worker",
+        "model_retry": first.model_retry,
+        "on_max_turns": first.on_max_turns,
+        "termination": first.termination,
+        "guardrails": first.guards(Position.INPUT),
+        "on_request": first.on_request,
+        "hooks": first.hooks,
+    }
+
+
+def _in_worker(agent: Agent[Any]) -> Agent[Any]:
+    return replace(agent, model_place="worker")
 
 
 def _is_end(until: Until) -> bool:
@@ -201,3 +277,15 @@ def _chooser(
     told = f"{instructions}\n\n" if instructions else ""
     asked = f"{told}Choose who answers the user. Answer with one of these names, and nothing else:\n{known}"
     return Agent(f"{name}_router", model=model, instructions=asked, model_place=members[0].model_place)
+
+
+def _synthesis(name: str, members: Sequence[Agent[Any]], synthesis: Agent[Any] | str, model: str) -> Agent[Any]:
+    if isinstance(synthesis, Agent):
+        return synthesis
+    if not isinstance(synthesis, str) or not synthesis.strip():
+        raise DefinitionError(f"team {name!r}: synthesis is an agent, or instructions, not {synthesis!r}")
+    first = members[0]
+    asked = (
+        f"{synthesis}\n\nBelow the request stands what others have answered, each with a name. Make one answer of it."
+    )
+    return Agent(f"{name}_synthesis", model=model or first.model, instructions=asked, model_place=first.model_place)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
 from agentspan.declare.approval import Approval, Policy, Question, approval_of
 from agentspan.declare.context import ToolContext, current_tool_context, during
 from agentspan.declare.credentials import checked_credentials
-from agentspan.declare.guardrail import Guardrail, OnFail, Position, as_guardrails
+from agentspan.declare.guardrail import Guardrail, OnFail, Position
+from agentspan.declare.guardrails import as_guardrails, asking
 from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
@@ -123,6 +124,11 @@ class Tool(Generic[P, R]):
     def guards(self, position: Position) -> tuple[Guardrail, ...]:
         """Its guardrails that look there: at the arguments, or at the result."""
         return tuple(guard for guard in self.guardrails if guard.position == position)
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether a worker looks before a call whether a person is to be asked."""
+        return self.approval is not None or bool(asking(self.guardrails))
 
     @property
     def may_end_the_run(self) -> bool:

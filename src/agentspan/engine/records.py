@@ -84,8 +84,9 @@ class TaskRecord(Record):
 
     @property
     def is_part(self) -> bool:
-        """Whether it is a workflow of its own: of a call, of a member of a team, of a request about a budget."""
-        return self.task_type == "SUB_WORKFLOW" and self.kind in ("tool", "member", "choose", "budget")
+        """Whether it is a workflow of its own: of a call, of a member of a team, of a request to a person."""
+        kinds = ("tool", "member", "choose", "budget", "ask_input", "ask_output", "ask_result")
+        return self.task_type == "SUB_WORKFLOW" and self.kind in kinds
 
     @property
     def key(self) -> str:

@@ -38,17 +38,18 @@ def decision_drafts(part: WorkflowRecord, request: Request, who: Json, step: int
     yield Draft(type="decision", step=step, at=decided_at(part), details={**details, "text": text})
 
 
-def person_drafts(part: WorkflowRecord | None, step: int) -> Iterator[Draft]:
-    """The events of a request that is no call of a model: of a budget, or of a team whose members a person chooses.
+def person_drafts(part: WorkflowRecord | None, step: int, who: Json | None = None) -> Iterator[Draft]:
+    """The events of a request that is no call of a model: of a budget, of a guardrail, or of who is next in a team.
 
     Args:
         part: The request's execution; None where it has not begun, or is deleted.
         step: The turn of the run.
+        who: Which call it is about; None of one that is about none.
     """
     request = None if part is None else request_of(part)
     if part is None or request is None:
         return
-    who = {"call_id": request.tool, "tool_name": request.tool}
+    who = who or {"call_id": request.tool, "tool_name": request.tool}
     yield asked_draft(part, request, who, step)
     attempts = person_tasks(part)
     for place, task in enumerate(attempts):

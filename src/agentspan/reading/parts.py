@@ -25,12 +25,21 @@ class Parts:
             tasks: The segment's tasks.
         """
         wanted = {task.sub_workflow_id for task in tasks if task.is_part and task.sub_workflow_id}
-        found = {part_id: record for part_id in wanted if (record := self._read(part_id)) is not None}
+        found = self._found(wanted)
+        found |= self._found({begun for record in found.values() for begun in _reviews(record)})
         self._ended = {part_id: record for part_id, record in found.items() if record.status == "COMPLETED"}
         return found
+
+    def _found(self, wanted: Iterable[str]) -> dict[str, WorkflowRecord]:
+        return {part_id: record for part_id in wanted if (record := self._read(part_id)) is not None}
 
     def _read(self, part_id: str) -> WorkflowRecord | None:
         try:
             return self._ended.get(part_id) or self._client.workflow(part_id)
         except NotFound:  # somebody has deleted it
             return None
+
+
+def _reviews(part: WorkflowRecord) -> list[str]:
+    """The requests of a call about what its tool gave."""
+    return [task.sub_workflow_id for task in part.tasks if task.kind == "ask_result" and task.sub_workflow_id]

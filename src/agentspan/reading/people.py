@@ -10,7 +10,12 @@ from agentspan.reading.reasons import Reason
 from agentspan.reading.requests import asking
 from agentspan.schema.values import shown
 
-_VERBS = {"approval": ("approve", "reject"), "question": ("answer", "reject"), "budget": ("extend", "finish", "reject")}
+_VERBS = {
+    "approval": ("approve", "reject"),
+    "question": ("answer", "reject"),
+    "budget": ("extend", "finish", "reject"),
+    "guardrail": ("approve", "reject"),
+}
 
 
 def person_reason(request: Request, now: float) -> Reason:

@@ -12,7 +12,7 @@ from typing import Any
 
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
-from agentspan.reading.asked import asked_draft, decision_drafts
+from agentspan.reading.asked import asked_draft, decision_drafts, person_drafts
 from agentspan.reading.budget import BudgetDrafts
 from agentspan.reading.drafts import Answered, Draft, Within, end_drafts
 from agentspan.reading.events import EventName
@@ -58,7 +58,7 @@ def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within
             return
         yield from begun_drafts(turn)
         yield from _said_drafts(turn, turn.plan)
-        sent_back = yield from _check_drafts(turn, now)
+        sent_back = yield from _check_drafts(segment, turn, now)
         if sent_back:
             continue
         if turn.plan.mode == "again":
@@ -89,21 +89,32 @@ def _entry_drafts(segment: StoredSegment, now: int) -> Iterator[Draft]:
     """The check of the run's prompt, and what its guardrails said."""
     if segment.entry:
         yield from _worker_model_drafts(segment.entry, 1, now)
-    if segment.verdict is not None:
-        yield from _guard_drafts(segment.verdict.guards, 1, segment.entry[-1].end_time)
+    checked = segment.entry_checked
+    if checked is not None:
+        yield from _guard_drafts(checked.guards, 1, segment.entry[-1].end_time)
+    yield from _review_drafts(segment, segment.entry_asked, 1)
     if segment.told:
         yield from _worker_model_drafts(segment.told, 1, now)
 
 
-def _check_drafts(turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
+def _review_drafts(segment: StoredSegment, asked: Sequence[TaskRecord], step: int) -> Iterator[Draft]:
+    """The request to a person about what a guardrail refuses; a run that is retried goes on with the same one."""
+    for task in asked[-1:]:
+        yield from person_drafts(segment.parts.get(task.sub_workflow_id or ""), step)
+
+
+def _check_drafts(segment: StoredSegment, turn: StoredTurn, now: int) -> Generator[Draft, None, bool]:
     """The check of the turn's answer, and what came of it; returns whether it was sent back."""
     if turn.checks:
         yield from _worker_model_drafts(turn.checks, turn.step, now)
-    verdict = turn.verdict
+    verdict, checked = turn.verdict, turn.checked
+    known = checked or verdict
+    if known is not None:
+        at = turn.checks[-1].end_time if turn.checks else turn.planned_at
+        yield from _guard_drafts(known.guards, turn.step, at)
+    yield from _review_drafts(segment, turn.asked, turn.step)
     if verdict is None:
         return False
-    at = turn.checks[-1].end_time if turn.checks else turn.planned_at
-    yield from _guard_drafts(verdict.guards, turn.step, at)
     if verdict.mode == "again":
         yield _sent_back_draft(turn, verdict)
     return verdict.mode == "again"
@@ -224,12 +235,11 @@ def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within | Answe
     for call in turn.calls:
         cut_off = yield from _attempts_drafts(call, turn.step, now, ends)
         ends = max(ends, cut_off)
+        yield from _looked_at_drafts(call, turn.step)
         told = call.told
         if told is None or (call.attempts and call.attempts[-1].status == "CANCELED"):
             return False
         ended = call.attempts[-1].end_time if call.attempts else turn.planned_at
-        if call.attempts:
-            yield from _guard_drafts(call.attempts[-1].notes.guards, turn.step, ended, **_who(call))
         yield _result_draft(call, turn.step, ended, told)
     return True
 
@@ -255,12 +265,21 @@ def _attempts_drafts(
     return cut_off
 
 
+def _looked_at_drafts(call: StoredCall, step: int) -> Iterator[Draft]:
+    """What guardrails said in the call that was made, and the request about what it gave."""
+    if call.made:
+        yield from _guard_drafts(call.made[-1].notes.guards, step, call.made[-1].end_time, **_who(call))
+    yield from person_drafts(call.review, step, _who(call))
+
+
 def _asked_drafts(call: StoredCall, step: int, now: int) -> Generator[Draft, None, bool]:
     """That a person is asked about a call; returns whether it is known that one is, or is not."""
     if not call.is_part or (call.called is not None and not call.asked):
         return True
     for task in call.checks:
         yield from _waiting_drafts(task, _who(call), step, now)
+    if call.checks:
+        yield from _guard_drafts(call.checks[-1].notes.guards, step, call.checks[-1].end_time, **_who(call))
     request = call.request
     if call.part is None or request is None:
         return call.told is not None or bool(call.made)

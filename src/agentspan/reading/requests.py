@@ -12,6 +12,7 @@ from agentspan.errors import NotFound
 from agentspan.reading.durations import moment
 from agentspan.reading.tree import open_below
 from agentspan.stored.budget import Spent
+from agentspan.stored.guard import Guarded
 from agentspan.stored.names import request_name
 from agentspan.stored.person import DECIDED, PERSON, Decision, RequestSpec
 
@@ -46,6 +47,7 @@ def request_of(record: WorkflowRecord) -> Request | None:
         default=spec.default,
         status="decided" if decision is not None else "void" if record.ended else "waiting",
         decision=decision,
+        guardrails=tuple(Guarded.of(each) for each in asked.input_data.get("guards") or ()),
     )
 
 
@@ -55,7 +57,12 @@ def asking(request: Request) -> str:
         return f"The budget is used up: {Spent.of(request.args).over_told}."
     if request.kind == "question":
         return f"{request.tool} asks a person."
-    return f"A person decides whether {request.tool} is called."
+    why = "; ".join(f"the guardrail {each.name} refuses: {each.message}" for each in request.guardrails)
+    if request.kind == "guardrail":
+        what = "result" if "result" in request.args else "answer" if "answer" in request.args else "prompt"
+        of = f" of {request.tool}" if what == "result" else ""
+        return f"A person decides about the {what}{of}: {why}."
+    return f"A person decides whether {request.tool} is called{': ' if why else ''}{why}."
 
 
 def person_tasks(record: WorkflowRecord) -> list[TaskRecord]:

@@ -31,12 +31,14 @@ _Tasks = dict[tuple[str, int], tuple[TaskRecord, ...]]
 class StoredCall:
     """A call of a turn, and the tasks that were made for it, oldest first: one more for each worker that died.
 
-    What is made in a workflow of its own has that as `part`, and its attempts stand there.
+    What is made in a workflow of its own has that as `part`, and its attempts stand there. Where a person is asked
+    about what the tool gave, that is `review`.
     """
 
     planned: PlannedCall
     attempts: tuple[TaskRecord, ...] = ()
     part: WorkflowRecord | None = None
+    review: WorkflowRecord | None = None
 
     @property
     def is_part(self) -> bool:
@@ -104,6 +106,7 @@ class StoredTurn:
         calls: Its calls, in the model's order.
         failed: The tasks that ended the run for want of an answer, oldest first.
         checks: The attempts of the check of its answer, oldest first.
+        asked: The requests about its answer, where a guardrail asks a person, oldest first.
         agent: Who is at work in it, of a run that agents hand over; who was as it began, until it has a plan.
         summaries: The attempts to summarise older exchanges before it, oldest first.
     """
@@ -116,6 +119,7 @@ class StoredTurn:
     failed: tuple[TaskRecord, ...]
     checks: tuple[TaskRecord, ...] = ()
     agent: str = ""
+    asked: tuple[TaskRecord, ...] = ()
     summaries: tuple[TaskRecord, ...] = ()
 
     @property
@@ -132,10 +136,15 @@ class StoredTurn:
     @property
     def verdict(self) -> Verdict | None:
         """What came of its answer, where that has to fit a type; None until it is known."""
-        if self.checks:
-            last = self.checks[-1]
-            return Verdict.of(last.output_data["result"]) if last.status == "COMPLETED" else None
-        return None if self.plan is None else self.plan.verdict
+        if not self.checks:
+            return None if self.plan is None else self.plan.verdict
+        found = self.checked
+        return None if found is None else found.after(_left_by(self.asked))
+
+    @property
+    def checked(self) -> Verdict | None:
+        """What the check found of its answer, whatever a person decides after it; None until it is known."""
+        return _found_by(self.checks)
 
 
 @dataclass(frozen=True)
@@ -169,7 +178,8 @@ class StoredSegment:
     @property
     def first(self) -> str:
         """Who is at work as it begins."""
-        return self.given.agent or str(self.record.workflow_definition.get("metadata", {}).get("agent", ""))
+        metadata = self.record.workflow_definition.get("metadata", {})
+        return self.given.agent or str(next(iter(metadata.get(CREW, ())), metadata.get("agent", "")))
 
     @property
     def entry(self) -> tuple[TaskRecord, ...]:
@@ -182,10 +192,20 @@ class StoredSegment:
         return tuple(task for task in self.record.tasks if task.kind == "instructions")
 
     @property
+    def entry_asked(self) -> tuple[TaskRecord, ...]:
+        """The requests about the prompt, where a guardrail asks a person, oldest first."""
+        return tuple(task for task in self.record.tasks if task.kind == "ask_input")
+
+    @property
+    def entry_checked(self) -> Verdict | None:
+        """What the check found of the prompt, whatever a person decides after it."""
+        return _found_by(self.entry)
+
+    @property
     def verdict(self) -> Verdict | None:
         """What came of the prompt, where guardrails look at it; None until it is known, and after the first segment."""
-        done = [task for task in self.entry if task.status == "COMPLETED"]
-        return Verdict.of(done[-1].output_data["result"]) if done else None
+        found = self.entry_checked
+        return None if found is None else found.after(_left_by(self.entry_asked))
 
     @property
     def team(self) -> TeamSpec | None:
@@ -220,6 +240,16 @@ class StoredSegment:
         """How often a model call is tried again; the server overwrites what the task's own definition says."""
         tasks = self.record.workflow_definition.get("tasks", [])
         return next((int(task.get("retryCount") or 0) for task in tasks if task.get("type") == "LLM_CHAT_COMPLETE"), 0)
+
+
+def _found_by(checks: Sequence[TaskRecord]) -> Verdict | None:
+    last = checks[-1] if checks else None
+    return Verdict.of(last.output_data["result"]) if last is not None and last.status == "COMPLETED" else None
+
+
+def _left_by(requests: Sequence[TaskRecord]) -> dict[str, Any] | None:
+    """What the newest request has left; None until it is decided."""
+    return requests[-1].output_data if requests and requests[-1].status == "COMPLETED" else None
 
 
 def _whose(segment: StoredSegment) -> Iterator[StoredTurn]:
@@ -305,12 +335,14 @@ def _turn(step: int, tasks: _Tasks, parts: Mapping[str, WorkflowRecord]) -> Stor
         failed=tasks.get(("failed", 1), ()),
         checks=tasks.get(("output", 1), ()),
         summaries=tasks.get(("summary", 1), ()),
+        asked=tasks.get(("ask_output", 1), ()),
     )
 
 
 def _call(planned: PlannedCall, attempts: tuple[TaskRecord, ...], parts: Mapping[str, WorkflowRecord]) -> StoredCall:
     part = parts.get(attempts[-1].sub_workflow_id or "") if attempts and attempts[-1].is_part else None
-    return StoredCall(planned, attempts, part)
+    asked = [task.sub_workflow_id or "" for task in part.tasks if task.kind == "ask_result"] if part else []
+    return StoredCall(planned, attempts, part, parts.get(asked[-1]) if asked else None)
 
 
 def _unmarked(told: dict[str, Any], called: str | None) -> dict[str, Any]:

@@ -32,15 +32,20 @@ def member_of(task: TaskRecord) -> str:
 def team_drafts(segment: StoredSegment, team: TeamSpec) -> Iterator[Draft | Within]:
     """The events of a team's run, as far as it got.
 
-    Members that work beside each other are told of first; then follows what each did, one after the other.
+    Members that work beside each other are told of first; then follows what each did, one after the other, and at last
+    what the one did that makes one answer of theirs.
 
     Args:
         segment: The run.
         team: How its members work together.
     """
     beside = team.strategy == "parallel"
+
+    def together(task: TaskRecord) -> str:
+        return "all" if beside and member_of(task) in team.agents else task.task_id
+
     step = 0
-    for _, group in groupby(called_in(segment.record), key=lambda task: "all" if beside else task.task_id):
+    for _, group in groupby(called_in(segment.record), key=together):
         tasks = list(group)
         for task in tasks:
             step += task.kind == "member"

@@ -67,6 +67,10 @@ class Listed:
     description: str
     parameters: Mapping[str, Any] = field(hash=False)
 
+    def __post_init__(self) -> None:
+        # Many are docstrings, which Python 3.13 dedents: another Python is no other tool.
+        object.__setattr__(self, "description", cleandoc(self.description))
+
     @property
     def fingerprint(self) -> str:
         """Changes with what models are told of it."""
@@ -211,7 +215,7 @@ def _tools(server: McpServer, found: list[Listed]) -> list[Tool[..., Any]]:
         names.append(name_for_models(each.name, names))
         arguments = given_arguments(each.parameters, f"tool {each.name!r} of the MCP server {server.name!r}")
         call = McpCall(server, each)
-        tools.append(Tool(call, names[-1], cleandoc(each.description), arguments))
+        tools.append(Tool(call, names[-1], each.description, arguments))
     return tools
 
 

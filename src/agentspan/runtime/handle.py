@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from agentspan import blocking, compat
 from agentspan.control import stopping, verbs
 from agentspan.declare.agent import Agent
+from agentspan.declare.handoff import as_one, crew
 from agentspan.declare.output import OutputT
 from agentspan.engine.client import Conductor
 from agentspan.errors import InputError, ServerError
@@ -26,6 +27,7 @@ from agentspan.runtime.stream import AsyncEvents, EventStream
 from agentspan.runtime.waiting import Waiting, check_timeout
 from agentspan.schema.output import AnswerType, answer_type
 from agentspan.schema.values import is_count
+from agentspan.stored.output import ANSWERED_BY
 from agentspan.stored.usage import Usage
 from agentspan.telemetry.traces import TRACES
 
@@ -62,8 +64,8 @@ class AgentHandle(CallVerbs, OwnRequests, RunState, Generic[OutputT]):
             )
         self.execution_id: str = execution_id
         self.runtime: AgentRuntime = runtime
-        self._answer = _answer_type(output_type)
-        self._state = output_type.shared_state if isinstance(output_type, Agent) else None
+        self._answers = _answer_types(output_type)
+        self._state = as_one(output_type).shared_state if isinstance(output_type, Agent) else None
         self._history = History(runtime.client, execution_id)
 
     def __repr__(self) -> str:
@@ -230,8 +232,9 @@ class AgentHandle(CallVerbs, OwnRequests, RunState, Generic[OutputT]):
             result = so_far(result, self._history.status())
         if result.is_failed and not self.runtime.settings.compat:
             raise error_of(run, result)
-        if self._answer is not None and result.is_success:
-            result = typed(result, self._answer)
+        answer = self._answers.get(str(run.output.get(ANSWERED_BY)), self._answers[""])
+        if answer is not None and result.is_success:
+            result = typed(result, answer)
         return compat.result(result) if self.runtime.settings.compat else result
 
     # ---- the same on an event loop --------------------------------------------------------------------
@@ -276,7 +279,8 @@ class AgentHandle(CallVerbs, OwnRequests, RunState, Generic[OutputT]):
         await aio.in_thread(self.retry)
 
 
-def _answer_type(given: Any) -> AnswerType | None:
+def _answer_types(given: Any) -> dict[str, AnswerType | None]:
+    """The type of its answer by who gives it, where an agent hands over; by the name "" for all others."""
     if isinstance(given, Agent):
-        return given.answer_type
-    return None if given is None or given is str else answer_type(given, "output_type")
+        return {name: each.answer_type for name, each in crew(given).items()} | {"": given.answer_type}
+    return {"": None if given is None or given is str else answer_type(given, "output_type")}

@@ -11,6 +11,7 @@ from agentspan.config import Settings, load_settings
 from agentspan.declare.agent import Agent
 from agentspan.declare.content import Prompt
 from agentspan.declare.output import Typed
+from agentspan.errors import InputError
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult
 from agentspan.runtime.handle import AgentHandle
@@ -43,44 +44,55 @@ def shared_runtime() -> AgentRuntime:
         return _shared[settings]
 
 
+def _given(runtime: AgentRuntime | None) -> AgentRuntime:
+    if runtime is None:
+        return shared_runtime()
+    if not isinstance(runtime, AgentRuntime):
+        raise InputError(
+            f"runtime must be an AgentRuntime, not {type(runtime).__name__}",
+            hint="AgentRuntime(server_url=…) makes one for a server; without runtime= the settings name it.",
+        )
+    return runtime
+
+
 def start(
     agent: Agent[Typed] | str, prompt: Prompt, *, runtime: AgentRuntime | None = None, **options: Unpack[StartOptions]
 ) -> AgentHandle[Typed]:
     """Start a run and return as soon as the server has stored it; see `AgentRuntime.start`."""
-    return (runtime or shared_runtime()).start(agent, prompt, **options)
+    return _given(runtime).start(agent, prompt, **options)
 
 
 def run(
     agent: Agent[Typed] | str, prompt: Prompt, *, runtime: AgentRuntime | None = None, **options: Unpack[RunOptions]
 ) -> AgentResult[Typed]:
     """Start a run and wait for its result; see `AgentRuntime.run`."""
-    return (runtime or shared_runtime()).run(agent, prompt, **options)
+    return _given(runtime).run(agent, prompt, **options)
 
 
 def stream(
     agent: Agent[Typed] | str, prompt: Prompt, *, runtime: AgentRuntime | None = None, **options: Unpack[StreamOptions]
 ) -> EventStream[Typed]:
     """Start a run and iterate over its events; see `AgentRuntime.stream`."""
-    return (runtime or shared_runtime()).stream(agent, prompt, **options)
+    return _given(runtime).stream(agent, prompt, **options)
 
 
 async def start_async(
     agent: Agent[Typed] | str, prompt: Prompt, *, runtime: AgentRuntime | None = None, **options: Unpack[StartOptions]
 ) -> AgentHandle[Typed]:
     """Start a run without keeping the event loop waiting; see `AgentRuntime.start`."""
-    return await (runtime or shared_runtime()).start_async(agent, prompt, **options)
+    return await _given(runtime).start_async(agent, prompt, **options)
 
 
 async def run_async(
     agent: Agent[Typed] | str, prompt: Prompt, *, runtime: AgentRuntime | None = None, **options: Unpack[RunOptions]
 ) -> AgentResult[Typed]:
     """Start a run and wait for its result on an event loop; see `AgentRuntime.run_async`."""
-    return await (runtime or shared_runtime()).run_async(agent, prompt, **options)
+    return await _given(runtime).run_async(agent, prompt, **options)
 
 
 async def stream_async(
     agent: Agent[Typed] | str, prompt: Prompt, *, runtime: AgentRuntime | None = None, **options: Unpack[StreamOptions]
 ) -> AsyncIterator[AnyEvent]:
     """Start a run and iterate over its events with `async for`; see `AgentRuntime.stream_async`."""
-    async for event in (runtime or shared_runtime()).stream_async(agent, prompt, **options):
+    async for event in _given(runtime).stream_async(agent, prompt, **options):
         yield event

@@ -9,7 +9,7 @@ from typing import Any, Literal
 REFUSED = "guardrail"
 """Why a run ended that a guardrail has refused; in the output of such a run also the key of which one did."""
 
-Action = Literal["retry", "fix", "raise"]
+Action = Literal["retry", "fix", "raise", "human"]
 """What follows where a guardrail refuses."""
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ class Guarded:
         position: `input` for a prompt or a call's arguments, `output` for an answer or a call's result.
         passed: Whether it let it through.
         message: Why it did not.
-        action: What followed then: `retry`, `fix`, `raise`.
+        action: What followed then: `retry`, `fix`, `raise`, `human`.
         usage: Tokens of the model that it asked, and what they cost; None where it asked none.
     """
 

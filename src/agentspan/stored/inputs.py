@@ -70,6 +70,7 @@ class CallInput:
         args: Its arguments, as the model gave them.
         max_bytes: What its result may take; 0 where nothing is said.
         state: The state of the run that its turn begins with; None where it has none.
+        asks: The guardrails whose refusals its workflow brings to a person.
         call: The call's name in its turn, where it is made in a workflow of its own; None elsewhere.
     """
 
@@ -80,6 +81,7 @@ class CallInput:
     max_bytes: int
     call: str | None = None
     state: dict[str, Any] | None = None
+    asks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> CallInput:
@@ -94,4 +96,5 @@ class CallInput:
             max_bytes=int(given.get("max_bytes") or 0),
             call=given.get("call"),
             state=given.get(STATE),
+            asks=tuple(given.get("asks") or ()),
         )

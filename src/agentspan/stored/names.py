@@ -19,7 +19,10 @@ CREW = "crew"
 OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
-_KINDS = "llm|plan|tool|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget|summary"
+_KINDS = (
+    "llm|plan|tool|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget"
+    "|ask_input|ask_output|ask_result|summary"
+)
 _TURN_REF = re.compile(rf"^({_KINDS})_(\d+)(?:_(\d+))?(?:__\d+)?$")
 
 
@@ -69,6 +72,11 @@ def transfer_name(agent: str) -> str:
 def request_name(agent: str, tool: str) -> str:
     """Name of the workflow of a call that needs a person."""
     return f"{agent}.request.{tool}"
+
+
+def result_request_name(agent: str, tool: str) -> str:
+    """Name of the workflow by which a person is asked about what a tool gave."""
+    return f"{request_name(agent, tool)}.result"
 
 
 _AS_TOOL = ".as.tool"

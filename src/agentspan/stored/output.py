@@ -15,6 +15,12 @@ INVALID = "invalid_output"
 TYPED = "output_type"
 """In the metadata of a definition: what the type of the agent's answers is called."""
 
+ANSWERED_BY = "answered_by"
+"""Which agent gave an answer, where those that may be at work have answers of several types."""
+
+NOTE = "Your answer does not fit. Correct it and answer again, with the whole of it."
+"""What the model is told of an answer that is sent back, before what is wrong with it."""
+
 Json = dict[str, Any]
 
 
@@ -87,17 +93,20 @@ class Verdict:
     """What came of an answer.
 
     Attributes:
-        mode: It fits, the model is asked again, the run fails as it does not fit, or as a guardrail refuses it.
-        value: The answer, where it fits.
+        mode: It fits, the model is asked again, the run fails as it does not fit, or as a guardrail refuses it, or a
+            person is asked.
+        value: The answer, where it fits, or a person is asked about it.
         said: The answer as it was given, where it does not.
         problems: What is wrong with it.
         again: How many answers in a row did not fit.
         guards: What the guardrails said, in their order.
         refused: The guardrail by which the run fails.
         usage: Tokens of the run, those that guardrails used for it included; None where none may use some.
+        asks: The guardrails by which a person is asked.
+        final: Whether the run fails where a person rejects it: the model cannot be asked again.
     """
 
-    mode: Literal["done", "again", "invalid", "refused"]
+    mode: Literal["done", "again", "invalid", "refused", "ask"]
     value: Any = None
     said: str = ""
     problems: tuple[str, ...] = ()
@@ -105,6 +114,8 @@ class Verdict:
     guards: tuple[Guarded, ...] = ()
     refused: Guarded | None = None
     usage: Json | None = None
+    asks: tuple[Guarded, ...] = ()
+    final: bool = False
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Verdict:
@@ -118,7 +129,19 @@ class Verdict:
             guards=guarded_of(found),
             refused=Guarded.of(found["refused"]) if found.get("refused") else None,
             usage=found.get("usage"),
+            asks=tuple(Guarded.of(each) for each in found.get("asks") or ()),
+            final=bool(found.get("final")),
         )
+
+    def after(self, decided: Mapping[str, Any] | None) -> Verdict | None:
+        """The verdict once a person has decided, where one is asked; None before that.
+
+        Args:
+            decided: What the request leaves; None until it is decided.
+        """
+        if self.mode != "ask":
+            return self
+        return None if decided is None else replace(Verdict.of(decided), guards=self.guards, usage=self.usage)
 
     def counting(self, before: Json | None) -> Verdict:
         """The verdict with what the run has used by then, where that was `before`, without this check."""
@@ -129,8 +152,7 @@ class Verdict:
     @property
     def note(self) -> str:
         """What the model is told of an answer that does not fit."""
-        lines = "\n".join(f"- {problem}" for problem in self.problems)
-        return f"Your answer does not fit. Correct it and answer again, with the whole of it.\n{lines}"
+        return "\n".join([NOTE, *(f"- {problem}" for problem in self.problems)])
 
     def to_json(self) -> Json:
         """The verdict as it is stored."""
@@ -140,7 +162,11 @@ class Verdict:
             return {"mode": self.mode, "value": self.value, **guards}
         if self.refused is not None:
             return {"mode": self.mode, "refused": self.refused.to_json(), **guards}
-        own = {name: value for name, value in self.__dict__.items() if name not in ("guards", "refused", "usage")}
+        if self.mode == "ask":
+            asked = {name: self.__dict__[name] for name in ("mode", "value", "said", "again", "final")}
+            return {**asked, "asks": [guard.to_json() for guard in self.asks], **guards}
+        besides = ("guards", "refused", "usage", "asks", "final")
+        own = {name: value for name, value in self.__dict__.items() if name not in besides}
         return {**own, "problems": list(self.problems), "note": self.note, **guards}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Json = dict[str, Any]
 
-RequestKind = Literal["approval", "question", "budget"]
+RequestKind = Literal["approval", "question", "budget", "guardrail"]
 
 REQUEST = "request"
 """In the metadata of a request's definition: what is asked for."""
@@ -25,8 +25,9 @@ class RequestSpec:
     """What a person is asked, as the definition of the request's workflow holds it.
 
     Attributes:
-        kind: Whether a call may be made, a question, or whether a run may use more than its budget.
-        tool: The tool.
+        kind: Whether a call may be made, a question, whether a run may use more than its budget, or whether something
+            is to be taken that a guardrail refuses.
+        tool: The tool; what a guardrail looked at, where that was no call.
         description: What it does.
         schema: The JSON Schema of its arguments.
         answer: The JSON Schema of the answer to a question; None for any text.
@@ -60,11 +61,11 @@ class Decision:
     """What a person decided, or the deadline.
 
     Attributes:
-        approved: Whether the call is made; of a question whether there is an answer; of a budget whether the run goes
-            on to an answer.
+        approved: Whether the call is made, or what a guardrail refuses is taken; of a question whether there is an
+            answer; of a budget whether the run goes on to an answer.
         by: Who decided; None where nobody said, or nobody did in time.
         reason: Why, in that person's words.
-        edited: Whether the call is made with other arguments than the model gave.
+        edited: Whether the call is made with other arguments than the model gave, or something else is taken.
         overdue: Whether nobody decided in time, and the default stands.
         id: What tells it from other decisions on the same request.
         extended: By how much a budget is extended; None of what is no extension.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from agentspan.stored.names import CREW
 from agentspan.stored.output import OutputRequest
 from agentspan.stored.summary import SUMMARY, Summary
 from agentspan.stored.usage import newest
@@ -21,11 +22,13 @@ class Part:
         workflow: Its name.
         version: Its version; None where it is the calling agent's own.
         prompt: The argument that is the prompt of a called agent; None where no agent is called.
+        state: Whether it works with the state of the run that calls it; None where it does not.
     """
 
     workflow: str
     version: int | None = None
     prompt: str | None = None
+    state: bool | None = None
 
     def to_json(self) -> Json:
         """As a definition holds it."""
@@ -117,7 +120,8 @@ class ModelRequest:
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
         """Read it from the metadata of a definition, and its version."""
-        request = cls._of(metadata["request"], str(metadata.get("agent", "")), version)
+        begins = next(iter(metadata.get(CREW, ())), metadata.get("agent", ""))
+        request = cls._of(metadata["request"], str(begins), version)
         others = metadata["request"].get("agents", {})
         if not others:
             return request

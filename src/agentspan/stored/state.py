@@ -14,6 +14,9 @@ Json = dict[str, Any]
 STATE = "state"
 """Where a plan has the state that its calls begin with, a call's input the same, and its output what it changed."""
 
+CHANGED = "changed"
+"""Where a plan has what its run has changed of a state that its caller lent it."""
+
 Action = Literal["set", "add"]
 
 
@@ -59,6 +62,21 @@ def _added(before: Any, value: Any) -> Any:
         return added_to(before, value)
     except TypeError:  # another call has given the field a value of another type
         return value
+
+
+def together(reports: Iterable[Mapping[str, Any]]) -> Json:
+    """What several calls, one after the other, have changed, as the report of one."""
+    given: Json = {}
+    more: Json = {}
+    for report in reports:
+        for action, field, value in actions(report):
+            if action == "set":
+                given[field] = value
+                more.pop(field, None)
+            else:
+                changed = given if field in given else more
+                changed[field] = _added(changed.get(field), value)
+    return {name: values for name, values in (("set", given), ("add", more)) if values}
 
 
 def actions(report: Mapping[str, Any]) -> Iterator[tuple[Action, str, Any]]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.approval import OnRequest, Policy, Request, named, takes_all
+from agentspan.declare.guardrail import Guardrail, Position
+from agentspan.declare.guardrails import asking
 from agentspan.declare.tool import Tool, tool
 from agentspan.engine.client import Conductor
 from agentspan.errors import RetryTool
 from agentspan.reading.requests import request_of
 from agentspan.schema.arguments import ArgumentError
+from agentspan.stored.guard import Guarded
 from agentspan.stored.mark import text_mark
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -39,18 +42,27 @@ def notice_tool(agent: Agent[Any]) -> Tool[..., Any]:
     return tool(notice, retry=agent.model_retry)
 
 
-async def checked(tools: Mapping[str, Tool[..., Any]], given: Json) -> Json:
+Look = Callable[[Sequence[Guardrail], Json], list[Guarded]]
+"""Asks guardrails about a call's arguments, and gives those that refuse."""
+
+Wait = Callable[[Awaitable[Any]], Any]
+"""Gives what an awaitable gives."""
+
+
+def checked(tools: Mapping[str, Tool[..., Any]], given: Json, look: Look, wait: Wait) -> Json:
     """Whether a person is asked about a call: `ask`, `run` it without, or `refuse` it as its arguments do not fit.
 
     Args:
         tools: The agent's tools, by name.
         given: The input of the check's task.
+        look: Asks the tool's guardrails that ask a person.
+        wait: Gives what an awaitable gives.
 
     Raises:
         ArgumentError: The agent that is served here has no such tool.
     """
     found = tools.get(given["tool"])
-    if found is None or found.approval is None:
+    if found is None or not found.asks_first:
         raise ArgumentError(f"The agent that is served here has no tool {given['tool']} that needs an approval.")
     mark = text_mark(given["execution_id"])
     args = given.get("args") or {}
@@ -58,15 +70,19 @@ async def checked(tools: Mapping[str, Tool[..., Any]], given: Json) -> Json:
         values = found.arguments.validate(args, mark)
     except ArgumentError as error:
         return {"mode": "refuse", "error": str(error)}
-    asked = found.approval.when is None or await _asks(found.approval.when, values)
-    return {"mode": "ask" if asked else "run", "args": _without(mark, args)}
+    plain = _without(mark, args)
+    asks = look(asking(found.guards(Position.INPUT)), plain)
+    approval = found.approval
+    asked = approval is not None and (approval.when is None or _asks(approval.when, values, wait))
+    noted = {"asks": [guard.to_json() for guard in asks]} if asks else {}
+    return {"mode": "ask" if asked or asks else "run", "args": plain, **noted}
 
 
-async def _asks(policy: Policy, values: Mapping[str, Any]) -> bool:
+def _asks(policy: Policy, values: Mapping[str, Any], wait: Wait) -> bool:
     wanted = values if takes_all(policy) else {name: values[name] for name in named(policy) if name in values}
     try:
         found = policy(**wanted)
-        return bool(await found if inspect.isawaitable(found) else found)
+        return bool(wait(found) if inspect.isawaitable(found) else found)
     except Exception:  # whoever cannot decide lets a person decide
         log.warning("The approval's function raised, so a person is asked", exc_info=True)
         return True

@@ -77,7 +77,7 @@ class Served:
     """What its answers have to be, where the tool stands for the model or for the checks of its answers."""
     is_model: bool = False
     guards: tuple[Guardrail, ...] = ()
-    """What looks at the prompt, where the tool stands for that."""
+    """What looks at the prompt, or at calls before they are made, where the tool stands for that."""
     termination: Termination | None = None
     """The condition by which a run comes to an end, where the tool stands for the model."""
     shows_files: bool = False
@@ -92,6 +92,8 @@ class Served:
     """Live objects for the calls."""
     hooks: tuple[CallbackHandler, ...] = ()
     """What is called before and after, where the tool is one, or stands for the model."""
+    members: Mapping[str, Served] = field(default_factory=dict)
+    """The models of the agents that may be at work in its agent's runs, where the tool stands for the model."""
     caller: str | None = None
     """The agent that calls this one, or has it as a member, as it is served here; None of one that is started."""
     of: Agent[Any] | None = None
@@ -134,13 +136,22 @@ class Call:
     earlier_tokens: list[Json] = field(default_factory=list)
     """What tries of earlier tasks of this call have used that failed."""
     credentials: Credentials = field(default_factory=Credentials)
+    member: Served | None = None
+    """Who is at work, where the call is one of a model of a run that agents hand over."""
     guarded: list[Guarded] = field(default_factory=list)
     """What the tool's guardrails have said so far."""
+    asks: list[Guarded] = field(default_factory=list)
+    """Those of its result by which a person is asked."""
 
     @cached_property
     def given(self) -> CallInput:
         """What the turn hands to the call; the same for every attempt."""
         return CallInput.of(self.task.input_data)
+
+    @property
+    def whose(self) -> Served:
+        """The agent at work as it is served here: whose instructions, state, live objects and hooks these are."""
+        return self.member or self.served
 
     @cached_property
     def shared(self) -> CallState | None:
@@ -252,7 +263,8 @@ def completed(call: Call, value: Any) -> Json:
             "declare the agent with model_place='worker'"
         )
     result = call.credentials.masked(to_jsonable(value, call.max_bytes))
-    told = {"result": result, **call.changed, **call.notes(), **call.noted_guards()}
+    asks: Json = {"mode": "ask", "asks": [guard.to_json() for guard in call.asks]} if call.asks else {}
+    told = {"result": result, **asks, **call.changed, **call.notes(), **call.noted_guards()}
     return {"status": "COMPLETED", "outputData": told}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentspan.declare.agent import Agent
-from agentspan.declare.guardrail import Guardrail, GuardrailResult, LLMGuardrail, OnFail
+from agentspan.declare.guardrail import Guardrail, GuardrailContext, GuardrailResult, LLMGuardrail, OnFail
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import ToolFailed
 from agentspan.schema.arguments import ArgumentError
@@ -45,10 +45,12 @@ class Means:
     Attributes:
         wait: Gives what an awaitable gives.
         ask: Asks the model of a guardrail about a text.
+        context: What a function may know about the run.
     """
 
     wait: Callable[[Awaitable[Any]], Any]
     ask: Callable[[LLMGuardrail, str], Asked]
+    context: Callable[[], GuardrailContext]
 
 
 @dataclass
@@ -59,12 +61,14 @@ class Finding:
         value: What they let through, as JSON.
         guards: What each of them said, in their order.
         sent_back: Those that want it done again.
+        asks: Those that want a person asked.
         refused: The one that wants the run to end; those after it were not asked.
     """
 
     value: Any
     guards: list[Guarded] = field(default_factory=list)
     sent_back: list[tuple[Guardrail, Guarded]] = field(default_factory=list)
+    asks: list[tuple[Guardrail, Guarded]] = field(default_factory=list)
     refused: Guarded | None = None
 
 
@@ -101,6 +105,8 @@ def found_by(
             finding.value = _fixed(guard, finding.value, result.fixed_output, plain)
         elif guard.on_fail == OnFail.RAISE:
             finding.refused = told
+        elif guard.on_fail == OnFail.HUMAN:
+            finding.asks.append((guard, told))
         else:
             told = replace(told, action="retry")
             finding.sent_back.append((guard, told))
@@ -113,7 +119,8 @@ def found_by(
 def _said(guard: Guardrail, value: Any, means: Means, typed: Callable[[Any], Any]) -> Asked:
     if isinstance(guard, LLMGuardrail):
         return means.ask(guard, _text(value))
-    found = guard.func(_text(value) if guard.takes_text else typed(value))
+    seen = _text(value) if guard.takes_text else typed(value)
+    found = guard.func(seen, means.context()) if guard.takes_context else guard.func(seen)
     if inspect.isawaitable(found):
         found = means.wait(found)
     if isinstance(found, bool):
@@ -166,7 +173,9 @@ def entered(guardrails: Sequence[Guardrail], given: Json, means: Means, lost: Se
     before: Json | None = added(lost) if any(isinstance(guard, LLMGuardrail) for guard in guardrails) else None
     if refused is not None:
         return Verdict(mode="refused", guards=guards, refused=refused).counting(before).to_json()
-    return Verdict(mode="done", value=finding.value, guards=guards).counting(before).to_json()
+    asks = tuple(told for _, told in finding.asks)
+    found = Verdict(mode="ask" if asks else "done", value=finding.value, guards=guards, asks=asks, final=True)
+    return found.counting(before).to_json()
 
 
 def _prompt(fixed: Any) -> str:

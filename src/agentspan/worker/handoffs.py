@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,11 +20,13 @@ from agentspan.declare.handoff import (
     crew,
     transitions,
 )
+from agentspan.declare.state import StateType, seen
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.output import AnswerError
 from agentspan.stored.output import CheckInput
 from agentspan.stored.plan import CALLING
 from agentspan.stored.request import ModelRequest
+from agentspan.stored.state import STATE
 from agentspan.worker.output import Output
 from agentspan.worker.transcript import Transcript
 from agentspan.worker.unmade import why_unmade
@@ -41,10 +43,12 @@ class Crew:
     Attributes:
         outputs: What the answers of each have to be, by its name; None where any text will do, whoever answers.
         handoffs: How others take over from each.
+        states: The type of the run's state, as each of them sees it.
     """
 
     outputs: Mapping[str, Output | None]
     handoffs: Mapping[str, tuple[Handoff, ...]]
+    states: Mapping[str, StateType | None]
 
     @classmethod
     def of(cls, agent: Agent[Any]) -> Crew | None:
@@ -52,7 +56,9 @@ class Crew:
         if not agent.handoffs:
             return None
         anything = Output(None, (), 0) if as_one(agent).judges_answers else None
-        return cls({name: Output.of(each) or anything for name, each in crew(agent).items()}, transitions(agent))
+        agents = crew(agent)
+        outputs = {name: Output.of(each) or anything for name, each in agents.items()}
+        return cls(outputs, transitions(agent), {name: each.shared_state for name, each in agents.items()})
 
     @property
     def functions(self) -> tuple[Callable[..., Any], ...]:
@@ -99,18 +105,20 @@ class Crew:
         if last is not None and last.told and last.next == last.agent and not transcript.stopped:
             results = tuple((call.tool, told.get("result", {"error": told.get("error")})) for call, told in last.told)
             text = "".join(part["content"] for part in last.said.get("parts", ()) if part.get("part_kind") == "text")
-            context = HandoffContext(agent=source, step=step - 1, text=text, results=results)
+            state = seen(self.states[source], transcript.state)
+            context = HandoffContext(agent=source, step=step - 1, text=text, results=results, state=state)
             target = await self._first(context, lambda when: not isinstance(when, OnTextMention))
         transcript.ask_as(target or source)
         return {"agent": source} if target is None else {"agent": target, "came_from": source}
 
     # ---- who goes on after it ------------------------------------------------------------------------------
 
-    async def end(self, planned: Json, transcript: Transcript) -> Json:
+    async def end(self, turn: Awaitable[Json], transcript: Transcript) -> Json:
         """The plan of a turn with who goes on after it."""
-        name = transcript.agent
+        planned, name = await turn, transcript.agent
         is_last = planned["finish_reason"] == "stopped" or planned["step"] >= transcript.request.max_turns
-        context = HandoffContext(agent=name, step=planned["step"], text=planned["text"])
+        state = seen(self.states[name], planned.get(STATE))
+        context = HandoffContext(agent=name, step=planned["step"], text=planned["text"], state=state)
         if planned["mode"] in CALLING:
             planned, target = self._called(planned, name)
             target = target or await self._first(context, lambda when: isinstance(when, OnTextMention))

@@ -18,15 +18,22 @@ Wait = Callable[[Awaitable[Any]], Any]
 
 
 def before(call: Call, wait: Wait) -> None:
-    """Tell the hooks that a call begins.
+    """Tell the hooks that a tool is called.
 
     Raises:
         Exception: What one of them raised: the call is not made, and tried again by its policy.
     """
     if not call.served.is_model:
         _tell(call, "on_tool_start", {**_about(call), "args": call.given.args}, wait)
-        return
-    if call.given.step == 1:
+
+
+def before_model(call: Call, wait: Wait, *, begins: bool) -> None:
+    """Tell the hooks of who is at work that its model is asked; `begins` where the turn is its first in a row.
+
+    Raises:
+        Exception: As `before`.
+    """
+    if begins:
         _tell(call, "on_agent_start", {}, wait)
     _tell(call, "on_model_start", {}, wait)
 
@@ -54,8 +61,8 @@ def _about(call: Call) -> Json:
 
 def _tell(call: Call, name: str, values: Json, wait: Wait) -> None:
     given = call.given
-    common = {"agent_name": call.served.agent, "execution_id": given.execution_id, "step": given.step}
-    for handler in call.served.hooks:
+    common = {"agent_name": call.whose.agent, "execution_id": given.execution_id, "step": given.step}
+    for handler in call.whose.hooks:
         said = getattr(handler, name)(**common, **values)
         if inspect.isawaitable(said):
             said = wait(said)

@@ -9,6 +9,7 @@ from typing import Any
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.instructions import Function, RunContext, given_by
+from agentspan.declare.state import seen
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import ToolFailed
 from agentspan.schema.arguments import ArgumentError
@@ -58,46 +59,46 @@ def with_the_call(call: Call, transcript: Transcript, wait: Wait) -> Json:
     each = transcript.request.instructions_each
     state = begun(call, transcript)
     stored = {} if state is None else {STATE: state}
-    if each is None or (each == "run" and transcript.exchanges):
+    if each is None or (each == "run" and transcript.agent in transcript.instructions):
         return stored
     return {"instructions": _asked(call, str(transcript.beginning[-1]["message"]), wait, state), **stored}
 
 
 def asked_with(transcript: Transcript, found: Json) -> None:
     """Have the model asked with the instructions that were found, or were stored with a turn before."""
-    known = found.get("instructions", transcript.instructions)
+    known = found.get("instructions", transcript.instructions.get(transcript.agent, ""))
     if transcript.request.instructions_each is not None:
         transcript.request = replace(transcript.request, instructions=known)
 
 
 def _asked(call: Call, prompt: str, wait: Wait, state: Json | None = None) -> str:
-    function = call.served.instructions
+    function = call.whose.instructions
     if function is None:
         raise ArgumentError("Its instructions are given by a function, and the agent that is served here has a text.")
-    found = given_by(function, _context(call, prompt, state), f"agent {call.served.agent!r}")
+    found = given_by(function, _context(call, prompt, state), f"agent {call.whose.agent!r}")
     if inspect.isawaitable(found):
         found = wait(found)
     if not isinstance(found, str):
         raise ToolFailed(
-            f"The function that gives the instructions of the agent {call.served.agent} gave {type(found).__name__}, "
+            f"The function that gives the instructions of the agent {call.whose.agent} gave {type(found).__name__}, "
             "and no text."
         )
     try:
         return str(to_jsonable(found))
     except ResultError as error:
-        raise ToolFailed(f"The instructions of the agent {call.served.agent} cannot be stored: {error}") from error
+        raise ToolFailed(f"The instructions of the agent {call.whose.agent} cannot be stored: {error}") from error
 
 
 def _context(call: Call, prompt: str, state: Json | None) -> RunContext:
-    given, type_ = call.given, call.served.state
+    given, whose = call.given, call.whose
     return RunContext(
-        agent=call.served.agent,
+        agent=whose.agent,
         execution_id=given.execution_id,
         prompt=prompt,
         step=given.step,
         context=call.host.run_context(given.execution_id),
-        state=None if state is None or type_ is None else type_.read(state),
-        dependencies=call.served.dependencies,
+        state=seen(whose.state, state),
+        dependencies=whose.dependencies,
     )
 
 

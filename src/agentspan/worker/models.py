@@ -19,9 +19,10 @@ from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
-from agentspan.stored.state import STATE
+from agentspan.stored.state import CHANGED, STATE
 from agentspan.stored.summary import DUE
 from agentspan.stored.usage import added
+from agentspan.worker import hooks
 from agentspan.worker.answer import Answer, provider
 from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
@@ -101,18 +102,17 @@ class Models:
         transcript = self._known(given)
         # What the agents have used that were called in the turn before counts from here on.
         given = replace(given, usage=added((given.usage, *transcript.used())))
-        crew = call.served.crew
-        if crew is None:
-            beside = with_the_call(call, transcript, wait)
-            asked_with(transcript, beside)
-            return self._turn(call, given, transcript, call.served.output, beside)
-
-        async def turn_of_crew() -> Json:
-            whose = await crew.begin(transcript, given.steps + given.turn)
-            planned = await self._turn(call, given, transcript, crew.outputs[transcript.agent], {})
-            return await crew.end({**planned, **whose}, transcript)
-
-        return turn_of_crew()
+        crew, output = call.served.crew, call.served.output
+        beside: Json = {}
+        if crew is not None:
+            beside = wait(crew.begin(transcript, given.steps + given.turn))
+            call.member, output = call.served.members[transcript.agent], crew.outputs[transcript.agent]
+        begins = not transcript.exchanges or transcript.agent != transcript.exchanges[-1].agent
+        hooks.before_model(call, wait, begins=begins)
+        beside |= with_the_call(call, transcript, wait)
+        asked_with(transcript, beside)
+        planned = self._turn(call, given, transcript, output, beside)
+        return planned if crew is None else crew.end(planned, transcript)
 
     def summary(self, call: Call) -> Awaitable[Json]:
         """A summary of what the model is not shown any more; what has to be read for it is read now."""
@@ -161,6 +161,7 @@ class Models:
         if lacking:
             checked = required_plan(checked, transcript, lacking)
         ended = checked if last is None else last.ended(checked)
+        ended = ended if transcript.lent is None else _given_back(ended, transcript)
         return _beside(ended, beside) if beside else ended
 
     def _telling(self, call: Call, request: ModelRequest) -> Telling | None:
@@ -242,6 +243,7 @@ class Models:
         segments = self._segments(given.segment)
         beginning = (*(run.input.get("messages") or ()), prompt_of(run.input, segments[0].verdict))
         found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1, crew=request.agents)
+        found.lent = run.input.get(STATE)
         for segment in segments:
             for turn in segment.turns:
                 if turn.step < given.steps + given.turn:
@@ -275,6 +277,12 @@ async def _planned_turn(
     passed = [each.to_json() for each in passed_over]
     used = added((answer.usage, *(each.tokens for each in passed_over if each.tokens)))
     return plan(request, given, replace(answer, usage=used)) | ({"passed_over": passed} if passed else {})
+
+
+async def _given_back(planned: Awaitable[Json], transcript: Transcript) -> Json:
+    """An answer with what its run has changed of the state that it was lent."""
+    found = await planned
+    return {**found, CHANGED: transcript.changed} if found["mode"] == "done" else found
 
 
 async def _beside(planned: Awaitable[Json], beside: Json) -> Json:

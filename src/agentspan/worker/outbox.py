@@ -25,7 +25,7 @@ log: logging.Logger = logging.getLogger("agentspan.worker")
 REMEMBERED, REMEMBERED_BYTES = 1000, 16_000_000
 """Finished calls whose results are kept, in case the server asks again because a report came late; their JSON."""
 
-STORED = 3
+STORED = 6
 """Seconds that a call waits in its queue while its note is written: Conductor puts a call back first, and stores what
 its report says after that (source: `WorkflowExecutorOps.updateTask`, 3.32.3). A poll between would not see the note."""
 

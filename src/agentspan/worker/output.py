@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentspan.declare.agent import Agent
@@ -230,8 +230,13 @@ def _guarded(output: Output, value: Any, given: CheckInput, means: Means) -> Ver
             refused = told
     if refused is not None:
         return Verdict(mode="refused", guards=guards, refused=refused)
+    said = answer_text(value)[:LONGEST]
+    if found.asks and not found.sent_back:
+        final = given.last or any(given.rejected >= guard.max_retries for guard, _ in found.asks)
+        asks = tuple(told for _, told in found.asks)
+        asked = Verdict(mode="ask", value=found.value, said=said, again=given.rejected + 1, asks=asks, final=final)
+        return replace(asked, guards=guards)
     if not found.sent_back:
         return Verdict(mode="done", value=found.value, guards=guards)
     problems = tuple(told.message for _, told in found.sent_back)
-    said = answer_text(value)[:LONGEST]
     return Verdict(mode="again", said=said, problems=problems, again=given.rejected + 1, guards=guards)

@@ -149,15 +149,16 @@ class Roster:
 
 def is_anybodys(served: Served) -> bool:
     """Whether a tool and its guardrails are the same whoever makes them, so that they may serve any run."""
-    if served.dependencies is not None or served.hooks:
+    asked = (served, *served.members.values())
+    if any(each.dependencies is not None or each.hooks for each in asked):
         return False
     answers = () if served.output is None or served.is_model else served.output.guards
     guards = (*served.tool.guardrails, *served.guards, *answers)
     own: list[Callable[..., Any]] = [
         guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)
     ]
-    if served.instructions is not None and not isinstance(served.instructions, StateTemplate):
-        own.append(served.instructions)
+    told = (each.instructions for each in asked)
+    own += (function for function in told if function is not None and not isinstance(function, StateTemplate))
     decide = served.crew.functions if served.crew is not None and served.is_model else ()
     return all(holds_nothing(function) for function in (served.tool.function, *own, *decide))
 

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from agentspan import forks
@@ -18,8 +18,9 @@ from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import NotFound, ServerError
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import to_jsonable
+from agentspan.stored.guard import Guarded
 from agentspan.stored.names import CREW
-from agentspan.stored.output import CheckInput
+from agentspan.stored.output import ANSWERED_BY, CheckInput
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker import approval, hooks
 from agentspan.worker.call import (
@@ -44,6 +45,7 @@ from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
 from agentspan.worker.outbox import Outbox, pause_after
 from agentspan.worker.output import checked
+from agentspan.worker.state import guardrail_context
 from agentspan.worker.tokens import Listeners
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -133,9 +135,6 @@ class Runner:
             return self._raised(call, error)
 
     def _value(self, call: Call) -> Any:
-        if not call.served.hooks:
-            return self._made(call)
-
         def wait(awaitable: Awaitable[Any]) -> Any:
             return self._loop.result(call, awaitable)
 
@@ -150,8 +149,9 @@ class Runner:
 
     def _made(self, call: Call) -> Any:
         with self._telemetry.running(call):
-            guards = call.served.tool.guards
-            args = self._guarded(call, guards(Position.INPUT), call.given.args, "The call was", arguments)
+            guards, asks = call.served.tool.guards, call.given.asks
+            before = tuple(guard for guard in guards(Position.INPUT) if guard.name not in asks)  # a person has decided
+            args = self._guarded(call, before, call.given.args, "The call was", arguments)
             value = self._waited(call, self._invoked(call, args))
             return self._guarded(call, guards(Position.OUTPUT), value, "The call was made, and its result was")
 
@@ -169,12 +169,22 @@ class Runner:
         shown = call.credentials.masked(to_jsonable(value))  # they may ask a model, and quote what they saw
         found = found_by(guards, shown, self._means(call), plain=plain)
         call.guarded += found.guards
+        call.asks = [told for guard, told in found.asks if guard.name in call.given.asks]
+        # In a run of a version in which nobody is asked, the model is told.
+        found.sent_back += [each for each in found.asks if each[0].name not in call.given.asks]
         return let_through(found, what)
+
+    def _refusing(self, call: Call, guards: Sequence[Guardrail], args: Json) -> list[Guarded]:
+        """The guardrails of a tool that refuse a call, of those by which a person is asked before it."""
+        found = found_by(guards, args, self._means(call))
+        call.guarded += found.guards
+        return [told for _, told in found.asks]
 
     def _means(self, call: Call) -> Means:
         return Means(
             wait=lambda awaitable: self._waited(call, awaitable),
             ask=lambda guard, text: self._model_loop.result(call, ruling(guard, text)),
+            context=lambda: guardrail_context(call),
         )
 
     def _waited(self, call: Call, value: Any) -> Any:
@@ -203,7 +213,7 @@ class Runner:
                 given = CheckInput.of(call.task.input_data).after(call.lost_tokens)
                 output = call.served.output
                 if call.served.crew is not None:
-                    output, given = call.served.crew.output(output, given, call.task.input_data["answered_by"])
+                    output, given = call.served.crew.output(output, given, call.task.input_data[ANSWERED_BY])
                 return checked(output, given, call.given.execution_id, self._means(call))
             if call.served.of is not None:
                 return self._of_request(call, call.served.of)
@@ -216,12 +226,17 @@ class Runner:
             if os.getpid() != self._pid:  # the tool has forked, and this is the child
                 forks.end_child(error)
 
-    def _of_request(self, call: Call, agent: Agent[Any]) -> Awaitable[Any]:
+    def _of_request(self, call: Call, agent: Agent[Any]) -> Any:
         """The check before a person is asked, or a notice of the request."""
         given = call.task.input_data
         if "request" in given and agent.on_request is not None:
             return approval.told(self._client, agent.on_request, given["request"])
-        return approval.checked({tool.name: tool for tool in agent.tools}, given)
+        return approval.checked(
+            {tool.name: tool for tool in agent.tools},
+            given,
+            lambda guards, args: self._refusing(call, guards, args),
+            lambda awaitable: self._waited(call, awaitable),
+        )
 
     def _raised(self, call: Call, error: BaseException) -> Json:
         outcome = raised(call, error)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from agentspan.declare.agent import Agent, with_dependencies
 from agentspan.declare.called import agents_around
-from agentspan.declare.guardrail import LLMGuardrail, Position
-from agentspan.declare.handoff import as_one
+from agentspan.declare.guardrail import Guardrail, LLMGuardrail, Position
+from agentspan.declare.guardrails import asking
+from agentspan.declare.handoff import as_one, crew
 from agentspan.declare.team import Team
 from agentspan.declare.tool import Tool, tool
 from agentspan.stored.names import (
@@ -52,6 +53,10 @@ def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Serve
         given = agent.dependencies if called.dependencies is None else called.dependencies
         below = served_by(with_dependencies(called, given), versions)
         found |= {name: replace(each, caller=each.caller or agent.name) for name, each in below.items()}
+    if agent.handoffs:
+        members = {name: found[model_task_name(name)] for name in crew(agent)}
+        whole = found[model_task_name(agent.name)]
+        found[model_task_name(agent.name)] = replace(whole, members=members, state=as_one(agent).shared_state)
     return found
 
 
@@ -93,15 +98,26 @@ def _checks(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     whole = as_one(agent)
     if whole.checks_answers:
         served = Served(agent.name, version, output_tool(agent), Output.of(whole), crew=Crew.of(agent))
+        served = _seeing(served, agent, whole.guards(Position.OUTPUT))
         yield output_task_name(agent.name), served
     guards = agent.guards(Position.INPUT)
     if guards:
-        yield input_task_name(agent.name), Served(agent.name, version, input_tool(agent), guards=guards)
+        checks = Served(agent.name, version, input_tool(agent), guards=guards)
+        yield input_task_name(agent.name), _seeing(checks, agent, guards)
+
+
+def _seeing(served: Served, agent: Agent[Any], guards: Sequence[Guardrail]) -> Served:
+    """With the state and the live objects, where one of these guardrails wants to know of the run."""
+    if not any(guard.takes_context for guard in guards):
+        return served
+    return replace(served, state=agent.shared_state, dependencies=agent.dependencies)
 
 
 def _people(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
-    if any(each.approval is not None for each in agent.tools):
-        yield approval_task_name(agent.name), Served(agent.name, version, approval_tool(agent), of=agent)
+    if any(each.asks_first for each in agent.tools):
+        checks = Served(agent.name, version, approval_tool(agent), of=agent)
+        guards = tuple(guard for each in agent.tools for guard in asking(each.guards(Position.INPUT)))
+        yield approval_task_name(agent.name), _seeing(replace(checks, guards=guards), agent, guards)
     if agent.on_request is not None:
         yield notice_task_name(agent.name), Served(agent.name, version, notice_tool(agent), of=agent)
 

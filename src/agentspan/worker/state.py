@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentspan.declare.guardrail import GuardrailContext
+from agentspan.declare.state import StateType
 from agentspan.errors import InputError, ToolFailed
 from agentspan.schema.arguments import ArgumentError
 from agentspan.worker.call import Call
@@ -24,7 +26,29 @@ def begun(call: Call, transcript: Transcript) -> Json | None:
         raise ArgumentError("Its runs have a state of another type.")
     if served is None or transcript.state is not None:
         return transcript.state
+    return transcript.lent if transcript.lent is not None else _first(call, served)
+
+
+def _first(call: Call, type_: StateType) -> Json:
     try:
-        return served.begun(call.host.run_context(call.given.execution_id), f"agent {call.served.agent!r}")
+        return type_.begun(call.host.run_context(call.given.execution_id), f"agent {call.served.agent!r}")
     except InputError as error:
         raise ToolFailed(str(error)) from error
+
+
+def guardrail_context(call: Call) -> GuardrailContext:
+    """What a guardrail's function may know about the run of a call, or of a check."""
+    given, type_ = call.given, call.served.state
+    state = None
+    if type_ is not None:
+        state = call.shared.value if call.shared is not None else type_.read(_first(call, type_))
+    of_call = call.task.kind in ("tool", "approval")
+    return GuardrailContext(
+        agent=call.served.agent,
+        execution_id=given.execution_id,
+        step=given.step,
+        tool=call.task.input_data.get("tool", call.served.tool.name) if of_call else None,
+        context=call.host.run_context(given.execution_id),
+        state=state,
+        dependencies=call.served.dependencies,
+    )

@@ -12,7 +12,7 @@ from typing import Any
 from agentspan.declare.content import holds_files, is_file
 from agentspan.stored.plan import PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
-from agentspan.stored.state import STATE, merged
+from agentspan.stored.state import STATE, merged, together
 from agentspan.stored.summary import Summary
 
 Json = dict[str, Any]
@@ -120,8 +120,10 @@ class Transcript:
         usage: Tokens of the run as of the last turn that was read.
         crew: How the models of all agents are asked that may be at work, by their names, where there are several.
         agent: Which one of them `request` asks.
-        instructions: What a function last gave for it.
+        instructions: What a function last gave for each of them; for the only one by the name "".
         state: The state of the run; None before its first turn, and where it has none.
+        lent: The state that its caller has lent it; None of a run with a state of its own, or none.
+        changed: What its calls have changed of that.
     """
 
     request: ModelRequest
@@ -137,6 +139,10 @@ class Transcript:
     usage: Json = field(default_factory=dict)
     crew: Mapping[str, ModelRequest] = field(default_factory=dict)
     agent: str = ""
+    instructions: dict[str, str] = field(default_factory=dict)
+    state: Json | None = None
+    lent: Json | None = None
+    changed: Json = field(default_factory=dict)
 
     @property
     def first(self) -> str:
@@ -148,18 +154,16 @@ class Transcript:
         if agent != self.agent:
             self.agent, self.request = agent, self.crew[agent]
 
-    instructions: str = ""
-    state: Json | None = None
-
     def add(self, exchange: Exchange) -> None:
         """Go on with a turn that is over."""
         if exchange.agent:
             self.ask_as(exchange.agent)
         exchange = exchange.within(self.request.max_chars)
         if exchange.instructions is not None:
-            self.instructions = exchange.instructions
+            self.instructions[exchange.agent] = exchange.instructions
         if exchange.state is not None:
-            self.state = merged(exchange.state, (told.get(STATE, {}) for _, told in exchange.told))
+            reports = [told.get(STATE) or {} for _, told in exchange.told]
+            self.state, self.changed = merged(exchange.state, reports), together((self.changed, *reports))
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
         self.chars += self.sizes[-1]
