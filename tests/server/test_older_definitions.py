@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentspan.agents import Agent, AgentHandle, AgentRuntime, tool
-from agentspan.testing import ModelRequest, Reply, call, calls, say
+from agentspan.testing import ModelRequest, Reply, call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
 
 BEFORE = Path(__file__).parents[2] / "workflow_defs" / "before"
@@ -67,3 +67,38 @@ def test_a_run_without_tools(runtime: AgentRuntime, model: Stage, answer: str) -
     assert (result.output, result.steps) == (answer, 1)
     assert [event.type for event in handle.stream()] == ["step", "done"]
     assert replace(result, source=None).intact
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_run_that_asks_a_person(runtime: AgentRuntime, model: Stage, beside: bool) -> None:
+    """Its joins are looked at all the time, and each of its requests is in a fork, with the notice beside it."""
+    heard: list[str] = []
+
+    @tool
+    def order(number: str) -> dict[str, int]:
+        """What was paid."""
+        return {"paid": int(number)}
+
+    @tool(approval=True)
+    def refund(number: str, cents: int) -> str:
+        """Pay back."""
+        return f"{cents} for {number}"
+
+    def script(request: ModelRequest) -> Reply:
+        asked = call("refund", number="1", cents=5000)
+        return say("done") if request.turn else calls(asked, call("order", number="7")) if beside else asked
+
+    name = model.play(script)
+    agent = f"refunds_of_before_{beside}"
+    handle = started(runtime, "refunds", name, agent)
+    tools = [order, refund]
+    runtime.serve(
+        Agent(agent, model=name, tools=tools, on_request=lambda asked: heard.append(asked.tool)), blocking=False
+    )
+    wait_until(lambda: runtime.requests(agent=agent), "the request")
+    handle.approve()
+
+    assert handle.result(timeout=60).output == "done"
+    results = {event.tool_name: event.result for event in handle.stream() if event.type == "tool_result"}
+    assert results == {"refund": "5000 for 1"} | ({"order": {"paid": 7}} if beside else {})
+    assert heard == ["refund"]

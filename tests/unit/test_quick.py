@@ -42,8 +42,8 @@ async def _two_turns(request: ModelRequest) -> None:
     first = await provider.ask(request, beginning, [], LeftOut())
     ((call_id, name, args),) = first.calls
     made = PlannedCall(id=call_id, name=name, args=args or {}, task="agent.work")
-    told = Exchange(first.message, ((made, {"result": [1.0, None, "ü"]}),))
-    await provider.ask(request, beginning, [told], LeftOut())
+    said = Exchange(first.message, ((made, {"result": [1.0, None, "ü"]}),))
+    await provider.ask(request, beginning, [said], LeftOut())
 
 
 @pytest.mark.parametrize("base_url", [False, True], ids=["responses", "chat"])

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from agentspan.agents import Agent, Definition, compile_agent, tool
-from agentspan.control.registry import register
+from agentspan.agents import Agent, Definition, Team, agent_tool, compile_agent, tool
+from agentspan.control.registry import Registering, register
 from agentspan.engine.client import Conductor
 from agentspan.errors import Conflict
 from tests.unit.little_engine import LittleEngine, serving
@@ -118,3 +118,21 @@ def test_a_task_definition_that_was_changed_is_put_right(engine: LittleEngine, c
 
     assert engine.tasks["sums.add"]["responseTimeoutSeconds"] == 5
     assert len(engine.changes("POST", "/metadata/taskdefs")) == len(ONE.tasks) + 1, "the others are as they were"
+
+
+def test_a_member_that_another_member_calls_is_two_definitions(engine: LittleEngine, client: Conductor) -> None:
+    for before in ("One.", "Two."):
+        register(client, compile_agent(Agent("checker", model="openai/gpt-4o", instructions=before)))
+    checker = Agent("checker", model="openai/gpt-4o", description="Checks.")
+    writer = Agent("writer", model="openai/gpt-4o", tools=[agent_tool(checker)])
+    team = Team("desk", [checker, writer])
+
+    versions = Registering(client, "server").versions(team)
+
+    assert versions["checker"] == 3
+    (member,) = [
+        task["subWorkflowParam"]
+        for task in engine.workflows["desk", versions["desk"]]["tasks"]
+        if task.get("subWorkflowParam", {}).get("name") == "checker"
+    ]
+    assert member["version"] == 3

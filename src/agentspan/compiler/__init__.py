@@ -151,7 +151,8 @@ def _numbered(workflow: Json, agent: str, version: int, fingerprint: str) -> Jso
 
 
 def _is_own(name: str, agent: str) -> bool:
-    return name == segment_name(agent) or name.startswith(request_name(agent, ""))
+    # What is named by a value is one of its requests.
+    return name == segment_name(agent) or name.startswith((request_name(agent, ""), "${"))
 
 
 def _walk(tasks: list[Json]) -> Iterator[Json]:

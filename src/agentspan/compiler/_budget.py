@@ -9,13 +9,14 @@ from typing import Any
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._guard import usage_before
+from agentspan.compiler._part import has_requests, of_ask
 from agentspan.compiler._request import asking_about
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.budget import Budget
 from agentspan.stored.budget import BUDGET, OVER_BUDGET
-from agentspan.stored.names import SEGMENT, TURNS_PER_SEGMENT, request_name, tool_reference
+from agentspan.stored.names import SEGMENT, TURNS_PER_SEGMENT, ask_reference, request_name, tool_reference
 from agentspan.stored.person import DECIDED, PERSON, REQUEST, RequestSpec
 
 _NUMBER: Json = {"type": "number", "exclusiveMinimum": 0}
@@ -55,7 +56,7 @@ def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) ->
             "spent",
             spent,
             "What is used of the budget.",
-            t.program("budget"),
+            _program(agent),
             after=after,
             limits=agent.budget.limits,
             warn_at=agent.budget.warn_at,
@@ -71,8 +72,10 @@ def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) ->
 def _after(agent: Agent[Any], turn: int) -> Json:
     """What the look before the next turn takes of a turn."""
     said = f"llm_{turn}.output.result"
-    done = (f"llm_{turn}", *((tool_reference(turn), f"join_{turn}") if agent.loops else ()))
-    called: Json = {"used": ref(f"join_{turn}.output[*].usage"), "calls": ref(f"{said}.calls[*].task")}
+    alone = (ask_reference(turn),) if has_requests(agent) else ()
+    done = (f"llm_{turn}", *((tool_reference(turn), *alone, f"join_{turn}") if agent.loops else ()))
+    used = {"used": ref(f"join_{turn}.output[*].usage"), **of_ask(agent, turn, ".usage")}
+    called: Json = {**used, "calls": ref(f"{said}.calls[*].task")}
     return {
         "before": ref(f"spent_{turn}.output.result"),
         "decided": ref(f"{BUDGET}_{turn}.output"),
@@ -83,6 +86,13 @@ def _after(agent: Agent[Any], turn: int) -> Json:
         # The engine's jq knows no clock; the first of these is that of the run's beginning, where it is the first turn.
         "times": [ref(f"llm_{turn}.scheduledTime"), *(ref(f"{task}.endTime") for task in done)],
     }
+
+
+def _program(agent: Agent[Any]) -> str:
+    program = t.program("budget")
+    if not has_requests(agent):
+        return program
+    return program.replace("$after.used // []", "[$after.asked // empty] + ($after.used // [])", 1)
 
 
 def budget_kept(agent: Agent[Any]) -> Json:

@@ -9,10 +9,12 @@ from typing import Any
 
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._ask import asked, verdict
+from agentspan.compiler._part import has_requests, of_ask
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import LLMGuardrail, Position
+from agentspan.declare.handoff import looking_as_they_take_over
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.names import input_task_name, tool_reference
 
@@ -25,7 +27,8 @@ _KEPT = "guarded"
 
 def has_guards(agent: Agent[Any]) -> bool:
     """Whether a guardrail may end a run of the agent; one asks for the tools that are required."""
-    return bool(agent.guardrails or agent.required_tools) or _has_strict_tools(agent)
+    own = bool(agent.guardrails or agent.required_tools) or _has_strict_tools(agent)
+    return own or looking_as_they_take_over(agent)
 
 
 def _has_strict_tools(agent: Agent[Any]) -> bool:
@@ -200,10 +203,11 @@ def stop(agent: Agent[Any], turn: int, answer: Json) -> list[Json]:
             "stopped",
             found,
             "Whether a guardrail of a tool ends the run.",
-            "[.one, (.many // {} | .[] | .refused?)] | map(values) | "
+            f"[.one,{' .asked,' if has_requests(agent) else ''} (.many // {{}} | .[] | .refused?)] | map(values) | "
             '{mode: (if . == [] then "on" else "refused" end), refused: .[0]}',
             one=ref(f"{tool_reference(turn)}.output.refused"),
             many=ref(f"join_{turn}.output"),
+            **of_ask(agent, turn, ".refused"),
         ),
         t.switch(
             "stop",

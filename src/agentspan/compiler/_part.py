@@ -9,8 +9,9 @@ from agentspan.compiler._state import is_lent
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import is_part
 from agentspan.declare.agent import Agent
+from agentspan.declare.team import Team
 from agentspan.declare.tool import PROMPT, Tool
-from agentspan.stored.names import part_name, request_name
+from agentspan.stored.names import ask_reference, part_name, request_name
 from agentspan.stored.request import Part
 
 
@@ -25,8 +26,8 @@ def parts(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Part]:
 
 
 def _part(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) -> Part | None:
-    if tool.asks_first or tool.question is not None:
-        return Part(workflow=request_name(agent.name, tool.name))
+    if needs_person(tool):
+        return Part(workflow=request_name(agent.name, tool.name), alone=True)
     if tool.agent is not None:
         version = versions.get(tool.agent.name, 1)
         return Part(workflow=part_name(tool.agent.name), version=version, prompt=PROMPT, state=is_lent(tool) or None)
@@ -36,6 +37,23 @@ def _part(agent: Agent[Any], tool: Tool[..., Any], versions: Mapping[str, int]) 
 def has_parts(agent: Agent[Any]) -> bool:
     """Whether any of its calls are workflows."""
     return any(is_part(tool) for tool in agent.tools)
+
+
+def needs_person(tool: Tool[..., Any]) -> bool:
+    """Whether its calls need a person, or some of them do."""
+    return tool.asks_first or tool.question is not None
+
+
+def has_requests(agent: Agent[Any]) -> bool:
+    """Whether any of its calls need a person."""
+    return any(needs_person(tool) for tool in agent.tools)
+
+
+def waits_for_people(agent: Agent[Any]) -> bool:
+    """Whether any of its calls do, or those of an agent that it calls."""
+    below = (tool.agent for tool in agent.tools if tool.agent is not None)
+    members = agent.agents if isinstance(agent, Team) else ()
+    return has_requests(agent) or any(waits_for_people(each) for each in (*below, *members))
 
 
 def as_it_is(definition: Json) -> Json:
@@ -68,6 +86,8 @@ def plan_with_parts(agent: Agent[Any], program: str) -> str:
     if not has_parts(agent):
         return program
     program = f"{program} | {_BEGUN}"
+    if has_requests(agent):
+        program = f"{program} | {_ALONE}"
     return _with(program, "elif $cut then", f"{_NO_PROMPT} elif $cut then") + f" | {_USED_BEFORE}"
 
 
@@ -83,8 +103,23 @@ def exchange_with_parts(agent: Agent[Any], program: str) -> str:
     """The program of what a turn adds to the transcript, for such an agent; else the same."""
     if not has_parts(agent):
         return program
-    found = "else $in.many[$forked] end)"
-    return _with(program, found, f"else ($in.many[$forked] | {_UNMARKED}) end)") + f" | {_USED}"
+    found, found_one = "else $in.many[$forked] end)", 'elif $in.mode == "one" then $in.one'
+    program = _with(program, found, f"else ($in.many[$forked] | {_UNMARKED}) end)")
+    if not has_requests(agent):
+        return f"{program} | {_USED}"
+    program = _with(program, found_one, f'{found_one} elif $in.mode == "ask" then ($in.asked | {_UNMARKED})')
+    return f"{program} | {_USED_TOO}"
+
+
+def of_ask(agent: Agent[Any], turn: int, path: str = "") -> Json:
+    """What looks at a turn's results takes more: that of its only call, where it needs a person.
+
+    Args:
+        agent: Whose turn.
+        turn: Which one of its segment.
+        path: Of what it gives.
+    """
+    return {"asked": ref(f"{ask_reference(turn)}.output{path}")} if has_requests(agent) else {}
 
 
 def used_passed_on(agent: Agent[Any], turn: int) -> Json:
@@ -127,8 +162,18 @@ _USED_BEFORE = (
 )
 """jq: adds the tokens of the agents that were called in the turn before."""
 
+_ALONE = (
+    'if .mode == "many" and ($calls | length) == 1 then $in.parts[$calls[0].name] as $part '
+    '| if $part.alone? then del(.fork) | del(.fork_inputs) | . + {mode: "ask", workflow: $part.workflow} '
+    "else . end else . end"
+)
+"""jq: a call that needs a person, and is its turn's only one, is begun without a fork."""
+
 _USED = ". + {used: [($in.many // {})[] | .usage? // empty]}"
 """jq: what the agents have used that were called in this turn."""
+
+_USED_TOO = ". + {used: [($in.asked // empty), ($in.many // {})[] | .usage? // empty]}"
+"""jq: the same, where a call may need a person."""
 
 _UNMARKED = (
     'if type == "object" and (.result | type) == "string" and .subWorkflowId != null '

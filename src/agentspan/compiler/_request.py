@@ -160,9 +160,11 @@ def asking_about(agent: Agent[Any], spec: RequestSpec, args: str, guards: str | 
         return [asks]
     told = {**asked, "request": ref("workflow.workflowId"), **_of_call(None)}
     notice = t.task("SIMPLE", notice_task_name(agent.name), "approval_2", told, optional=True)
+    # The join waits for nothing: one that waited for the person would be looked at again and again.
     return [
-        t.task("FORK_JOIN", "ask", "ask", forkTasks=[[asks], [notice]]),
-        t.task("JOIN", "asked", "asked", joinOn=[PERSON], joinMode="SYNC"),
+        t.task("FORK_JOIN", "ask", "ask", forkTasks=[[notice]]),
+        t.join("asked", "asked", joinOn=[]),
+        asks,
     ]
 
 

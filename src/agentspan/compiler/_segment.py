@@ -14,14 +14,14 @@ from agentspan.compiler._output import (
     server_refused,
     server_unfit,
 )
-from agentspan.compiler._part import has_parts, plan_inputs
+from agentspan.compiler._part import has_parts, has_requests, of_ask, plan_inputs, waits_for_people
 from agentspan.compiler._plan import answer_of, counts_before, failed, finish, plan
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import MAX_TRANSCRIPT, open_task, workflow
 from agentspan.declare.agent import Agent
 from agentspan.stored.inputs import SEGMENT_INPUT
 from agentspan.stored.lease import LEASE
-from agentspan.stored.names import OWNER, TURNS_PER_SEGMENT, segment_name, tool_reference
+from agentspan.stored.names import OWNER, TURNS_PER_SEGMENT, ask_reference, segment_name, tool_reference
 
 MAX_PASSED_ON = 7_800_000
 """Bytes a segment may leave to the next one: its input holds them, and the instructions and tools."""
@@ -113,7 +113,7 @@ def _route(agent: Agent, turn: int) -> Json:
         f"route_{turn}",
         "The end, one tool, several tools, none that can be called, or an answer that did not arrive.",
         ref(f"{planned}.mode"),
-        {"done": _done(agent, turn), **tools_of(turn, planned), "failed": [failed(turn)]},
+        {"done": _done(agent, turn), **tools_of(agent, turn, planned), "failed": [failed(turn)]},
     )
 
 
@@ -132,32 +132,39 @@ def _done(agent: Agent, turn: int) -> list[Json]:
     )
 
 
-def tools_of(turn: int, planned: str) -> dict[str, list[Json]]:
+def tools_of(agent: Agent, turn: int, planned: str) -> dict[str, list[Json]]:
     """The tasks of a turn's calls, by the plan's mode.
 
     Args:
+        agent: Whose turn.
         turn: Which one of its segment.
         planned: Where the plan is.
     """
+    of_call = {
+        "args": ref(f"{planned}.calls[0].args"),
+        "call_id": ref(f"{planned}.calls[0].id"),
+        "step": ref(f"{planned}.step"),
+        "execution_id": ref("workflow.input.execution_id"),
+        "max_bytes": ref(f"{planned}.max_bytes"),
+    }
     one = t.dynamic(
         "tool",
         tool_reference(turn),
         ref(f"{planned}.calls[0].task"),
-        {
-            "args": ref(f"{planned}.calls[0].args"),
-            "call_id": ref(f"{planned}.calls[0].id"),
-            "step": ref(f"{planned}.step"),
-            "execution_id": ref("workflow.input.execution_id"),
-            "max_bytes": ref(f"{planned}.max_bytes"),
-        },
+        of_call,
         # Without it Conductor gives a DYNAMIC task a definition that knows no lease and no retries (3.32.3, tried).
         {"name": "tool", "ownerApp": OWNER, **LEASE},
     )
     many = [
         t.dynamic_fork("fork", f"fork_{turn}", ref(f"{planned}.fork"), ref(f"{planned}.fork_inputs")),
-        t.join("join", f"join_{turn}"),
+        t.join("join", f"join_{turn}", rarely=waits_for_people(agent)),
     ]
-    return {"one": [one], "many": many}
+    if not has_requests(agent):
+        return {"one": [one], "many": many}
+    reference = ask_reference(turn)
+    # Begun without a fork: a join would be looked at again and again for as long as the person thinks.
+    ask = t.sub_workflow("ask", reference, ref(f"{planned}.workflow"), 1, {**of_call, "call": reference})
+    return {"one": [one], "ask": [ask], "many": many}
 
 
 def _exchange(agent: Agent, turn: int) -> Json:
@@ -180,6 +187,7 @@ def _exchange(agent: Agent, turn: int) -> Json:
         most=MAX_TRANSCRIPT,
         most_passed_on=MAX_PASSED_ON,
         **sent_back(agent, turn),
+        **of_ask(agent, turn),
     )
 
 

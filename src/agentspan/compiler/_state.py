@@ -22,11 +22,15 @@ def with_state(agent: Agent[Any], planned: str, tools: dict[str, list[Json]]) ->
     """
     if agent.shared_state is None:
         return tools
-    one = [
-        {**task, "inputParameters": {**task["inputParameters"], STATE: ref(f"{planned}.{STATE}")}}
-        for task in tools["one"]
-    ]
-    return {**tools, "one": one}
+    alone: dict[str, list[Json]] = {
+        mode: [
+            {**task, "inputParameters": {**task["inputParameters"], STATE: ref(f"{planned}.{STATE}")}}
+            for task in tools[mode]
+        ]
+        for mode in ("one", "ask")
+        if mode in tools
+    }
+    return {**tools, **alone}
 
 
 def state_known(agent: Agent[Any]) -> str | None:

@@ -100,9 +100,16 @@ def dynamic_fork(name: str, reference: str, tasks: str, inputs: str) -> Json:
     )
 
 
-def join(name: str, reference: str) -> Json:
-    """JOIN that is evaluated at once, without the back-off of the default mode."""
-    return task("JOIN", name, reference, joinMode="SYNC")
+def join(name: str, reference: str, *, rarely: bool = False, **fields: Any) -> Json:
+    """JOIN that is evaluated at once, without the back-off of the default mode.
+
+    Args:
+        name: The task's name.
+        reference: Its reference name.
+        rarely: With that back-off: the engine looks all the same when a sub-workflow of the fork ends.
+        **fields: What else it has.
+    """
+    return task("JOIN", name, reference, **fields, joinMode="ASYNC" if rarely else "SYNC")
 
 
 def sub_workflow(name: str, reference: str, workflow: str, version: int, inputs: Json) -> Json:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._part import waits_for_people
 from agentspan.compiler._request import request_workflows
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import task_definition
@@ -105,7 +106,7 @@ def _parallel(agent: Team, versions: Mapping[str, int]) -> list[Json]:
     on = [f"member_{number}" for number in range(1, len(branches) + 1)]
     return [
         t.task("FORK_JOIN", "beside", "beside", forkTasks=branches),
-        t.task("JOIN", "all", "all", joinOn=on, joinMode="SYNC"),
+        t.join("all", "all", rarely=waits_for_people(agent), joinOn=on),
         *([_end(agent, together=True)] if agent.synthesis is None else _as_one(agent, agent.synthesis, versions)),
     ]
 

@@ -53,7 +53,7 @@ from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
-from agentspan.declare.handoff import as_one, crew
+from agentspan.declare.handoff import as_one, crew, looking_as_they_take_over
 from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
 from agentspan.stored.format import IN_WORKER
@@ -136,7 +136,7 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         refusal: The end by one that a guardrail refuses.
     """
     found, verdict = _answer(turn), f"llm_{turn}.output.result.verdict"
-    unmet = {"refused": [_unmet(turn, found)]} if agent.required_tools else {}
+    unmet = {"refused": [_unmet(turn, found)]} if agent.required_tools or looking_as_they_take_over(agent) else {}
     if not agent.judges_answers:
         return {"done": [_finish(agent, turn, found)], **unmet}
     ends: dict[str, list[Json]] = {"done": [_finish(agent, turn, fitting(found, verdict))]}
@@ -173,12 +173,8 @@ def _unmet(turn: int, found: Json) -> Json:
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
-    return t.terminate(
-        "finish",
-        f"finish_{turn}",
-        "COMPLETED",
-        answered(agent, {**output, **whose_answer_left(agent, turn), **changes_left(agent, turn)}),
-    )
+    given = {**output, **whose_answer_left(agent, turn), **changes_left(agent, turn)}
+    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, given))
 
 
 def _looping(agent: Agent) -> Json:
@@ -250,7 +246,7 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
         f"route_{turn}",
         "The end, one tool, several tools, or none that can be called.",
         ref(f"{planned}.mode"),
-        {**ends, **with_state(agent, planned, tools_of(turn, planned))},
+        {**ends, **with_state(agent, planned, tools_of(agent, turn, planned))},
     )
     before = budget_before(agent, turn, ref("workflow.input.execution_id"), end("over")(over_budget(turn)))
     model = _model(agent, turn, ref("workflow.input.execution_id"))
@@ -324,7 +320,7 @@ def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> Model
 
 def _of_taker(part: Part, version: int) -> Part:
     """The workflow of a call of an agent that takes over: its own ones have its version, not the definition's."""
-    return replace(part, version=version) if part.version is None else part
+    return replace(part, version=version, alone=None) if part.version is None else part
 
 
 def _tool(tool: Tool[..., object]) -> Json:

@@ -66,12 +66,14 @@ class Registering:
         return {**below, agent.name: self._version(compile_agent(agent, below))}
 
     def _below(self, agent: Agent[Any]) -> dict[str, int]:
-        found: dict[str, int] = {}
         compiled = compile_agent if members_of(agent) else compile_part
+        found: dict[str, int] = {}
+        own: dict[str, int] = {}
         for each in agents_around(agent):
             below = self._below(each)
-            found |= {**below, each.name: self._version(compiled(each, below))}
-        return found
+            found |= below
+            own[each.name] = self._version(compiled(each, below))
+        return {**found, **own}  # one that another one calls, too, is two definitions; this one begins its own
 
     def _version(self, definition: Definition) -> int:
         with self._lock:

@@ -9,6 +9,7 @@ Whoever waits for a run looks at it now and then and, when it stands still, asks
 - a tool call, or a model call of a server that died, whose message is lost: push it again;
 - a segment that a server which died was about to start: make it known to the run, or have the loop start another;
 - a model call that its provider has refused for good: do not let the retries run through;
+- a join that waits for nothing any more: have it looked at;
 - anything else that has been pending for a while: decide its workflow and the one above.
 
 All of it is plain REST and safe at any time: the engine itself decides what is due.
@@ -39,6 +40,9 @@ RESTING = 300.0
 
 UNTAKEN = 3.0
 """Seconds after which a call that no worker has taken is pushed again."""
+
+SOON = 1.0
+"""Seconds within which the engine looks at a join by itself."""
 
 _STRUCTURE = frozenset({"DO_WHILE", "FORK", "FORK_JOIN_DYNAMIC", "JOIN", "SWITCH"})
 
@@ -156,7 +160,7 @@ class Watchdog:
                 self.watch(task.sub_workflow_id)
             elif task.task_type == "SUB_WORKFLOW" and self._is_cut_off(task):
                 self._begin_again(task)
-            elif self._is_lost(task):
+            elif self._is_lost(task) or self._is_overlooked(workflow, task):
                 self._push_again(task)
         if not pending or any(self._is_stale(task) for task in pending):
             self._decide(workflow.workflow_id)
@@ -191,6 +195,17 @@ class Watchdog:
         if task.in_worker:
             return task.status == "SCHEDULED" and self._is_polled(task)
         return task.kind == "llm" and self._is_cut_off(task)
+
+    def _is_overlooked(self, workflow: WorkflowRecord, task: TaskRecord) -> bool:
+        """Whether a join has nothing left to wait for, and is not to be looked at soon."""
+        if task.task_type != "JOIN":
+            return False
+        newest = {each.reference_task_name: each for each in workflow.tasks}
+        joined = [newest[name] for name in task.input_data.get("joinOn") or () if name in newest]
+        if any(each.status in PENDING for each in joined):
+            return False
+        next_look = task.update_time / 1000 + task.callback_after_seconds
+        return next_look > self._client.now() + SOON or self._is_cut_off(task)
 
     def _is_cut_off(self, task: TaskRecord) -> bool:
         """Whether the server died after it had begun the task."""

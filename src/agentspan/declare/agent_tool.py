@@ -63,6 +63,11 @@ def agent_tool(
             f"agent {agent.name!r} is to be called by others, and nothing says what it does",
             hint="Give it a description, or agent_tool one.",
         )
+    if max_turns is not None and not agent.has_turns:
+        raise DefinitionError(
+            f"agent_tool({agent.name}): max_turns is for an agent that has turns itself, and it is a team",
+            hint="Team(…, max_turns=…) limits members that take turns; each member has a limit of its own.",
+        )
     called = agent if max_turns is None else replace(agent, max_turns=max_turns)
     if state not in ("own", "shared"):
         raise DefinitionError(f"agent_tool({agent.name}): state is 'own' or 'shared', not {state!r}")

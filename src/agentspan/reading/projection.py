@@ -168,6 +168,8 @@ def _worker_model_drafts(attempts: Sequence[TaskRecord], step: int, now: int) ->
 
 def _said_drafts(turn: StoredTurn, plan: Plan) -> Iterator[Draft]:
     """Which models were passed over for the one that answered, and what it said beside its calls or its answer."""
+    if plan.entered is not None:
+        yield from _guard_drafts(plan.entered.guards, turn.step, turn.planned_at)
     failures = sum(len(task.notes.failures) for task in turn.model)
     for attempt, passed in enumerate(plan.said.passed_over, failures + 1):
         details = {"error": f"{passed.model}: {passed.error}", "attempt": attempt}

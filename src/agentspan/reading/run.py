@@ -334,8 +334,8 @@ def _turn(step: int, tasks: _Tasks, parts: Mapping[str, WorkflowRecord]) -> Stor
         calls=tuple(_call(call, tasks.get(("tool", number), ()), parts) for number, call in enumerate(calls, 1)),
         failed=tasks.get(("failed", 1), ()),
         checks=tasks.get(("output", 1), ()),
-        summaries=tasks.get(("summary", 1), ()),
         asked=tasks.get(("ask_output", 1), ()),
+        summaries=tasks.get(("summary", 1), ()),
     )
 
 

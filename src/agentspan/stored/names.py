@@ -20,8 +20,8 @@ OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
 _KINDS = (
-    "llm|plan|tool|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget"
-    "|ask_input|ask_output|ask_result|summary"
+    "llm|plan|tool|ask|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget|summary"
+    "|ask_input|ask_output|ask_result"
 )
 _TURN_REF = re.compile(rf"^({_KINDS})_(\d+)(?:_(\d+))?(?:__\d+)?$")
 
@@ -120,12 +120,17 @@ def turn_of(reference: str) -> tuple[str, int, int] | None:
     if match is None:
         return None
     kind, turn, call = match.groups()
-    return kind, int(turn), int(call or 1)
+    return "tool" if kind == "ask" else kind, int(turn), int(call or 1)
 
 
 def tool_reference(turn: int) -> str:
     """Reference name of a turn's only call; those of several have their number behind it."""
     return f"tool_{turn}"
+
+
+def ask_reference(turn: int) -> str:
+    """Reference name of a turn's only call, where it needs a person."""
+    return f"ask_{turn}"
 
 
 def call_key(execution_id: str, step: int, reference: str) -> str:

@@ -22,12 +22,14 @@ class Part:
         workflow: Its name.
         version: Its version; None where it is the calling agent's own.
         prompt: The argument that is the prompt of a called agent; None where no agent is called.
+        alone: Whether it is begun without a fork, where it is its turn's only call; not in older definitions.
         state: Whether it works with the state of the run that calls it; None where it does not.
     """
 
     workflow: str
     version: int | None = None
     prompt: str | None = None
+    alone: bool | None = None
     state: bool | None = None
 
     def to_json(self) -> Json:
@@ -47,6 +49,7 @@ _OPTIONAL = (
     "instructions_each",
     "state",
     "summarise",
+    "guardrails",
 )
 
 
@@ -91,6 +94,7 @@ class ModelRequest:
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
         agent: Whose request it is.
         transfers: How another agent takes over from it.
+        guardrails: What looks at the prompt as it takes over a run, by their names.
         agents: The requests of all agents of its runs, by their names, where there are several.
     """
 
@@ -116,6 +120,7 @@ class ModelRequest:
     termination: str = ""
     required_tools: tuple[str, ...] = ()
     summarise: bool = False
+    guardrails: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
@@ -130,7 +135,7 @@ class ModelRequest:
 
     @classmethod
     def _of(cls, found: Mapping[str, Any], agent: str, version: int) -> ModelRequest:
-        lists = ("tools", "limited", "fallback_models", "required_tools")
+        lists = ("tools", "limited", "fallback_models", "required_tools", "guardrails")
         values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
         if "output" in found:
             values["output"] = OutputRequest(**found["output"])

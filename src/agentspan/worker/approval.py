@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +24,9 @@ from agentspan.stored.mark import text_mark
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
 Json = dict[str, Any]
+
+ASKED_SOON, LOOK = 2.0, 0.05
+"""Seconds that a notice waits for its request to be asked, and between two looks."""
 
 
 def approval() -> None:
@@ -104,14 +109,16 @@ async def told(client: Conductor, notify: OnRequest, request_id: str) -> None:
         Exception: What the function raised.
         RetryTool: The request is not asked yet.
     """
-    request = _request(client, request_id)
+    request = await _asked(client, request_id)
     found = notify(request)
     if inspect.isawaitable(found):
         await found
 
 
-def _request(client: Conductor, request_id: str) -> Request:
-    found = request_of(client.workflow(request_id))
-    if found is None:
-        raise RetryTool("The request is not asked yet.", after=1)
+async def _asked(client: Conductor, request_id: str) -> Request:
+    deadline = time.monotonic() + ASKED_SOON
+    while (found := request_of(client.workflow(request_id))) is None:
+        if time.monotonic() > deadline:
+            raise RetryTool("The request is not asked yet.", after=1)
+        await asyncio.sleep(LOOK)
     return found

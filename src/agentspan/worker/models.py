@@ -26,8 +26,11 @@ from agentspan.worker import hooks
 from agentspan.worker.answer import Answer, provider
 from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
+from agentspan.worker.callers import Callers
+from agentspan.worker.entering import counted, entered, let_in, turned_away
 from agentspan.worker.fallback import first_answer
-from agentspan.worker.instructions import Wait, asked_with, with_the_call
+from agentspan.worker.guards import Means
+from agentspan.worker.instructions import asked_with, with_the_call
 from agentspan.worker.last_turn import last_turn
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, typed_plan
@@ -79,6 +82,7 @@ class Models:
         client: The server.
         worker_id: What the server calls this host.
         recall: What this host has reported of a call, by its run, step and reference name; None when it is not kept.
+        callers: Are told whose call a run is that is read.
         listeners: Who wants to know what models say while they say it.
     """
 
@@ -87,16 +91,18 @@ class Models:
         client: Conductor,
         worker_id: str,
         recall: Callable[[str, int, str], Json | None],
+        callers: Callers,
         listeners: Listeners,
     ) -> None:
         self._client = client
         self._listeners = listeners
         self._worker_id = worker_id
         self._recall = recall
+        self._callers = callers
         self._kept: OrderedDict[str, Transcript] = OrderedDict()
         self._lock = threading.Lock()
 
-    def answer(self, call: Call, wait: Wait) -> Awaitable[Json]:
+    def answer(self, call: Call, means: Means) -> Awaitable[Json]:
         """The plan of a turn; what has to be read for it is read now, the model is asked when it is awaited."""
         given = ModelInput.of(call.task.input_data)
         transcript = self._known(given)
@@ -105,11 +111,17 @@ class Models:
         crew, output = call.served.crew, call.served.output
         beside: Json = {}
         if crew is not None:
-            beside = wait(crew.begin(transcript, given.steps + given.turn))
+            beside = means.wait(crew.begin(transcript, given.steps + given.turn))
             call.member, output = call.served.members[transcript.agent], crew.outputs[transcript.agent]
+            entry = entered(call, crew, transcript, means)
+            if entry is not None:
+                given = replace(given, usage=counted(given, entry))
+                if entry.refused is not None:
+                    return crew.end(_ready({**turned_away(given, entry), **beside}), transcript)
+                beside |= let_in(entry)
         begins = not transcript.exchanges or transcript.agent != transcript.exchanges[-1].agent
-        hooks.before_model(call, wait, begins=begins)
-        beside |= with_the_call(call, transcript, wait)
+        hooks.before_model(call, means.wait, begins=begins)
+        beside |= with_the_call(call, transcript, means.wait)
         asked_with(transcript, beside)
         planned = self._turn(call, given, transcript, output, beside)
         return planned if crew is None else crew.end(planned, transcript)
@@ -129,7 +141,7 @@ class Models:
         asks = provider()
         refuse_another(transcript.request.output, output)
         telling = self._telling(call, transcript.request)
-        last = last_turn(transcript, given, call.served.termination)
+        last = last_turn(call, transcript, given)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
             given = replace(given, usage=transcript.usage)
         summed = () if given.summary is None else (given.summary.tokens,)
@@ -142,8 +154,8 @@ class Models:
             left_out = LeftOut(transcript.left_out(), transcript.summary)
             said = transcript.exchanges[left_out.count :]
             if last is None:
-                return await asks.ask(request, transcript.beginning, said, left_out, hear)
-            answer = await asks.ask(last.asked(request), transcript.beginning, [*said, last.exchange], left_out, hear)
+                return await asks.ask(request, transcript.opening, said, left_out, hear)
+            answer = await asks.ask(last.asked(request), transcript.opening, [*said, last.exchange], left_out, hear)
             return replace(answer, calls=last.calls(answer.calls))
 
         async def ask_for_less(request: ModelRequest) -> Answer:
@@ -238,9 +250,11 @@ class Models:
 
     def _read(self, given: ModelInput) -> Transcript:
         """Read the whole run: no worker of this process has made its last call."""
-        run = self._client.workflow(given.execution_id, tasks=False)
+        alone = given.segment == given.execution_id  # the run of an agent without tools has no segments
+        run = self._client.workflow(given.execution_id, tasks=alone)
+        self._callers.learn(run)
         request = ModelRequest.of(run.workflow_definition["metadata"], run.workflow_version)
-        segments = self._segments(given.segment)
+        segments = [StoredSegment.of(run)] if alone else self._segments(given.segment)
         beginning = (*(run.input.get("messages") or ()), prompt_of(run.input, segments[0].verdict))
         found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1, crew=request.agents)
         found.lent = run.input.get(STATE)
@@ -285,6 +299,10 @@ async def _given_back(planned: Awaitable[Json], transcript: Transcript) -> Json:
     return {**found, CHANGED: transcript.changed} if found["mode"] == "done" else found
 
 
+async def _ready(planned: Json) -> Json:
+    return planned
+
+
 async def _beside(planned: Awaitable[Json], beside: Json) -> Json:
     return {**await planned, **beside}
 
@@ -305,6 +323,8 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
     if calls and not over:
         forked = len(calls) > 1 or calls[0]["name"] in request.limited
         mode = "none" if not known else "many" if forked else "one"
+        if mode == "many" and len(calls) == 1 and _is_alone(request.parts.get(calls[0]["name"])):
+            mode = "ask"
     max_bytes = MAX_BYTES // max(1, len(known))
     found: Json = {
         "mode": mode,
@@ -318,7 +338,14 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
         "model": answer.model,
         "message": answer.message,
     }
+    if mode == "ask":
+        return {**found, "workflow": request.parts[calls[0]["name"]].workflow}
     return {**found, **_fork(request, given, calls, known, step, max_bytes)} if mode == "many" else found
+
+
+def _is_alone(part: Part | None) -> bool:
+    """Whether a call is begun without a fork, where it is its turn's only one."""
+    return part is not None and bool(part.alone)
 
 
 def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:

@@ -83,7 +83,7 @@ def _told(transcript: Transcript, through: int) -> str:
     before = transcript.summary
     exchanges = transcript.exchanges[before.exchanges if before else 0 : through]
     record = {"record": before.text} if before else {}
-    task = str(transcript.beginning[-1]["message"])
+    task = str(transcript.opening[-1]["message"])
     return json.dumps({"task": task, **record, "exchanges": [_plain(each) for each in exchanges]}, ensure_ascii=False)
 
 

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 from agentspan.declare.content import holds_files, is_file
-from agentspan.stored.plan import PlannedCall
+from agentspan.stored.plan import ENTERED, PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.stored.state import STATE, merged, together
 from agentspan.stored.summary import Summary
@@ -40,6 +40,9 @@ class Exchange:
     state: Json | None = None
     """The state of the run that it began with."""
 
+    prompt: str | None = None
+    """The prompt as guardrails of the agent have left it, where it took over and they looked at it."""
+
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
 
@@ -59,7 +62,8 @@ class Exchange:
         next: str = "",
     ) -> Exchange:
         """What a turn added, from the plan that is stored of it, and whose it was where there are several agents."""
-        return cls(result["message"], told, note, agent, next, result.get("instructions"), result.get(STATE))
+        prompt = result.get(ENTERED, {}).get("value")
+        return cls(result["message"], told, note, agent, next, result.get("instructions"), result.get(STATE), prompt)
 
     @cached_property
     def chars(self) -> int:
@@ -121,6 +125,8 @@ class Transcript:
         crew: How the models of all agents are asked that may be at work, by their names, where there are several.
         agent: Which one of them `request` asks.
         instructions: What a function last gave for each of them; for the only one by the name "".
+        prompts: The prompt as the guardrails of each of them have left it that took over, where it has some.
+        prompt: The prompt for whom `request` asks; None where it is as it was when the run began.
         state: The state of the run; None before its first turn, and where it has none.
         lent: The state that its caller has lent it; None of a run with a state of its own, or none.
         changed: What its calls have changed of that.
@@ -140,6 +146,8 @@ class Transcript:
     crew: Mapping[str, ModelRequest] = field(default_factory=dict)
     agent: str = ""
     instructions: dict[str, str] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict)
+    prompt: str | None = None
     state: Json | None = None
     lent: Json | None = None
     changed: Json = field(default_factory=dict)
@@ -148,6 +156,12 @@ class Transcript:
     def first(self) -> str:
         """The agent that the run was begun with."""
         return next(iter(self.crew), "")
+
+    @property
+    def opening(self) -> tuple[Json, ...]:
+        """What the conversation of the agent begins with that is asked."""
+        before, last = self.beginning[:-1], self.beginning[-1]
+        return self.beginning if self.prompt is None else (*before, said_as(last, self.prompt))
 
     def ask_as(self, agent: str) -> None:
         """Have an agent of the crew asked from now on."""
@@ -161,6 +175,8 @@ class Transcript:
         exchange = exchange.within(self.request.max_chars)
         if exchange.instructions is not None:
             self.instructions[exchange.agent] = exchange.instructions
+        if exchange.prompt is not None:
+            self.prompts[exchange.agent] = exchange.prompt
         if exchange.state is not None:
             reports = [told.get(STATE) or {} for _, told in exchange.told]
             self.state, self.changed = merged(exchange.state, reports), together((self.changed, *reports))
@@ -236,6 +252,14 @@ class Transcript:
 
 _LONG = 0.8
 """The share of the budget from which on a summary is made."""
+
+
+def said_as(message: Json, text: str) -> Json:
+    """A message of the user with another text, and the same files."""
+    if text == message["message"]:
+        return message
+    files = {"content": [text, *filter(is_file, message["content"])]} if "content" in message else {}
+    return {**message, "message": text, **files}
 
 
 def _length(value: object) -> int:
