@@ -1,4 +1,4 @@
-"""An agent whose calls share what they have done, and whose instructions a function gives once a run."""
+"""Agents whose calls share what they have done, and whose instructions a function gives once a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from ledger_agent import note
 from pydantic import BaseModel, Field
 
-from agentspan.agents import Agent, Retry, RunContext, ToolContext, tool
+from agentspan.agents import Agent, Retry, RunContext, ToolContext, agent_tool, tool
 
 
 class Work(BaseModel):
@@ -39,4 +39,26 @@ agent = Agent(
     model_place="worker",
     state_type=Work,
     instructions=told,
+)
+
+called = Agent(
+    "state_called",
+    model="openai/none",
+    description="Does more.",
+    tools=[work],
+    model_place="worker",
+    state_type=Work,
+    instructions=told,
+)
+taking = Agent(
+    "state_taking",
+    model="openai/none",
+    description="Goes on.",
+    tools=[work, agent_tool(called, state="shared")],
+    model_place="worker",
+    state_type=Work,
+    instructions=told,
+)
+handing = Agent(
+    "state_handing", model="openai/none", tools=[work], handoffs=[taking], model_place="worker", state_type=Work
 )

@@ -49,6 +49,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "run_command": {"command": "ls"},
     "look_up": {"word": "news"},
     "book": {"what": "train", "price": 40},
+    "trains": {"request": "A train for 40."},
+    "transfer_to_clerk": {},
+    "note": {"what": "paid twice"},
 }
 ANSWERS = {
     "goods_price": "It costs 4 euros.",
@@ -61,6 +64,8 @@ ANSWERS = {
     "run_command": "Listed.",
     "look_up": "Found.",
     "book": "Booked it.",
+    "trains": "There is a train.",
+    "note": "Noted it.",
     "transfer_to_billing": "You are welcome.",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +14,16 @@ from agentspan.agents import (
     AgentRuntime,
     CallbackHandler,
     ExecutionFailed,
+    Guardrail,
+    GuardrailError,
     HandoffContext,
     OnTextMention,
     OnToolResult,
+    RegexGuardrail,
     RunContext,
+    TerminationContext,
     ToolContext,
+    guardrail,
     handoff,
     tool,
 )
@@ -406,3 +412,95 @@ def test_all_share_a_state_and_each_has_its_own_instructions_and_hooks(
         ("model", "billing", 4),
         ("note_billing", "billing", 4, "3 noted"),
     ]
+
+
+def guards(handle: Any) -> list[tuple[Any, ...]]:
+    return [
+        (event.type, event.agent, event.step, event.guardrail_name)
+        for event in handle.stream()
+        if event.type.startswith("guardrail")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"), [("Card 1234: 5 euros", "Paid, with [removed]."), ("Sue them!", "the guardrail no_law refuses")]
+)
+def test_guardrails_of_each(runtime: AgentRuntime, model: Stage, desk: Desk, prompt: str, said: str) -> None:
+    looked: list[str] = []
+
+    def short(answer: str) -> bool:
+        looked.append(answer)
+        return len(answer) < 40
+
+    @guardrail(position="input")
+    async def no_law(prompt: str) -> bool:
+        return "Sue" not in prompt
+
+    billing = desk.agent(
+        "billing",
+        from_turn(1, say("Paid, " + "really " * 20), say("Paid, with [removed]."), call("transfer_to_triage")),
+        tools=[],
+        guardrails=[RegexGuardrail(r"\d{4}", position="input", on_fail="fix", name="cards"), no_law, short],
+    )
+    triage = desk.triage(
+        lambda request: call("transfer_to_billing"),
+        [billing],
+        tools=[],
+        guardrails=[Guardrail(lambda _: True, position="input", name="first")],
+    )
+    handle = runtime.start(triage, prompt)
+    entry = [
+        ("guardrail_pass", "triage", 1, "first"),
+        ("guardrail_fail" if "1234" in prompt else "guardrail_pass", "billing", 2, "cards"),
+        ("guardrail_fail" if "Sue" in prompt else "guardrail_pass", "billing", 2, "no_law"),
+    ]
+    if "Sue" in prompt:
+        with pytest.raises(GuardrailError, match=f"(?i){said}") as raised:
+            handle.result(timeout=60)
+        assert (raised.value.guardrail, raised.value.position) == ("no_law", "input")
+        assert guards(handle) == entry
+        assert [step.agent for step in handle.steps()] == ["triage", "billing"]
+        assert handle.get_status().usage.prompt_tokens == model.requests(triage.model)[0].tokens
+        assert not model.requests(billing.model)
+        return
+    assert handle.result(timeout=60).output == said
+    assert [request.prompt for request in model.requests(billing.model)] == ["Card [removed]: 5 euros"] * 2
+    assert {request.prompt for request in model.requests(triage.model)} == {prompt}
+    assert len(looked) == 2
+    assert guards(handle) == [
+        *entry,
+        ("guardrail_fail", "billing", 2, "short"),
+        ("guardrail_pass", "billing", 3, "short"),
+    ]
+
+
+def test_an_end_by_the_state_and_a_stop(runtime: AgentRuntime, model: Stage, desk: Desk) -> None:
+    gate = threading.Event()
+
+    @tool
+    def wait(context: ToolContext) -> str:
+        """Wait, and look."""
+        gate.wait(30)
+        context.add_to_state(looked=["it"])
+        return "seen"
+
+    def is_found(context: TerminationContext) -> bool:
+        return len(context.state.looked) == 2
+
+    def answer(request: Any) -> Any:
+        return say("I saw some.") if "Answer now" in request.messages[-1].text else call("wait")
+
+    billing = desk.agent("billing", answer, tools=[wait], state_type=Case)
+    triage = desk.triage([call("transfer_to_billing")], [billing], tools=[], state_type=Case, termination=is_found)
+    handle = runtime.start(triage, "Go.")
+    wait_until(lambda: handle.get_status().current_task == "billing: wait", "the call of who took over")
+    handle.stop()
+    gate.set()
+    result = handle.result(timeout=60)
+    assert (result.output, result.finish_reason) == ("I saw some.", "stopped")
+    assert handle.state().looked == ["it"]
+    assert shown(handle)[-1] == ("done", "billing", 4, None)
+
+    ended = runtime.start(triage, "Go.")
+    assert (ended.result(timeout=60).output, ended.result().finish_reason) == ("I saw some.", "stopped")
+    assert ended.state().looked == ["it", "it"]

@@ -23,6 +23,10 @@ from agentspan.agents import (
     AgentRuntime,
     ContextBudget,
     ExecutionError,
+    Guardrail,
+    GuardrailResult,
+    ModelSettings,
+    RegexGuardrail,
     Retry,
     RetryTool,
     ToolFailed,
@@ -34,6 +38,8 @@ from agentspan.testing import ModelRequest, Reply, ScriptedModel, call, calls, f
 RUNS = Path(__file__).parent / "runs"
 
 Scenario = Callable[[AgentRuntime], AgentHandle]
+
+MODEL = ScriptedModel(lambda request: SCRIPTS[request.model](request))
 
 SCENARIOS: dict[str, Scenario] = {}
 SCRIPTS: dict[str, Callable[[ModelRequest], Reply]] = {}
@@ -264,6 +270,92 @@ def paused(runtime: AgentRuntime) -> AgentHandle:
     return handle
 
 
+def people(text: str) -> GuardrailResult:
+    return GuardrailResult(passed="fine" in text, message="a person has to look at it")
+
+
+@tool(approval=True)
+def pay(amount: int) -> str:
+    """Pay an amount."""
+    return f"paid {amount}"
+
+
+@tool(guardrails=[Guardrail(people, "input", "human"), Guardrail(people, "output", "human")])
+def send(text: str) -> str:
+    """Send a text."""
+    return f"sent {text}"
+
+
+@tool(
+    guardrails=[
+        RegexGuardrail("99", "block", "input", message="that is too much"),
+        RegexGuardrail("4111", on_fail="fix"),
+    ]
+)
+def charge(amount: int) -> str:
+    """Charge an amount."""
+    return f"charged {amount} to 4111"
+
+
+def decided(handle: AgentHandle, *decisions: Any) -> AgentHandle:
+    """Decide one request after the other: a reason to reject it, what is taken instead, or None to approve it."""
+    seen: set[str] = set()
+    for decision in decisions:
+        wait_until(lambda: {each.id for each in handle.requests()} - seen, "the next request", 120)
+        request = next(each for each in handle.requests() if each.id not in seen)
+        seen.add(request.id)
+        if isinstance(decision, str):
+            handle.runtime.reject(request.id, decision, by="ann")
+        else:
+            handle.runtime.approve(request.id, args=decision, by="ann")
+    return ended(handle)
+
+
+@scenario
+def approved(runtime: AgentRuntime) -> AgentHandle:
+    script = [calls(call("pay", amount=1), call("pay", amount=2), call("add", a=1, b=2)), say("done")]
+    return decided(runtime.start(agent("payer", script, [pay, add]), "Pay."), {"amount": 3}, "not that one")
+
+
+@scenario
+def guarded(runtime: AgentRuntime) -> AgentHandle:
+    script = [calls(call("charge", amount=99), call("charge", amount=1)), say("a secret"), say("fine")]
+    guards = [
+        RegexGuardrail(r"\d{4}", position="input", on_fail="fix", name="cards"),
+        RegexGuardrail("secret", name="secrets", message="keep it"),
+    ]
+    return ended(runtime.start(agent("guarded", script, [charge], guardrails=guards), "My card is 4111."))
+
+
+@scenario
+def refused_prompt(runtime: AgentRuntime) -> AgentHandle:
+    words = RegexGuardrail("password", position="input", on_fail="raise", name="words", message="no passwords here")
+    return ended(runtime.start(agent("strict", [say("hello")], [add], guardrails=[words]), "My password is x."))
+
+
+@scenario
+def asked_by_guardrails(runtime: AgentRuntime) -> AgentHandle:
+    script = [call("send", text="one"), call("send", text="two"), say("three"), say("four")]
+    guards = [Guardrail(people, "input", "human"), Guardrail(people, "output", "human")]
+    handle = runtime.start(agent("careful", script, [send], guardrails=guards), "Send.")
+    return decided(handle, {"prompt": "Send it."}, None, {"result": "sent"}, "not two", "not three", None)
+
+
+@scenario
+def team(runtime: AgentRuntime) -> AgentHandle:
+    first = agent("first", [call("add", a=1, b=2), say("3")], [add])
+    return ended(runtime.start(first >> agent("second", [say("It is 3.")]), "1 + 2?"))
+
+
+@scenario
+def handed_over(runtime: AgentRuntime) -> AgentHandle:
+    in_worker: dict[str, Any] = {"model_place": "worker", "model_settings": ModelSettings(base_url=MODEL.openai_url)}
+    replies = [say("never"), call("add", a=1, b=2), say("It is 3.")]
+    billing = agent("billing", replies, [add], description="Knows sums.", **in_worker)
+    desk = agent("desk", [call("transfer_to_billing")], handoffs=[billing], **in_worker)
+    return ended(runtime.start(desk, "1 + 2?"))
+
+
 def recorded(handle: AgentHandle, name: str) -> dict[str, Any]:
     """Everything that the server holds of a run, and what this version reads out of it."""
     ended_run = handle.get_status().is_complete
@@ -297,29 +389,23 @@ def _so_far(handle: AgentHandle) -> list[Any]:
 
 
 def _executions(runtime: AgentRuntime, execution_id: str) -> Iterator[tuple[str, Any]]:
-    """The run and all its segments, oldest first; without the copy of its definition that each task carries."""
+    """The run and all that it has begun; without the copy of its definition that each task carries."""
     raw = runtime.client.call("GET", f"/workflow/{execution_id}", [("includeTasks", True)])
     for task in raw["tasks"]:
         task.pop("workflowTask", None)
     yield execution_id, raw
-    current = next((task["subWorkflowId"] for task in reversed(raw["tasks"]) if task.get("subWorkflowId")), None)
-    segments = []
-    while current is not None:
-        segment = runtime.client.call("GET", f"/workflow/{current}", [("includeTasks", True)])
-        for task in segment["tasks"]:
-            task.pop("workflowTask", None)
-        segments.append((current, segment))
-        current = segment["input"].get("previous")
-    yield from reversed(segments)
+    begun = [task["subWorkflowId"] for task in raw["tasks"] if task.get("subWorkflowId")]
+    before = raw["input"].get("previous")  # the loop keeps its newest segment
+    for each in [*begun, *([before] if before else [])]:
+        yield from _executions(runtime, each)
 
 
 def main(names: list[str]) -> None:
     wanted = [name for name in names or SCENARIOS if not (RUNS / f"{name}.json").exists()]
-    model = ScriptedModel(lambda request: SCRIPTS[request.model](request))
-    model.start()
+    MODEL.start()
     with (
         tempfile.TemporaryDirectory() as folder,
-        LocalServer(Path(folder), port=0, model_urls=model.model_urls) as server,
+        LocalServer(Path(folder), port=0, model_urls=MODEL.model_urls) as server,
     ):
         for name in wanted:
             with AgentRuntime(server.url) as runtime:
@@ -330,7 +416,7 @@ def main(names: list[str]) -> None:
             text = json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True).replace(gethostname(), "laptop")
             (RUNS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
             print(name, found["status"]["status"], len(found["events"]), f"{len(text):,}", flush=True)
-    model.stop()
+    MODEL.stop()
 
 
 if __name__ == "__main__":

@@ -37,8 +37,11 @@ def test_its_events_are_those_of_then(path: Path) -> None:
     history = History(run, run.execution_id)  # type: ignore[arg-type]
 
     events = as_json(history.events(history.look()))
-    used = [event.pop("usage") for event in events if "usage" in event]
-    assert events == run.recording["events"], "a later version may tell more"
+    used = [event["usage"] for event in events if "usage" in event]
+    then = run.recording["events"]
+    if not any("usage" in event for event in then):  # those of before events told it
+        events = [{name: value for name, value in event.items() if name != "usage"} for event in events]
+    assert events == then, "a later version may tell more"
     told = run.recording["result"].get("usage") or run.recording["status"]["usage"]
     assert sum(usage["prompt_tokens"] for usage in used) == told["prompt_tokens"]
 

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from agentspan.agents import Agent, DefinitionError, OnTextMention, OnToolResult, Team, compile_agent, handoff, tool
+from agentspan.agents import (
+    Agent,
+    DefinitionError,
+    OnTextMention,
+    OnToolResult,
+    RegexGuardrail,
+    Team,
+    compile_agent,
+    handoff,
+    tool,
+)
 from agentspan.declare.handoff import as_one, crew, transitions
 from agentspan.stored.request import ModelRequest
 
@@ -33,6 +43,7 @@ class Other:
 
 
 BILLING = an_agent("billing", tools=[look])
+ASKS = RegexGuardrail("x", position="input", on_fail="human", name="asks")
 STATEFUL = an_agent("stateful", state_type=State)
 
 
@@ -58,6 +69,7 @@ def test_who_may_take_over_follows_from_the_declarations() -> None:
         ({"handoffs": [Team("both", [BILLING, an_agent("other")])]}, "the team both cannot take over"),
         ({"handoffs": [handoff(BILLING, when=OnToolResult("look"))]}, "which is no tool of it"),
         ({"handoffs": [STATEFUL], "state_type": Other}, "stateful has another state_type than triage"),
+        ({"handoffs": [an_agent("careful", guardrails=[ASKS])]}, "its guardrail asks asks a person about the prompt"),
         ({"handoffs": [BILLING], "allowed_transitions": {"billing": ["nobody"]}}, "of these: triage, billing"),
         ({"handoffs": [BILLING], "allowed_transitions": {"billing": ["billing"]}}, "allowed_transitions has 'billing'"),
         ({"handoffs": [BILLING], "allowed_transitions": {"billing": "triage"}}, "allowed_transitions has 'billing'"),

@@ -97,6 +97,7 @@ NAMES = {
         "Step",
         "StepBegan",
         "StopMessageTermination",
+        "Summarised",
         "Team",
         "Termination",
         "TerminationContext",

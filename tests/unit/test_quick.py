@@ -11,7 +11,7 @@ from agentspan.stored.plan import PlannedCall
 from agentspan.stored.request import ModelRequest
 from agentspan.testing import ScriptedModel, call, say
 from agentspan.worker import provider, quick
-from agentspan.worker.transcript import Exchange
+from agentspan.worker.transcript import Exchange, LeftOut
 
 WORK = {"type": "object", "properties": {"number": {"type": "integer"}}, "required": ["number"]}
 
@@ -39,10 +39,11 @@ def bodies(hurried: bool, monkeypatch: pytest.MonkeyPatch, base_url: bool) -> li
 
 async def _two_turns(request: ModelRequest) -> None:
     beginning = [{"role": "user", "message": "Begin: é\n\x00"}]
-    first = await provider.ask(request, beginning, [], 0)
+    first = await provider.ask(request, beginning, [], LeftOut())
     ((call_id, name, args),) = first.calls
     made = PlannedCall(id=call_id, name=name, args=args or {}, task="agent.work")
-    await provider.ask(request, beginning, [Exchange(first.message, ((made, {"result": [1.0, None, "ü"]}),))], 0)
+    said = Exchange(first.message, ((made, {"result": [1.0, None, "ü"]}),))
+    await provider.ask(request, beginning, [said], LeftOut())
 
 
 @pytest.mark.parametrize("base_url", [False, True], ids=["responses", "chat"])

@@ -73,6 +73,8 @@ def _within_step(event: Event) -> str:
             return "… that is void: the model is asked again"
         case "message":
             return f"“ {event.text}"
+        case "summary":
+            return f"≡ {event.text}"
         case _:
             return _of_people_and_guards(event)
 

@@ -53,6 +53,8 @@ def _step_lines(step: Step, now: datetime) -> Iterator[str]:
     begun = model.attempts[0].scheduled.strftime("%H:%M:%S")
     who = f"  {step.agent}" if step.agent else ""
     yield f"step {step.number}{who}  {begun} UTC  {flat(model.model)}  {_state(model.attempts[-1], now)}{tokens}"
+    if step.summary is not None:
+        yield f"    ≡ {flat(step.summary)}"
     yield from _failures(model.attempts)
     for passed in model.passed_over:
         yield f"    ↻ {flat(passed.model)}: {flat(passed.error)}"

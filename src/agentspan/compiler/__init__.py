@@ -21,6 +21,7 @@ from agentspan.compiler._output import output_definition
 from agentspan.compiler._part import as_it_is, as_part
 from agentspan.compiler._request import request_tasks, request_workflows
 from agentspan.compiler._review import review_workflows
+from agentspan.compiler._summary import summary_definition
 from agentspan.compiler._tasks import Json
 from agentspan.compiler._team import team, team_tasks
 from agentspan.compiler._thin import model_definition, thin
@@ -116,6 +117,8 @@ def _definition(agent: Agent[Any], workflows: tuple[Json, ...], *tasks_besides: 
         _check(agent, workflow)
     if as_one(agent).checks_answers:
         tasks_besides = (*tasks_besides, output_definition(as_one(agent)))
+    if agent.context.summarise and agent.loops:
+        tasks_besides = (*tasks_besides, summary_definition(agent))
     if agent.guards(Position.INPUT):
         tasks_besides = (*tasks_besides, input_definition(agent))
     if is_asked(agent):

@@ -5,14 +5,24 @@ Its workflow is that of one agent with the tools and the checks of all. See ADR 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from agentspan.compiler._state import state_known
 from agentspan.compiler._tasks import Json, ref
 from agentspan.declare.agent import Agent
-from agentspan.declare.handoff import Handoff, OnTextMention, OnToolResult, as_one, crew, mixes_types, transitions
+from agentspan.declare.guardrail import Guardrail
+from agentspan.declare.handoff import (
+    Handoff,
+    OnTextMention,
+    OnToolResult,
+    as_one,
+    crew,
+    entry_guards,
+    mixes_types,
+    transitions,
+)
 from agentspan.stored.names import CREW, SEGMENT, TURNS_PER_SEGMENT
 from agentspan.stored.output import ANSWERED_BY
 from agentspan.stored.request import ModelRequest, Transfer
@@ -30,17 +40,19 @@ def handing_over(agent: Agent[Any], asked: Callable[[Agent[Any]], ModelRequest])
     if not agent.handoffs:
         return asked(agent)
     handoffs = transitions(agent)
-    requests = {name: _with(asked(each), name, handoffs[name]) for name, each in crew(agent).items()}
+    guards = entry_guards(agent)
+    requests = {name: _with(asked(each), name, handoffs[name], guards[name]) for name, each in crew(agent).items()}
     own = replace(asked(agent), state=state_known(as_one(agent)))
     of_the_run = {name: getattr(own, name) for name in ("max_turns", "on_max_turns", "termination", "state")}
     agents = {name: replace(each, **of_the_run) for name, each in requests.items()}
     return replace(next(iter(agents.values())), agents=agents)
 
 
-def _with(request: ModelRequest, name: str, handoffs: tuple[Handoff, ...]) -> ModelRequest:
+def _with(request: ModelRequest, name: str, handoffs: tuple[Handoff, ...], guards: Sequence[Guardrail]) -> ModelRequest:
     tools = tuple(_tool(each) for each in handoffs if each.tool is not None)
     transfers = tuple(Transfer(agent=each.agent.name, tool=each.tool, when=_when(each)) for each in handoffs)
-    return replace(request, agent=name, tools=(*request.tools, *tools), transfers=transfers)
+    looking = tuple(guard.name for guard in guards)
+    return replace(request, agent=name, tools=(*request.tools, *tools), transfers=transfers, guardrails=looking)
 
 
 def _tool(handoff: Handoff) -> Json:

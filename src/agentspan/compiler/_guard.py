@@ -14,6 +14,7 @@ from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import LLMGuardrail, Position
+from agentspan.declare.handoff import looking_as_they_take_over
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.names import input_task_name, tool_reference
 
@@ -26,7 +27,8 @@ _KEPT = "guarded"
 
 def has_guards(agent: Agent[Any]) -> bool:
     """Whether a guardrail may end a run of the agent; one asks for the tools that are required."""
-    return bool(agent.guardrails or agent.required_tools) or _has_strict_tools(agent)
+    own = bool(agent.guardrails or agent.required_tools) or _has_strict_tools(agent)
+    return own or looking_as_they_take_over(agent)
 
 
 def _has_strict_tools(agent: Agent[Any]) -> bool:

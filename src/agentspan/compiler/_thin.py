@@ -47,13 +47,15 @@ from agentspan.compiler._output import check, checked_ends, fitting, invalid_end
 from agentspan.compiler._part import parts
 from agentspan.compiler._segment import tools_of
 from agentspan.compiler._state import changes_kept, changes_left, state_known, with_state
+from agentspan.compiler._summary import summary_before, summary_given, summary_handed_on, summary_kept
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
-from agentspan.declare.handoff import as_one
+from agentspan.declare.handoff import as_one, crew, looking_as_they_take_over
 from agentspan.declare.tool import Tool
+from agentspan.errors import DefinitionError
 from agentspan.stored.format import IN_WORKER
 from agentspan.stored.names import SEGMENT, TURNS_PER_SEGMENT, model_task_name, segment_name
 from agentspan.stored.request import ModelRequest, Part
@@ -67,6 +69,11 @@ _End = Callable[[Json], Json]
 def thin(agent: Agent, versions: Mapping[str, int]) -> tuple[Json, ...]:
     if not agent.loops:
         return (_single(agent),)
+    if agent.handoffs and any(each.context.summarise for each in crew(agent).values()):
+        raise DefinitionError(
+            f"agent {agent.name!r}: summarise, and agents that take over: each has its own view of the conversation",
+            hint="Leave out ContextBudget(summarise=True).",
+        )
     whole = as_one(agent)
     segment, looping = _segment(whole), _looping(whole)
     return crew_known(agent, segment), crew_known(agent, _declared(agent, looping, versions))
@@ -129,7 +136,7 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         refusal: The end by one that a guardrail refuses.
     """
     found, verdict = _answer(turn), f"llm_{turn}.output.result.verdict"
-    unmet = {"refused": [_unmet(turn, found)]} if agent.required_tools else {}
+    unmet = {"refused": [_unmet(turn, found)]} if agent.required_tools or looking_as_they_take_over(agent) else {}
     if not agent.judges_answers:
         return {"done": [_finish(agent, turn, found)], **unmet}
     ends: dict[str, list[Json]] = {"done": [_finish(agent, turn, fitting(found, verdict))]}
@@ -166,12 +173,8 @@ def _unmet(turn: int, found: Json) -> Json:
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
-    return t.terminate(
-        "finish",
-        f"finish_{turn}",
-        "COMPLETED",
-        answered(agent, {**output, **whose_answer_left(agent, turn), **changes_left(agent, turn)}),
-    )
+    given = {**output, **whose_answer_left(agent, turn), **changes_left(agent, turn)}
+    return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, given))
 
 
 def _looping(agent: Agent) -> Json:
@@ -183,6 +186,7 @@ def _looping(agent: Agent) -> Json:
         "model_by": ref(f"{SEGMENT}.output.model_by"),
         "tool_by": ref(f"{SEGMENT}.output.tool_by"),
         **_entering(agent),
+        **summary_handed_on(agent),
         **budget_handed_on(agent),
         **at_work_given(agent),
     }
@@ -214,6 +218,7 @@ def _segment(agent: Agent) -> Json:
         inputParameters=[
             *("execution_id", "usage", "steps", "previous", "model_by", "tool_by"),
             *_entering(agent),
+            *summary_handed_on(agent),
             *budget_handed_on(agent),
             *at_work_given(agent),
         ],
@@ -222,6 +227,7 @@ def _segment(agent: Agent) -> Json:
             "steps": ref(f"{last}.step"),
             **_by(TURNS_PER_SEGMENT),
             **kept(agent),
+            **summary_kept(agent),
             **budget_kept(agent),
             **at_work_left(agent),
         },
@@ -244,7 +250,9 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
     )
     before = budget_before(agent, turn, ref("workflow.input.execution_id"), end("over")(over_budget(turn)))
     model = _model(agent, turn, ref("workflow.input.execution_id"))
-    return [*before, model, route, *stop(agent, turn, _answer(turn))]
+    long = summary_before(agent, turn, {**model["inputParameters"]})
+    model["inputParameters"] |= summary_given(agent, turn)
+    return [*before, *long, model, route, *stop(agent, turn, _answer(turn))]
 
 
 def _model(agent: Agent, turn: int, execution_id: str) -> Json:
@@ -302,6 +310,7 @@ def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> Model
         max_turns=agent.max_turns if agent.loops else agent.most_sent_back + 1,
         max_chars=agent.context.max_chars,
         keep_chars=agent.context.kept,
+        summarise=agent.context.summarise and agent.loops,
         output=output_request(agent),
         on_max_turns=agent.on_max_turns,
         termination=repr(agent.termination) if agent.termination is not None else "",

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agentspan.declare.guardrail import Position
+from agentspan.declare.guardrail import Guardrail, OnFail, Position
 from agentspan.errors import DefinitionError
 from agentspan.schema.output import AnswerType, answer_type
 from agentspan.stored.names import transfer_name
@@ -172,6 +172,19 @@ def _between(source: Agent[Any], targets: Sequence[str], agents: Mapping[str, Ag
         yield from own or [Handoff(agent=agents[target])]
 
 
+def looking_as_they_take_over(agent: Agent[Any]) -> bool:
+    """Whether guardrails of agents that take over look at the prompt of its runs."""
+    return any(entry_guards(agent).values())
+
+
+def entry_guards(agent: Agent[Any]) -> dict[str, tuple[Guardrail, ...]]:
+    """What looks at the prompt as each of its agents takes over; nothing of who begins, as that has looked before."""
+    if not agent.handoffs:
+        return {}
+    first, *takers = crew(agent).values()
+    return {first.name: (), **{each.name: each.guards(Position.INPUT) for each in takers}}
+
+
 def mixes_types(agent: Agent[Any]) -> bool:
     """Whether the answers of its runs are of several types, whoever gives them."""
     kinds = [each.output_type for each in crew(agent).values()]
@@ -186,6 +199,7 @@ def check_handoffs(agent: Agent[Any]) -> None:
     """
     what, agents = f"agent {agent.name!r}", crew(agent)
     _check_state(agents, what)
+    _check_entry(agent, what)
     for source, targets in (agent.allowed_transitions or {}).items():
         unknown = [name for name in (source, *targets) if name not in agents]
         if unknown or source in targets or isinstance(targets, str):
@@ -195,6 +209,17 @@ def check_handoffs(agent: Agent[Any]) -> None:
             )
     for source, handoffs in transitions(agent).items():
         _check_source(agents[source], handoffs, what)
+
+
+def _check_entry(agent: Agent[Any], what: str) -> None:
+    """Refuse guardrails that ask a person as an agent takes over: that is decided within a call of a model."""
+    for name, guards in entry_guards(agent).items():
+        for guard in guards:
+            if guard.on_fail == OnFail.HUMAN:
+                raise DefinitionError(
+                    f"{what}: {name} takes runs over, and its guardrail {guard.name} asks a person about the prompt",
+                    hint="Who begins the run can: give that agent the guardrail, or use on_fail='raise'.",
+                )
 
 
 def _check_state(agents: Mapping[str, Agent[Any]], what: str) -> None:

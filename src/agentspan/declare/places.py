@@ -39,6 +39,13 @@ def check_server_can(agent: Agent[Any]) -> None:
         )
 
 
+def _beside_the_turns(agent: Agent[Any]) -> Iterator[str]:
+    if agent.budget is not None:
+        yield "the Conductor server does not ask a person before a turn; a budget needs a worker"
+    if agent.context.summarise:
+        yield "the Conductor server leaves older exchanges out, and asks no model about them; summarise needs a worker"
+
+
 def _needs_worker(agent: Agent[Any]) -> Iterator[str]:
     """What of the agent's options only a worker does that calls its model, in words."""
     offers = "needs a worker that calls the model; the Conductor server offers all tools in each turn"
@@ -54,8 +61,7 @@ def _needs_worker(agent: Agent[Any]) -> Iterator[str]:
         yield "the Conductor server calls no hooks as it calls a model; hooks need a worker"
     if agent.shared_state is not None:
         yield "the Conductor server keeps no state beside the conversation; state_type needs a worker"
-    if agent.budget is not None:
-        yield "the Conductor server does not ask a person before a turn; a budget needs a worker"
+    yield from _beside_the_turns(agent)
     if agent.handoffs:
         yield "the Conductor server calls the model of one agent; handoffs need a worker"
     if agent.fallback_models:
@@ -91,6 +97,12 @@ def check_place(given: Mapping[str, Any], what: str) -> None:
     elif settings.base_url is not None:
         raise DefinitionError(
             f"{what}: the Conductor server calls providers where they are; a base_url needs a worker",
+            hint="Add model_place='worker'.",
+        )
+    elif settings.timeout is not None:
+        raise DefinitionError(
+            f"{what}: the Conductor server waits for a model as long as it is set to; ModelSettings(timeout=…) needs a "
+            "worker",
             hint="Add model_place='worker'.",
         )
     elif settings.stream:

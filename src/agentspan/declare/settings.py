@@ -21,6 +21,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "frequency_penalty": (-2, 2),
     "presence_penalty": (-2, 2),
     "thinking_tokens": (1, _MANY),
+    "timeout": (1, 86_400),
 }
 _WHOLE = {"max_tokens", "top_k", "thinking_tokens"}
 
@@ -50,6 +51,8 @@ class ModelSettings:
         prices: What models cost, by `provider/name`, where the table of prices knows none or others were agreed on.
         stream: Have the provider send each answer in pieces, so that who begins to listen in the middle of it sees its
             tokens, too; else it does where somebody listens already. For model calls in a worker only.
+        timeout: Seconds that an answer may take, to its end; 600 unless given. A model that is silent for that long
+            counts as away: the next one is asked, or the same one again. For model calls in a worker only.
     """
 
     max_tokens: int | None = None
@@ -66,6 +69,7 @@ class ModelSettings:
     code_interpreter: bool = False
     base_url: str | None = None
     stream: bool = False
+    timeout: float | None = None
     prices: Mapping[str, Price] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -94,10 +98,13 @@ class ContextBudget:
         max_chars: When the transcript is longer than this, it is trimmed. About four characters
             make a token.
         keep_chars: What remains after a trim; half of `max_chars` unless given.
+        summarise: Have the model itself summarise what goes, in a task of its own before the turn, and be shown that
+            instead. For model calls in a worker only.
     """
 
     max_chars: int = 400_000
     keep_chars: int | None = None
+    summarise: bool = False
 
     def __post_init__(self) -> None:
         check_count(self.max_chars, "ContextBudget: max_chars", 1_000, _MAX_CONTEXT)

@@ -25,6 +25,7 @@ class TerminationContext:
         messages: How many messages the conversation has: each of the model's, each result, the prompt, and what came
             before the run.
         usage: The run's tokens so far.
+        state: The state of the run, of the `state_type` of the agent at work; None where it has none.
     """
 
     step: int
@@ -33,6 +34,7 @@ class TerminationContext:
     results: tuple[Any, ...] = ()
     messages: int = 0
     usage: Usage = field(default_factory=Usage)
+    state: Any = None
 
 
 class Termination:

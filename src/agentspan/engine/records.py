@@ -78,7 +78,7 @@ class TaskRecord(Record):
         """Whether a worker is at it: a tool's call, a check, or a model's call that is not the server's."""
         if self.is_part or self.task_type == "JSON_JQ_TRANSFORM":
             return False
-        return self.kind in ("tool", "output", "input", "instructions", "approval", "choose", "until") or (
+        return self.kind in ("tool", "output", "input", "instructions", "approval", "choose", "until", "summary") or (
             self.kind == "llm" and self.task_type != "LLM_CHAT_COMPLETE"
         )
 

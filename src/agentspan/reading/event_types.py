@@ -13,6 +13,7 @@ EventName = Literal[
     "model_retry",
     "thinking",
     "message",
+    "summary",
     "waiting",
     "decision",
     "budget",
@@ -48,6 +49,7 @@ class EventType(StrEnum):
     TEXT_VOID = "text_void"
     THINKING = "thinking"
     MESSAGE = "message"
+    SUMMARY = "summary"
     GUARDRAIL_PASS = "guardrail_pass"
     GUARDRAIL_FAIL = "guardrail_fail"
     HANDOFF = "handoff"

@@ -159,6 +159,20 @@ class ModelSaid(Event):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
+class Summarised(Event):
+    """Older exchanges were summarised, and the model is shown that instead.
+
+    Attributes:
+        text: The summary.
+        error: Why it lacks the newest of them; None where it does not.
+    """
+
+    text: str
+    error: str | None = None
+    type: Literal["summary"] = "summary"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Waiting(Event):
     """A call waits for a worker that can take it, or for a person.
 
@@ -333,6 +347,7 @@ AnyEvent: TypeAlias = (
     | ModelRetried
     | ModelThought
     | ModelSaid
+    | Summarised
     | Waiting
     | Decided
     | BudgetNearlyUsed

@@ -340,7 +340,7 @@ def _progress(run: WorkflowRecord, segment: StoredSegment | None, pending: list[
 def _current_task(pending: list[TaskRecord], segment: StoredSegment | None) -> str | None:
     names = []
     for task in pending:
-        if task.kind in ("llm", "tool", "output", "input", "instructions"):
+        if task.kind in ("llm", "tool", "output", "input", "instructions", "summary"):
             names.append("model" if task.kind == "llm" else tool_of_task(task.task_def_name))
     doing = ", ".join(dict.fromkeys(names)) or None
     if doing is None or segment is None or not segment.is_handed:

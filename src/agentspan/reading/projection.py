@@ -26,6 +26,7 @@ from agentspan.stored.names import TURNS_PER_SEGMENT
 from agentspan.stored.notes import Mismatch
 from agentspan.stored.output import Verdict
 from agentspan.stored.plan import CALLING, Plan
+from agentspan.stored.summary import Summary
 from agentspan.stored.usage import Usage
 
 CLOCKS_DIFFER = 2.0
@@ -122,6 +123,8 @@ def _check_drafts(segment: StoredSegment, turn: StoredTurn, now: int) -> Generat
 def _model_drafts(turn: StoredTurn, allowed: int, now: int) -> Iterator[Draft]:
     attempts, step = turn.model, turn.step
     yield Draft(type="step", step=step, at=attempts[0].scheduled_time)
+    if turn.summary is not None:
+        yield _summary_draft(turn, turn.summary)
     if attempts[0].in_worker:
         yield from _worker_model_drafts(attempts, step, now)
         return
@@ -137,6 +140,12 @@ def _model_drafts(turn: StoredTurn, allowed: int, now: int) -> Iterator[Draft]:
         yield Draft(type=kind, step=step, at=task.end_time, details={"error": reason, "attempt": number})
         if final and number < len(attempts):
             yield Draft(type="resumed", step=step, at=attempts[number].scheduled_time)
+
+
+def _summary_draft(turn: StoredTurn, summary: Summary) -> Draft:
+    used = Usage.of(summary.tokens) if summary.tokens else None
+    details = {"text": summary.text, "error": summary.error}
+    return Draft(type="summary", step=turn.step, at=turn.summaries[-1].end_time, details=details, usage=used)
 
 
 def _worker_model_drafts(attempts: Sequence[TaskRecord], step: int, now: int) -> Iterator[Draft]:
@@ -159,6 +168,8 @@ def _worker_model_drafts(attempts: Sequence[TaskRecord], step: int, now: int) ->
 
 def _said_drafts(turn: StoredTurn, plan: Plan) -> Iterator[Draft]:
     """Which models were passed over for the one that answered, and what it said beside its calls or its answer."""
+    if plan.entered is not None:
+        yield from _guard_drafts(plan.entered.guards, turn.step, turn.planned_at)
     failures = sum(len(task.notes.failures) for task in turn.model)
     for attempt, passed in enumerate(plan.said.passed_over, failures + 1):
         details = {"error": f"{passed.model}: {passed.error}", "attempt": attempt}

@@ -20,6 +20,7 @@ from agentspan.stored.names import CREW, SEGMENT
 from agentspan.stored.output import Verdict
 from agentspan.stored.person import RequestSpec
 from agentspan.stored.plan import Plan, PlannedCall
+from agentspan.stored.summary import Summary
 from agentspan.stored.team import TeamSpec
 
 _Tasks = dict[tuple[str, int], tuple[TaskRecord, ...]]
@@ -107,6 +108,7 @@ class StoredTurn:
         checks: The attempts of the check of its answer, oldest first.
         asked: The requests about its answer, where a guardrail asks a person, oldest first.
         agent: Who is at work in it, of a run that agents hand over; who was as it began, until it has a plan.
+        summaries: The attempts to summarise older exchanges before it, oldest first.
     """
 
     step: int
@@ -118,6 +120,13 @@ class StoredTurn:
     checks: tuple[TaskRecord, ...] = ()
     agent: str = ""
     asked: tuple[TaskRecord, ...] = ()
+    summaries: tuple[TaskRecord, ...] = ()
+
+    @property
+    def summary(self) -> Summary | None:
+        """The summary that it begins with."""
+        done = [task for task in self.summaries if task.status == "COMPLETED"]
+        return Summary.of(done[-1].output_data["result"]) if done else None
 
     @property
     def next(self) -> str:
@@ -326,6 +335,7 @@ def _turn(step: int, tasks: _Tasks, parts: Mapping[str, WorkflowRecord]) -> Stor
         failed=tasks.get(("failed", 1), ()),
         checks=tasks.get(("output", 1), ()),
         asked=tasks.get(("ask_output", 1), ()),
+        summaries=tasks.get(("summary", 1), ()),
     )
 
 

@@ -9,13 +9,14 @@ from agentspan.stored.usage import Usage, added
 
 
 def usage_of(turn: StoredTurn, segment: StoredSegment) -> Usage:
-    """What a turn's model call has used, with its tries that failed, as far as their providers told.
+    """What a turn's model call has used, with a summary before it and tries that failed, as far as providers told.
 
     Args:
         turn: The turn.
         segment: The segment that it is in.
     """
-    return Usage.of(added(part.to_json() for task in turn.model for part in (answered(task, segment), failed(task))))
+    used = [part.to_json() for task in turn.model for part in (answered(task, segment), failed(task))]
+    return Usage.of(added((*used, turn.summary.tokens if turn.summary else {})))
 
 
 def answered(task: TaskRecord, segment: StoredSegment) -> Usage:

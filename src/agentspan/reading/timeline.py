@@ -148,6 +148,7 @@ class Step:
         model: The model call.
         calls: The tool calls, in the order the model asked for them.
         agent: Whose step it was, of a run that agents hand over; None of any other.
+        summary: What was written down before it of older exchanges; its tokens count as the model call's.
     """
 
     number: int
@@ -155,6 +156,7 @@ class Step:
     model: ModelCall
     calls: tuple[ToolCall, ...] = ()
     agent: str | None = None
+    summary: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The step as JSON-able values."""
@@ -162,6 +164,7 @@ class Step:
             "step": self.number,
             **({} if self.agent is None else {"agent": self.agent}),
             "segment_id": self.segment_id,
+            **({} if self.summary is None else {"summary": self.summary}),
             "model": self.model.to_json(),
             "calls": [call.to_json() for call in self.calls],
         }

@@ -23,6 +23,7 @@ def steps_of(segment: StoredSegment) -> Iterator[Step]:
             model=_model_call(turn, segment),
             calls=tuple(_tool_call(call) for call in turn.calls),
             agent=turn.agent or None,
+            summary=turn.summary.text if turn.summary else None,
         )
 
 

@@ -138,7 +138,7 @@ class Waits:
         mismatch = task.notes.mismatch
         if mismatch is not None and mismatch.open:
             tool = tool_of_task(task.task_def_name)
-            missing = self._missing(task, mismatch.at, self._last_poll(task), mismatch.why)
+            missing = _missing(task, mismatch.at, self._last_poll(task), mismatch.why)
             return self._lacks(task, missing, f"with another version of {tool}", mismatch.why, task.worker_id)
         failures = task.notes.failures
         if failures and task.due / 1000 > self._now:
@@ -160,9 +160,12 @@ class Waits:
                 next=(self._serve(),),
                 task_id=task.task_id,
             )
+        doing = f"The worker {task.worker_id} runs {tool}, since {self._ago(begun)}."
+        if task.kind in ("llm", "summary"):
+            doing = f"The model has not answered the worker {task.worker_id} yet, since {self._ago(begun)}."
         return Reason(
             kind="tool_running",
-            text=f"The worker {task.worker_id} runs {tool}, since {self._ago(begun)}.",
+            text=doing,
             since=moment(begun),
             tool=tool,
             worker=task.worker_id,
@@ -189,7 +192,7 @@ class Waits:
             return self._has_no_place(task, self._busy(task.task_def_name, last))
         if last is None or not self._is_lately(last):
             asked = f"the last one asked {self._ago(last.last_poll_time)} ago" if last else "none has ever asked for it"
-            missing = self._missing(task, task.due, last)
+            missing = _missing(task, task.due, last)
             return self._lacks(task, missing, f"that serves {tool}", f"{asked}.", last.worker_id if last else None)
         waiting = self._client.queue_sizes([task.task_def_name]).get(task.task_def_name, 0)
         text = (
@@ -240,17 +243,6 @@ class Waits:
             waiting=self._client.queue_sizes([queue]).get(queue, 0),
         )
 
-    def _missing(
-        self, task: TaskRecord, since: int, last: PollRecord | None, mismatch: str | None = None
-    ) -> MissingWorker:
-        return MissingWorker(
-            tool=tool_of_task(task.task_def_name),
-            task_name=task.task_def_name,
-            since=moment(since),
-            last_poll=moment(last.last_poll_time) if last and last.last_poll_time else None,
-            mismatch=mismatch,
-        )
-
     def _lacks(self, task: TaskRecord, missing: MissingWorker, wanted: str, why: str, worker: str | None) -> Reason:
         since = int(missing.since.timestamp() * 1000)
         return Reason(
@@ -278,6 +270,16 @@ class Waits:
 
     def _in(self, milliseconds: int) -> str:
         return due_in(self._now, milliseconds)
+
+
+def _missing(task: TaskRecord, since: int, last: PollRecord | None, mismatch: str | None = None) -> MissingWorker:
+    return MissingWorker(
+        tool=tool_of_task(task.task_def_name),
+        task_name=task.task_def_name,
+        since=moment(since),
+        last_poll=moment(last.last_poll_time) if last and last.last_poll_time else None,
+        mismatch=mismatch,
+    )
 
 
 def ending(run: WorkflowRecord) -> Reason:

@@ -33,10 +33,14 @@ class Callbacks:
     def tell(self, event: Event) -> None:
         """Call what an event stands for."""
         for name, values in self._calls(event):
-            common = {"agent_name": self._agent, "execution_id": event.execution_id, "step": event.step}
+            common = {"agent_name": self._who(event), "execution_id": event.execution_id, "step": event.step}
             for handler in self._handlers:
                 if getattr(handler, name)(**common, **values):
                     warnings.warn(f"What {name} of a callback returns changes nothing here.", stacklevel=2)
+
+    def _who(self, event: Event) -> str:
+        """Who did it: of a run that agents hand over the one at work, else the called agent, or the agent itself."""
+        return event.agent or (event.path[-1] if event.path else self._agent)
 
     def _calls(self, event: Event) -> Iterator[Call]:
         if not self._begun:

@@ -20,7 +20,7 @@ OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
 _KINDS = (
-    "llm|plan|tool|ask|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget"
+    "llm|plan|tool|ask|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget|summary"
     "|ask_input|ask_output|ask_result"
 )
 _TURN_REF = re.compile(rf"^({_KINDS})_(\d+)(?:_(\d+))?(?:__\d+)?$")
@@ -49,6 +49,11 @@ def input_task_name(agent: str) -> str:
 def instructions_task_name(agent: str) -> str:
     """Task definition of what asks for an agent's instructions; no tool's has two dots."""
     return f"{agent}.run.instructions"
+
+
+def summary_task_name(agent: str) -> str:
+    """Task definition of the summaries of what an agent's model is not shown any more; no tool's has two dots."""
+    return f"{agent}.run.summary"
 
 
 def tool_task_name(agent: str, tool: str) -> str:

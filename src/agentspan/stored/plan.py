@@ -16,6 +16,9 @@ not fit its type: asked again, given up."""
 
 _NOTHING = Said()
 
+ENTERED = "entered"
+"""Where a plan has what came of the run's prompt, as an agent took over that looks at it."""
+
 CALLING: frozenset[Mode] = frozenset({"one", "ask", "many", "none"})
 """The modes of turns that have calls."""
 
@@ -61,6 +64,7 @@ class Plan:
         agent: Whose turn it is, of a run that agents hand over; None of any other.
         came_from: The agent that was at work before it, where it took over as the turn began.
         next: Who goes on after it; None as `agent`.
+        entered: What came of the run's prompt, where the guardrails of an agent looked at it that took over.
     """
 
     mode: Mode
@@ -73,6 +77,7 @@ class Plan:
     agent: str | None = None
     came_from: str | None = None
     next: str | None = None
+    entered: Verdict | None = None
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Plan:
@@ -92,4 +97,5 @@ class Plan:
             agent=result.get("agent"),
             came_from=result.get("came_from"),
             next=result.get("next"),
+            entered=Verdict.of(result[ENTERED]) if ENTERED in result else None,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from agentspan.stored.names import CREW
 from agentspan.stored.output import OutputRequest
+from agentspan.stored.summary import SUMMARY, Summary
 from agentspan.stored.usage import newest
 
 Json = dict[str, Any]
@@ -47,6 +48,8 @@ _OPTIONAL = (
     "agents",
     "instructions_each",
     "state",
+    "summarise",
+    "guardrails",
 )
 
 
@@ -80,6 +83,7 @@ class ModelRequest:
         max_turns: The run fails when the model has not finished by then.
         max_chars: The transcript is trimmed when it is longer.
         keep_chars: What remains of it then.
+        summarise: Whether what is left out is summarised.
         output: The type of its answer; None where that is a text.
         parts: The workflow that makes the calls of a tool, by its name; those of other tools are tasks.
         version: The version of the agent, and of these workflows where they are its own.
@@ -90,6 +94,7 @@ class ModelRequest:
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
         agent: Whose request it is.
         transfers: How another agent takes over from it.
+        guardrails: What looks at the prompt as it takes over a run, by their names.
         agents: The requests of all agents of its runs, by their names, where there are several.
     """
 
@@ -114,6 +119,8 @@ class ModelRequest:
     state: str | None = None
     termination: str = ""
     required_tools: tuple[str, ...] = ()
+    summarise: bool = False
+    guardrails: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], version: int = 1) -> ModelRequest:
@@ -128,7 +135,7 @@ class ModelRequest:
 
     @classmethod
     def _of(cls, found: Mapping[str, Any], agent: str, version: int) -> ModelRequest:
-        lists = ("tools", "limited", "fallback_models", "required_tools")
+        lists = ("tools", "limited", "fallback_models", "required_tools", "guardrails")
         values = {**found, **{name: tuple(found[name]) for name in lists if name in found}}
         if "output" in found:
             values["output"] = OutputRequest(**found["output"])
@@ -145,7 +152,7 @@ class ModelRequest:
         found["parts"] = {name: part.to_json() for name, part in self.parts.items()}
         for name in _OPTIONAL:
             value = found.pop(name)
-            if value not in (None, (), "", "fail", {}):  # what is not said is not stored
+            if value not in (None, (), "", "fail", {}, False):  # what is not said is not stored
                 found[name] = list(value) if isinstance(value, tuple) else value
         return found
 
@@ -167,6 +174,7 @@ class ModelInput:
         model_by: The worker that made the model's call of the turn before.
         tool_by: The worker that ran the only tool of that turn.
         ending: Whether it was decided, as the budget is used up, that the model answers with what there is.
+        summary: What was summarised just before it.
     """
 
     execution_id: str
@@ -177,6 +185,7 @@ class ModelInput:
     model_by: str | None = None
     tool_by: str | None = None
     ending: bool = False
+    summary: Summary | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ModelInput:
@@ -190,4 +199,5 @@ class ModelInput:
             model_by=given.get("model_by"),
             tool_by=given.get("tool_by"),
             ending=any(said in (True, "finish") for said in given.get("ending") or ()),
+            summary=Summary.of(given[SUMMARY]) if given.get(SUMMARY) else None,
         )

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from agentspan.stored.request import ModelRequest
-from agentspan.worker.transcript import Exchange
+from agentspan.worker.transcript import Exchange, LeftOut
 
 Json = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Provider(Protocol):
         request: ModelRequest,
         beginning: Sequence[Json],
         exchanges: Sequence[Exchange],
-        left_out: int,
+        left_out: LeftOut,
         hear: Callable[[str], None] | None,
     ) -> Coroutine[Any, Any, Answer]:
         """One request, without tries beside it; `hear` is called with the text as it comes.

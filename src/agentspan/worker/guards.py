@@ -167,15 +167,31 @@ def entered(guardrails: Sequence[Guardrail], given: Json, means: Means, lost: Se
     prompt = given.get("prompt")
     if not isinstance(prompt, str):
         raise ToolFailed("The guardrails of the prompt were not given it.")
+    return verdict_on(guardrails, prompt, means, lost).to_json()
+
+
+def verdict_on(guardrails: Sequence[Guardrail], prompt: str, means: Means, lost: Sequence[Json] = ()) -> Verdict:
+    """What guardrails say of a prompt.
+
+    Args:
+        guardrails: The guardrails.
+        prompt: The prompt.
+        means: How they are run.
+        lost: Tokens of tries that failed.
+
+    Raises:
+        ToolFailed: One gives what is not to be taken.
+        Exception: What one raised.
+    """
     finding = found_by(guardrails, prompt, means, plain=_prompt)
     refused = finding.refused or next((told for _, told in finding.sent_back), None)
     guards = tuple(finding.guards)
     before: Json | None = added(lost) if any(isinstance(guard, LLMGuardrail) for guard in guardrails) else None
     if refused is not None:
-        return Verdict(mode="refused", guards=guards, refused=refused).counting(before).to_json()
+        return Verdict(mode="refused", guards=guards, refused=refused).counting(before)
     asks = tuple(told for _, told in finding.asks)
     found = Verdict(mode="ask" if asks else "done", value=finding.value, guards=guards, asks=asks, final=True)
-    return found.counting(before).to_json()
+    return found.counting(before)
 
 
 def _prompt(fixed: Any) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.guardrail import Guardrail, LLMGuardrail, RegexGuardrail
 from agentspan.declare.handoff import (
     Handoff,
     HandoffContext,
@@ -18,6 +19,7 @@ from agentspan.declare.handoff import (
     When,
     as_one,
     crew,
+    entry_guards,
     transitions,
 )
 from agentspan.declare.state import StateType, seen
@@ -27,6 +29,7 @@ from agentspan.stored.output import CheckInput
 from agentspan.stored.plan import CALLING
 from agentspan.stored.request import ModelRequest
 from agentspan.stored.state import STATE
+from agentspan.worker.guards import OTHERS
 from agentspan.worker.output import Output
 from agentspan.worker.transcript import Transcript
 from agentspan.worker.unmade import why_unmade
@@ -44,11 +47,13 @@ class Crew:
         outputs: What the answers of each have to be, by its name; None where any text will do, whoever answers.
         handoffs: How others take over from each.
         states: The type of the run's state, as each of them sees it.
+        guards: What looks at the prompt as one of them takes over.
     """
 
     outputs: Mapping[str, Output | None]
     handoffs: Mapping[str, tuple[Handoff, ...]]
     states: Mapping[str, StateType | None]
+    guards: Mapping[str, tuple[Guardrail, ...]]
 
     @classmethod
     def of(cls, agent: Agent[Any]) -> Crew | None:
@@ -58,13 +63,17 @@ class Crew:
         anything = Output(None, (), 0) if as_one(agent).judges_answers else None
         agents = crew(agent)
         outputs = {name: Output.of(each) or anything for name, each in agents.items()}
-        return cls(outputs, transitions(agent), {name: each.shared_state for name, each in agents.items()})
+        states = {name: each.shared_state for name, each in agents.items()}
+        return cls(outputs, transitions(agent), states, entry_guards(agent))
 
     @property
     def functions(self) -> tuple[Callable[..., Any], ...]:
-        """The functions that decide whether an agent takes over."""
+        """The functions that decide whether an agent takes over, and those that look at the prompt then."""
         found = (each.when for handoffs in self.handoffs.values() for each in handoffs)
-        return tuple(when for when in found if when is not None and not isinstance(when, OnTextMention | OnToolResult))
+        decide = (when for when in found if when is not None and not isinstance(when, OnTextMention | OnToolResult))
+        guards = (guard for guards in self.guards.values() for guard in guards)
+        look = (guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail))
+        return (*decide, *look)
 
     def refuse_another(self, asked: Mapping[str, ModelRequest]) -> None:
         """See that the run's agents hand over as they do here.
@@ -76,6 +85,9 @@ class Crew:
         ours = {name: [(each.agent.name, each.tool) for each in found] for name, found in self.handoffs.items()}
         if theirs != ours:
             raise ArgumentError(_OTHERS)
+        looking = {name: tuple(guard.name for guard in guards) for name, guards in self.guards.items()}
+        if looking != {name: request.guardrails for name, request in asked.items()}:
+            raise ArgumentError(OTHERS)
 
     def output(self, whole: Output, given: CheckInput, agent: str) -> tuple[Output, CheckInput]:
         """What the answer of one of them has to be, and the check of it as of an agent that hands nothing over.

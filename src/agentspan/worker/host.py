@@ -73,7 +73,7 @@ class WorkerHost:
         self.worker_id: str = _worker_id()
         self._client = client
         self._roster = Roster()
-        self._callers = Callers(client)
+        self._callers = callers = Callers(client)
         self._contexts: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._calls = Calls(concurrency)
         self._stopping = threading.Event()
@@ -84,8 +84,10 @@ class WorkerHost:
         self._telemetry = telemetry = CallTelemetry(client, self.worker_id)
         self._leases = leases = Leases(client, self._lost)
         self._watchdog = dog = Watchdog(client)
-        self._outbox = Outbox(client, self.worker_id, self._calls, leases, telemetry, dog, self._stopping)
-        self._runner = runner = Runner(client, self.worker_id, self._outbox, telemetry, listeners, self._ended)
+        self._outbox = box = Outbox(
+            client, self.worker_id, self._calls, callers, leases, telemetry, dog, self._stopping
+        )
+        self._runner = runner = Runner(client, self.worker_id, box, callers, telemetry, listeners, self._ended)
         self._watch = Watch(client, self._roster, self._calls, runner, leases, telemetry, dog, self._stopping)
         self._poller = Poller(
             client,
@@ -132,7 +134,8 @@ class WorkerHost:
             execution_id = start()
             started(execution_id)
         self._poll()
-        self._poller.expect(model_task_name(name) for name in versions)
+        self._poller.expect([model_task_name(agent.name)])
+        self._poller.expect_soon(model_task_name(name) for name in versions)  # members, and agents that it calls
         return execution_id
 
     def _refuse_when_stopped(self) -> None:
@@ -219,7 +222,7 @@ class WorkerHost:
     def _take(self, queue: str, task: TaskRecord) -> None:
         execution_id = CallInput.of(task.input_data).execution_id
         served = self._roster.of(queue, execution_id)
-        if served is None and (caller := self._caller(execution_id)) is not None:
+        if served is None and (caller := self._callers.first(execution_id)) is not None:
             served = self._roster.of(queue, caller)
         if served is None:
             note = not_ours(task, self._roster.in_queue(queue), self.worker_id, self.now())
@@ -236,13 +239,6 @@ class WorkerHost:
             self._runner.report_again(call, known)
         else:
             self._runner.run(call)
-
-    def _caller(self, execution_id: str) -> str | None:
-        """The run that somebody has started, whose agent has called that of another run; None of one that is that."""
-        found, caller = execution_id, self._callers.of(execution_id)
-        while caller is not None:
-            found, caller = caller, self._callers.of(caller)
-        return found if found != execution_id else None
 
     def _goes_on(self, running: Call, task: TaskRecord) -> bool:
         """Whether a call that the server hands out again is still at work here, and will report for this task too."""
@@ -267,7 +263,7 @@ class WorkerHost:
         if not self._calls.any_of(call.task.workflow_instance_id):  # else what follows is here already
             self._poller.expect(queues_after(call))
             if call.served.caller is not None:  # what goes on then may be any agent around it
-                self._poller.expect(self._roster.model_queues())
+                self._poller.expect_soon(self._roster.model_queues())
 
     def _lost(self, task_id: str) -> None:
         call = self._calls.get(task_id)

@@ -61,7 +61,7 @@ def with_the_call(call: Call, transcript: Transcript, wait: Wait) -> Json:
     stored = {} if state is None else {STATE: state}
     if each is None or (each == "run" and transcript.agent in transcript.instructions):
         return stored
-    return {"instructions": _asked(call, str(transcript.beginning[-1]["message"]), wait, state), **stored}
+    return {"instructions": _asked(call, str(transcript.opening[-1]["message"]), wait, state), **stored}
 
 
 def asked_with(transcript: Transcript, found: Json) -> None:

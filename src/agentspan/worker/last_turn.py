@@ -6,11 +6,13 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from agentspan.declare.termination import Termination, TerminationContext
+from agentspan.declare.state import seen
+from agentspan.declare.termination import TerminationContext
 from agentspan.schema.arguments import ArgumentError
 from agentspan.stored.names import OUTPUT_TOOL
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.stored.usage import Usage
+from agentspan.worker.call import Call
 from agentspan.worker.transcript import Exchange, Transcript
 
 Json = dict[str, Any]
@@ -52,18 +54,18 @@ class LastTurn:
         return {**found, "finish_reason": self.reason} if ends else found
 
 
-def last_turn(transcript: Transcript, given: ModelInput, termination: Termination | None) -> LastTurn | None:
+def last_turn(call: Call, transcript: Transcript, given: ModelInput) -> LastTurn | None:
     """Whether a turn is the last one, and has to be an answer.
 
     Args:
+        call: The call of its model.
         transcript: The conversation before it.
         given: Which turn it is.
-        termination: The condition by which the run comes to an end, as it is served here.
 
     Raises:
         ArgumentError: The run has another condition: another version of the agent is served.
     """
-    request, step = transcript.request, given.steps + given.turn
+    request, step, termination = transcript.request, given.steps + given.turn, call.served.termination
     if request.termination != ("" if termination is None else repr(termination)):
         raise ArgumentError("Its runs come to an end by another condition.")
     if transcript.stopped:
@@ -71,7 +73,8 @@ def last_turn(transcript: Transcript, given: ModelInput, termination: Terminatio
     if given.ending:
         return LastTurn("budget")
     if termination is not None and transcript.exchanges and not transcript.exchanges[-1].note:
-        context = _context(transcript, step - 1, given.usage)
+        state = seen(call.whose.state, transcript.state)
+        context = _context(transcript, step - 1, given.usage, state)
         return LastTurn("stopped") if termination.should_terminate(context) else _by_turns(request, step)
     return _by_turns(request, step)
 
@@ -80,7 +83,7 @@ def _by_turns(request: ModelRequest, step: int) -> LastTurn | None:
     return LastTurn("max_turns") if request.on_max_turns == "answer" and step >= request.max_turns else None
 
 
-def _context(transcript: Transcript, step: int, usage: Json) -> TerminationContext:
+def _context(transcript: Transcript, step: int, usage: Json, state: Any) -> TerminationContext:
     newest = transcript.exchanges[-1]
     texts = [part.get("content") or "" for part in newest.said.get("parts", ()) if part.get("part_kind") == "text"]
     said = sum(1 + (len(exchange.told) or bool(exchange.note)) for exchange in transcript.exchanges)
@@ -91,4 +94,5 @@ def _context(transcript: Transcript, step: int, usage: Json) -> TerminationConte
         results=tuple(told.get("result", {"error": told.get("error")}) for _, told in newest.told),
         messages=len(transcript.beginning) + said,
         usage=Usage.of(usage),
+        state=state,
     )

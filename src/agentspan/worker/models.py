@@ -20,21 +20,26 @@ from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.state import CHANGED, STATE
+from agentspan.stored.summary import DUE
 from agentspan.stored.usage import added
 from agentspan.worker import hooks
 from agentspan.worker.answer import Answer, provider
 from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
+from agentspan.worker.callers import Callers
+from agentspan.worker.entering import counted, entered, let_in, turned_away
 from agentspan.worker.fallback import first_answer
-from agentspan.worker.instructions import Wait, asked_with, with_the_call
+from agentspan.worker.guards import Means
+from agentspan.worker.instructions import asked_with, with_the_call
 from agentspan.worker.last_turn import last_turn
 from agentspan.worker.outbox import pause_after
 from agentspan.worker.output import Output, refuse_another, typed_plan
 from agentspan.worker.required import missing, required_plan
 from agentspan.worker.stored_turns import before, exchange_of, prompt_of, who
+from agentspan.worker.summaries import summarised
 from agentspan.worker.tokens import Listeners, Telling
 from agentspan.worker.too_long import TooLong
-from agentspan.worker.transcript import Exchange, Transcript
+from agentspan.worker.transcript import Exchange, LeftOut, Transcript
 from agentspan.worker.unmade import why_ended, why_unmade
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
@@ -77,6 +82,7 @@ class Models:
         client: The server.
         worker_id: What the server calls this host.
         recall: What this host has reported of a call, by its run, step and reference name; None when it is not kept.
+        callers: Are told whose call a run is that is read.
         listeners: Who wants to know what models say while they say it.
     """
 
@@ -85,16 +91,18 @@ class Models:
         client: Conductor,
         worker_id: str,
         recall: Callable[[str, int, str], Json | None],
+        callers: Callers,
         listeners: Listeners,
     ) -> None:
         self._client = client
         self._listeners = listeners
         self._worker_id = worker_id
         self._recall = recall
+        self._callers = callers
         self._kept: OrderedDict[str, Transcript] = OrderedDict()
         self._lock = threading.Lock()
 
-    def answer(self, call: Call, wait: Wait) -> Awaitable[Json]:
+    def answer(self, call: Call, means: Means) -> Awaitable[Json]:
         """The plan of a turn; what has to be read for it is read now, the model is asked when it is awaited."""
         given = ModelInput.of(call.task.input_data)
         transcript = self._known(given)
@@ -103,14 +111,29 @@ class Models:
         crew, output = call.served.crew, call.served.output
         beside: Json = {}
         if crew is not None:
-            beside = wait(crew.begin(transcript, given.steps + given.turn))
+            beside = means.wait(crew.begin(transcript, given.steps + given.turn))
             call.member, output = call.served.members[transcript.agent], crew.outputs[transcript.agent]
+            entry = entered(call, crew, transcript, means)
+            if entry is not None:
+                given = replace(given, usage=counted(given, entry))
+                if entry.refused is not None:
+                    return crew.end(_ready({**turned_away(given, entry), **beside}), transcript)
+                beside |= let_in(entry)
         begins = not transcript.exchanges or transcript.agent != transcript.exchanges[-1].agent
-        hooks.before_model(call, wait, begins=begins)
-        beside |= with_the_call(call, transcript, wait)
+        hooks.before_model(call, means.wait, begins=begins)
+        beside |= with_the_call(call, transcript, means.wait)
         asked_with(transcript, beside)
         planned = self._turn(call, given, transcript, output, beside)
         return planned if crew is None else crew.end(planned, transcript)
+
+    def summary(self, call: Call) -> Awaitable[Json]:
+        """A summary of what the model is not shown any more; what has to be read for it is read now."""
+        transcript, asks = self._known(ModelInput.of(call.task.input_data)), provider()
+
+        async def ask(request: ModelRequest, message: Json) -> Answer:
+            return await asks.ask(request, (message,), (), LeftOut(), None)
+
+        return summarised(transcript, ask, call.lost_tokens)
 
     def _turn(
         self, call: Call, given: ModelInput, transcript: Transcript, output: Output | None, beside: Json
@@ -118,18 +141,21 @@ class Models:
         asks = provider()
         refuse_another(transcript.request.output, output)
         telling = self._telling(call, transcript.request)
-        last = last_turn(transcript, given, call.served.termination)
+        last = last_turn(call, transcript, given)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
             given = replace(given, usage=transcript.usage)
-        given = replace(given, usage=added((given.usage, *call.lost_tokens)))
+        summed = () if given.summary is None else (given.summary.tokens,)
+        given = replace(given, usage=added((given.usage, *summed, *call.lost_tokens)))
+        if transcript.is_long():
+            beside = {**beside, "summarise": DUE}
 
         async def ask(request: ModelRequest) -> Answer:
             hear = None if telling is None else telling.again()
-            first = transcript.left_out()
-            said = transcript.exchanges[first:]
+            left_out = LeftOut(transcript.left_out(), transcript.summary)
+            said = transcript.exchanges[left_out.count :]
             if last is None:
-                return await asks.ask(request, transcript.beginning, said, first, hear)
-            answer = await asks.ask(last.asked(request), transcript.beginning, [*said, last.exchange], first, hear)
+                return await asks.ask(request, transcript.opening, said, left_out, hear)
+            answer = await asks.ask(last.asked(request), transcript.opening, [*said, last.exchange], left_out, hear)
             return replace(answer, calls=last.calls(answer.calls))
 
         async def ask_for_less(request: ModelRequest) -> Answer:
@@ -172,6 +198,7 @@ class Models:
         with self._lock:
             kept = self._kept.pop(given.execution_id, None)
         found = kept if kept is not None and self._goes_on(kept, given) else self._read(given)
+        found.take(given.summary)
         with self._lock:
             self._kept[given.execution_id] = found
             while len(self._kept) > 1 and self._is_much():
@@ -223,15 +250,18 @@ class Models:
 
     def _read(self, given: ModelInput) -> Transcript:
         """Read the whole run: no worker of this process has made its last call."""
-        run = self._client.workflow(given.execution_id, tasks=False)
+        alone = given.segment == given.execution_id  # the run of an agent without tools has no segments
+        run = self._client.workflow(given.execution_id, tasks=alone)
+        self._callers.learn(run)
         request = ModelRequest.of(run.workflow_definition["metadata"], run.workflow_version)
-        segments = self._segments(given.segment)
+        segments = [StoredSegment.of(run)] if alone else self._segments(given.segment)
         beginning = (*(run.input.get("messages") or ()), prompt_of(run.input, segments[0].verdict))
         found = Transcript(request, beginning, segment=given.segment, turn=given.turn - 1, crew=request.agents)
         found.lent = run.input.get(STATE)
         for segment in segments:
             for turn in segment.turns:
                 if turn.step < given.steps + given.turn:
+                    found.take(turn.summary)
                     found.add(exchange_of(turn))
                     found.usage = turn.plan.usage if turn.plan is not None else found.usage
             found.read = before(segment.record.tasks, given.turn)
@@ -267,6 +297,10 @@ async def _given_back(planned: Awaitable[Json], transcript: Transcript) -> Json:
     """An answer with what its run has changed of the state that it was lent."""
     found = await planned
     return {**found, CHANGED: transcript.changed} if found["mode"] == "done" else found
+
+
+async def _ready(planned: Json) -> Json:
+    return planned
 
 
 async def _beside(planned: Awaitable[Json], beside: Json) -> Json:

@@ -17,6 +17,7 @@ from agentspan.stored.intervention import Intervention, interventions_of, with_i
 from agentspan.stored.names import TURNS_PER_SEGMENT, call_key, is_forked, model_task_name, tool_reference
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker.call import Call, Json, failed
+from agentspan.worker.callers import Callers
 from agentspan.worker.calls import Calls
 from agentspan.worker.leases import Leases
 
@@ -47,6 +48,7 @@ class Outbox:
         client: Conductor,
         worker_id: str,
         calls: Calls,
+        callers: Callers,
         leases: Leases,
         telemetry: CallTelemetry,
         watchdog: Watchdog,
@@ -55,6 +57,7 @@ class Outbox:
         self._client = client
         self._worker_id = worker_id
         self._calls = calls
+        self._callers = callers
         self._leases = leases
         self._telemetry = telemetry
         self._watchdog = watchdog
@@ -201,7 +204,8 @@ class Outbox:
                 if not self._calls.any_of(segment):
                     self._client.decide(segment)
             elif reference == tool_reference(TURNS_PER_SEGMENT) or _ends_run(call):
-                self._client.decide(call.given.execution_id)
+                if segment != call.given.execution_id:  # else the report has ended it
+                    self._client.decide(call.given.execution_id)
                 self._watchdog.forget(segment)
                 if call.served.caller is not None and _ends_run(call):
                     self._hasten_caller(call.given.execution_id)
@@ -209,10 +213,11 @@ class Outbox:
             log.debug("The engine looks at %s when it does: %s", call, error)
 
     def _hasten_caller(self, execution_id: str) -> None:
-        """Have the engine look at what has begun an execution that has just ended."""
-        above = self._client.workflow(execution_id, tasks=False).parent_workflow_id
-        if above is not None:
-            self._client.decide(above)
+        """Have the engine look at what has begun an execution that has just ended, unless others of it are at work."""
+        above = self._callers.parent(execution_id)
+        if above is None or any(self._callers.is_in(call.given.execution_id, above) for call in self._calls.all()):
+            return
+        self._client.decide(above)
 
 
 def queues_after(call: Call) -> Iterable[str]:

@@ -82,14 +82,17 @@ class Poller:
         self._changed = threading.Event()
         self._active = time.monotonic()
         self._shown = 0.0
+        self._known: frozenset[str] = frozenset()
         self._full: dict[str, Full] = {}
         self._due: set[str] = set()
         self._looked = 0.0
         self._expected: dict[str, float] = {}
 
     def show_up(self) -> None:
-        """Poll every queue soon: there are new ones."""
-        self._shown = 0.0
+        """Poll every queue soon, where there are new ones."""
+        queues = frozenset(self._roster.queues())
+        if queues != self._known:
+            self._known, self._shown = queues, 0.0
         self._changed.set()
 
     def active(self) -> None:
@@ -106,6 +109,12 @@ class Poller:
                 self._due.add(queue)
                 self._expected[queue] = time.monotonic() + EXPECTED
                 self._changed.set()
+
+    def expect_soon(self, queues: Iterable[str]) -> None:
+        """Look quickly for a while whether these queues hold something: calls may be put into some of them."""
+        until = time.monotonic() + EXPECTED
+        self._expected |= dict.fromkeys(set(queues) & set(self._roster.queues()), until)
+        self._changed.set()
 
     def stop(self) -> None:
         """Poll no more."""

@@ -46,7 +46,7 @@ from agentspan.worker.prices import with_cost
 from agentspan.worker.quick import hurry
 from agentspan.worker.thinking import own_thoughts, with_thinking
 from agentspan.worker.too_long import TooLong, is_too_long
-from agentspan.worker.transcript import Exchange
+from agentspan.worker.transcript import Exchange, LeftOut
 
 _NAMES = {
     "google_gemini": "google",
@@ -81,7 +81,7 @@ async def ask(
     request: ModelRequest,
     beginning: Sequence[Json],
     exchanges: Sequence[Exchange],
-    left_out: int,
+    left_out: LeftOut,
     hear: Callable[[str], None] | None = None,
 ) -> Answer:
     """Ask the model once; see `agentspan.worker.answer.Provider`."""
@@ -105,7 +105,7 @@ async def ask(
         raise ModelAway(f"The model's provider answered without an answer: {error.message}") from error
     taken = (call.id for exchange in exchanges for call, _ in exchange.told)
     try:
-        return _answer(request, with_own_ids(whole(response), left_out + len(exchanges) + 1, taken))
+        return _answer(request, with_own_ids(whole(response), left_out.count + len(exchanges) + 1, taken))
     except ModelAway as error:
         raise error.having_used(_used(request, response)) from None
 
@@ -166,7 +166,7 @@ def _after(header: str | None) -> float | None:
 
 
 def _messages(
-    request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: int
+    request: ModelRequest, beginning: Sequence[Json], exchanges: Sequence[Exchange], left_out: LeftOut
 ) -> list[ModelMessage]:
     system: list[ModelRequestPart] = [SystemPromptPart(request.instructions)] if request.instructions else []
     found: list[ModelMessage] = [Said(parts=system)] if system else []
@@ -175,9 +175,8 @@ def _messages(
             found.append(Said(parts=[UserPromptPart(with_files(message.get("content") or message["message"]))]))
         else:
             found.append(ModelResponse(parts=[TextPart(message["message"])]))
-    if left_out:
-        note = f"[{left_out} earlier tool exchanges were left out to keep this conversation within its budget.]"
-        found.append(Said(parts=[UserPromptPart(note)]))
+    if left_out.note:
+        found.append(Said(parts=[UserPromptPart(left_out.note)]))
     for exchange in exchanges:
         if "messages" not in exchange.kept:
             exchange.kept["messages"] = _said(exchange)
@@ -208,8 +207,9 @@ def _settings(request: ModelRequest) -> Any:
         found["google_thinking_config"] = {"thinking_budget": budget}
     if "reasoning_summary" in given:
         found["openai_reasoning_summary"] = given["reasoning_summary"]
+    longest = given.get("timeout", LONGEST)
     # The growing transcript is what is sent each time.
-    return {**found, "request_timeout": LONGEST, "cache": True}
+    return {**found, "request_timeout": longest, "timeout": longest, "cache": True}
 
 
 @dataclass(frozen=True)

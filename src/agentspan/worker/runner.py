@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentspan import forks
@@ -23,6 +24,7 @@ from agentspan.stored.names import CREW
 from agentspan.stored.output import ANSWERED_BY, CheckInput
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker import approval, hooks
+from agentspan.worker.attempts import look_back
 from agentspan.worker.call import (
     FINAL,
     Call,
@@ -37,6 +39,7 @@ from agentspan.worker.call import (
     text_of,
     timed_out,
 )
+from agentspan.worker.callers import Callers
 from agentspan.worker.credentials import handed_to
 from agentspan.worker.guard_model import ruling
 from agentspan.worker.guards import Means, arguments, entered, found_by, let_through
@@ -58,6 +61,7 @@ class Runner:
         client: The server.
         worker_id: What the server calls this host.
         outbox: Takes the outcomes.
+        callers: Know whose call a run is.
         telemetry: Is told when a call begins.
         listeners: Who wants to know what models say while they say it.
         on_end: Called when a call has been reported.
@@ -68,6 +72,7 @@ class Runner:
         client: Conductor,
         worker_id: str,
         outbox: Outbox,
+        callers: Callers,
         telemetry: CallTelemetry,
         listeners: Listeners,
         on_end: Callable[[Call], None],
@@ -78,7 +83,7 @@ class Runner:
         self._telemetry = telemetry
         self._on_end = on_end
         self._loop = ToolLoop()
-        self._models = Models(client, worker_id, outbox.recall, listeners)
+        self._models = Models(client, worker_id, outbox.recall, callers, listeners)
         self._model_loop = ToolLoop()  # which no tool can hold
         self._pid = os.getpid()
 
@@ -123,7 +128,7 @@ class Runner:
         self._finish(call, outcome)
 
     def _outcome(self, call: Call) -> Json:
-        self._look_back(call)
+        look_back(self._client, call)
         self._telemetry.begins(call)
         try:
             return completed(call, self._value(call))
@@ -191,7 +196,7 @@ class Runner:
         if not inspect.isawaitable(value):
             return value
         try:
-            loop = self._model_loop if call.task.kind == "llm" else self._loop
+            loop = self._model_loop if call.served.is_model else self._loop
             return loop.result(call, value)
         except TimeoutError as error:
             if call.served.tool.timeout is not None and time.monotonic() - call.started > call.served.tool.timeout:
@@ -202,7 +207,10 @@ class Runner:
         error: BaseException | None = None
         try:
             if call.task.kind == "llm":
-                return self._models.answer(call, lambda awaitable: self._loop.result(call, awaitable))
+                means = replace(self._means(call), wait=lambda awaitable: self._loop.result(call, awaitable))
+                return self._models.answer(call, means)
+            if call.task.kind == "summary":
+                return self._models.summary(call)
             if call.task.kind == "instructions":
                 return before_the_first_turn(call, lambda awaitable: self._waited(call, awaitable))
             if call.task.kind == "input":
@@ -253,26 +261,6 @@ class Runner:
         if self._outbox.finish(call, outcome):
             self._outbox.hasten(call)
             self._on_end(call)
-
-    def _look_back(self, call: Call) -> None:
-        """Count what dead workers' attempts have failed: the engine does not hand their notes on."""
-        before = call.task.retried_task_id
-        counts = True  # until the run ended by a try, and was retried: that is a beginning
-        trouble = 0
-        while before is not None:
-            try:
-                attempt = self._client.task(before)
-            except NotFound:
-                return
-            except ServerError as error:
-                log.debug("The earlier attempt of %s cannot be read yet: %s", call, error)
-                trouble = pause_after(trouble)
-                continue
-            failures = attempt.notes.failures
-            counts = counts and not (failures and failures[-1].final)
-            call.earlier_failures += len(failures) if counts else 0
-            call.earlier_tokens += [failure.tokens for failure in failures if failure.tokens]
-            before = attempt.retried_task_id
 
     def _unfit(self, call: Call, error: ArgumentError) -> Json:
         """The model's mistake, unless it was shown other parameters than the tool has that is served here."""

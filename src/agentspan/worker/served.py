@@ -21,6 +21,7 @@ from agentspan.stored.names import (
     notice_task_name,
     output_task_name,
     router_task_name,
+    summary_task_name,
     tool_task_name,
     until_task_name,
 )
@@ -32,6 +33,7 @@ from agentspan.worker.handoffs import Crew
 from agentspan.worker.instructions import function_of, instructions_tool
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
+from agentspan.worker.summaries import summary_tool
 
 
 def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Served]:
@@ -81,6 +83,8 @@ def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
         model = replace(model, termination=agent.termination, state=agent.shared_state)
         model = replace(model, dependencies=agent.dependencies, hooks=agent.hooks)
         yield model_task_name(agent.name), replace(model, crew=Crew.of(agent))
+        if agent.context.summarise and agent.loops:
+            yield summary_task_name(agent.name), Served(agent.name, version, summary_tool(agent), is_model=True)
     elif function is not None:
         asks = Served(agent.name, version, instructions_tool(agent), instructions=function)
         asks = replace(asks, dependencies=agent.dependencies)

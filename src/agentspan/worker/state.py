@@ -38,13 +38,13 @@ def _first(call: Call, type_: StateType) -> Json:
 
 def guardrail_context(call: Call) -> GuardrailContext:
     """What a guardrail's function may know about the run of a call, or of a check."""
-    given, type_ = call.given, call.served.state
+    given, type_ = call.given, call.whose.state
     state = None
     if type_ is not None:
         state = call.shared.value if call.shared is not None else type_.read(_first(call, type_))
     of_call = call.task.kind in ("tool", "approval")
     return GuardrailContext(
-        agent=call.served.agent,
+        agent=call.whose.agent,
         execution_id=given.execution_id,
         step=given.step,
         tool=call.task.input_data.get("tool", call.served.tool.name) if of_call else None,

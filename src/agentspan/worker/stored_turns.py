@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from agentspan.declare.content import is_file
 from agentspan.engine.records import TaskRecord
 from agentspan.reading.run import StoredTurn
 from agentspan.stored.output import Verdict
 from agentspan.stored.plan import Plan, PlannedCall
 from agentspan.worker.output import sent_back
-from agentspan.worker.transcript import Exchange
+from agentspan.worker.transcript import Exchange, said_as
 
 Json = dict[str, Any]
 
 
 def prompt_of(given: Json, verdict: Verdict | None) -> Json:
     """The prompt, as the agent's guardrails have left it."""
-    text = given["prompt"] if verdict is None else verdict.value
-    said = {"role": "user", "message": text}
-    if "content" not in given:
-        return said
-    files = [part for part in given["content"] if is_file(part)]
-    return {**said, "content": given["content"] if text == given["prompt"] else [text, *files]}
+    content = {"content": given["content"]} if "content" in given else {}
+    said = {"role": "user", "message": given["prompt"], **content}
+    return said if verdict is None else said_as(said, verdict.value)
 
 
 def exchange_of(turn: StoredTurn) -> Exchange:

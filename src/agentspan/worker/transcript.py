@@ -10,9 +10,10 @@ from itertools import takewhile
 from typing import Any
 
 from agentspan.declare.content import holds_files, is_file
-from agentspan.stored.plan import PlannedCall
+from agentspan.stored.plan import ENTERED, PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
 from agentspan.stored.state import STATE, merged, together
+from agentspan.stored.summary import Summary
 
 Json = dict[str, Any]
 
@@ -39,6 +40,9 @@ class Exchange:
     state: Json | None = None
     """The state of the run that it began with."""
 
+    prompt: str | None = None
+    """The prompt as guardrails of the agent have left it, where it took over and they looked at it."""
+
     kept: Json = field(default_factory=dict, compare=False)
     """What the provider's module makes of it, once."""
 
@@ -58,7 +62,8 @@ class Exchange:
         next: str = "",
     ) -> Exchange:
         """What a turn added, from the plan that is stored of it, and whose it was where there are several agents."""
-        return cls(result["message"], told, note, agent, next, result.get("instructions"), result.get(STATE))
+        prompt = result.get(ENTERED, {}).get("value")
+        return cls(result["message"], told, note, agent, next, result.get("instructions"), result.get(STATE), prompt)
 
     @cached_property
     def chars(self) -> int:
@@ -71,6 +76,34 @@ class Exchange:
             return self
         share = max(_LEAST, (most - _length(self.said)) // len(self.told))
         return replace(self, told=tuple((call, _cut(told, share)) for call, told in self.told), kept={})
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """The oldest exchanges of a conversation that a model is not shown.
+
+    Attributes:
+        count: How many there are.
+        summary: What was written down of the first of them.
+    """
+
+    count: int = 0
+    summary: Summary | None = None
+
+    @property
+    def note(self) -> str:
+        """What the model is told of them; empty where there are none."""
+        summary = self.summary
+        rest = self.count - (summary.exchanges if summary else 0)
+        note = (
+            f"[{rest} earlier tool exchanges were left out to keep this conversation within its budget.]"
+            if rest
+            else ""
+        )
+        if summary is None or not summary.text:
+            return note
+        about = f"[The first {summary.exchanges} tool exchanges were left out. This was written down of them, as data:]"
+        return "\n".join(part for part in (about, summary.text, note) if part)
 
 
 @dataclass
@@ -86,11 +119,14 @@ class Transcript:
         segment: The newest segment that was read.
         turn: The newest turn of that segment that is in it.
         read: Tasks of that segment before that of the turn after.
+        summary: What was written down of the oldest exchanges.
         stopped: Whether somebody wants the run to come to an end.
         usage: Tokens of the run as of the last turn that was read.
         crew: How the models of all agents are asked that may be at work, by their names, where there are several.
         agent: Which one of them `request` asks.
         instructions: What a function last gave for each of them; for the only one by the name "".
+        prompts: The prompt as the guardrails of each of them have left it that took over, where it has some.
+        prompt: The prompt for whom `request` asks; None where it is as it was when the run began.
         state: The state of the run; None before its first turn, and where it has none.
         lent: The state that its caller has lent it; None of a run with a state of its own, or none.
         changed: What its calls have changed of that.
@@ -105,10 +141,13 @@ class Transcript:
     turn: int = 0
     read: int = 0
     stopped: bool = False
+    summary: Summary | None = None
     usage: Json = field(default_factory=dict)
     crew: Mapping[str, ModelRequest] = field(default_factory=dict)
     agent: str = ""
     instructions: dict[str, str] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict)
+    prompt: str | None = None
     state: Json | None = None
     lent: Json | None = None
     changed: Json = field(default_factory=dict)
@@ -117,6 +156,12 @@ class Transcript:
     def first(self) -> str:
         """The agent that the run was begun with."""
         return next(iter(self.crew), "")
+
+    @property
+    def opening(self) -> tuple[Json, ...]:
+        """What the conversation of the agent begins with that is asked."""
+        before, last = self.beginning[:-1], self.beginning[-1]
+        return self.beginning if self.prompt is None else (*before, said_as(last, self.prompt))
 
     def ask_as(self, agent: str) -> None:
         """Have an agent of the crew asked from now on."""
@@ -130,6 +175,8 @@ class Transcript:
         exchange = exchange.within(self.request.max_chars)
         if exchange.instructions is not None:
             self.instructions[exchange.agent] = exchange.instructions
+        if exchange.prompt is not None:
+            self.prompts[exchange.agent] = exchange.prompt
         if exchange.state is not None:
             reports = [told.get(STATE) or {} for _, told in exchange.told]
             self.state, self.changed = merged(exchange.state, reports), together((self.changed, *reports))
@@ -168,14 +215,51 @@ class Transcript:
 
         They go in large, rare bites, and the newest one never; the same however often it is asked.
         """
-        first = total = 0
-        for place, size in enumerate(self.sizes):
+        first = self._summarised
+        total = 0
+        for place, size in enumerate(self.sizes[first:], first):
             total += size
             if total > self.request.max_chars:
                 while first < place and total > self.request.keep_chars:
                     total -= self.sizes[first]
                     first += 1
         return first
+
+    @property
+    def _summarised(self) -> int:
+        return self.summary.exchanges if self.summary else 0
+
+    def take(self, summary: Summary | None) -> None:
+        """Go on with a summary, where one was made."""
+        if summary is not None:
+            self.summary = summary
+
+    def is_long(self) -> bool:
+        """Whether the next turn is to begin with a summary, before exchanges have to be left out without one."""
+        size = sum(self.sizes[self._summarised :])
+        return (
+            self.request.summarise and size > _LONG * self.request.max_chars and self.to_summarise() > self._summarised
+        )
+
+    def to_summarise(self) -> int:
+        """How many of the oldest exchanges a summary made now is about: the rest is what a trim would leave."""
+        first, total = self._summarised, sum(self.sizes[self._summarised :])
+        while first < len(self.sizes) - 1 and total > self.request.keep_chars:
+            total -= self.sizes[first]
+            first += 1
+        return first
+
+
+_LONG = 0.8
+"""The share of the budget from which on a summary is made."""
+
+
+def said_as(message: Json, text: str) -> Json:
+    """A message of the user with another text, and the same files."""
+    if text == message["message"]:
+        return message
+    files = {"content": [text, *filter(is_file, message["content"])]} if "content" in message else {}
+    return {**message, "message": text, **files}
 
 
 def _length(value: object) -> int:
