@@ -245,6 +245,16 @@ def test_a_scope_that_is_too_little_is_told(shop: Shop, login: Login) -> None:
     with pytest.raises(DefinitionError, match=r"tools: OAuthFlowError: it does not take the token that .* gave"):
         mcp_tool(shop.start(SHOP_ISSUER=login.url).url, auth=client(login, scope="other"))
 
+    price = by_name(mcp_tool(shop.url, auth=client(login)))["price"]
+    assert given(price, item="x") == 100
+    granted = login.tokens[login.issued[-1]]["scopes"]
+    granted.remove("goods")
+    with pytest.raises(ToolFailed, match=r"cannot be entered: OAuthFlowError: it does not take the token that"):
+        given(price, item="x")
+    granted.append("goods")
+    assert given(price, item="x") == 100
+    assert len(login.issued) == 3
+
 
 def test_a_secret_goes_to_the_issuer_alone(shop: Shop, login: Login) -> None:
     other = Login()

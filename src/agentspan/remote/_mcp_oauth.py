@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 import httpx2
@@ -18,7 +18,6 @@ from agentspan.remote.oauth import OAuthClient
 
 REMEMBERED = 4
 """Tokens of a session that are kept out of its results: calls may be under way with one that has been renewed."""
-
 
 ANSWER = 30.0
 """Seconds that the authorisation server may take for an answer."""
@@ -48,8 +47,9 @@ class Tokens:
     async def set_tokens(self, tokens: OAuthToken) -> None:
         """Keep out of results and logs what was got; the flow holds it."""
         self._seen += [token for token in (tokens.access_token, tokens.refresh_token) if token]
-        self._hidden = Credentials({f"token {number}": token for number, token in enumerate(self._seen)})
-        keep_from_logs(self._hidden)
+        self._hidden = _named(self._seen)
+        _of_process.extend(self._seen)
+        keep_from_logs(_named(_of_process))
 
     async def get_tokens(self) -> OAuthToken | None:
         """None: a session begins without."""
@@ -93,8 +93,7 @@ class Authorisation(ClientCredentialsOAuthProvider):
                 return
             self._let_in(request)
             response = yield request
-        if response.status_code in (401, 403):
-            self._tokens.failure = self._untaken
+        self._tokens.failure = self._untaken if response.status_code in (401, 403) else None
 
     async def _renewed(self, request: httpx2.Request, response: httpx2.Response, sent_with: str | None) -> bool:
         async with self._renewal:
@@ -112,7 +111,6 @@ class Authorisation(ClientCredentialsOAuthProvider):
                 return False
             finally:
                 await flow.aclose()
-            self._tokens.failure = None
             return True
 
     @property
@@ -136,6 +134,10 @@ class Authorisation(ClientCredentialsOAuthProvider):
         return await super()._perform_authorization()
 
 
+def _named(tokens: Iterable[str]) -> Credentials:
+    return Credentials({f"token {number}": token for number, token in enumerate(list(tokens))})
+
+
 async def _run(
     http: httpx2.AsyncClient,
     flow: AsyncGenerator[httpx2.Request, httpx2.Response],
@@ -149,5 +151,8 @@ async def _run(
             raise httpx2.NetworkError(f"{outgoing.url.host}, which authorises, answered {response.status_code}")
         outgoing = await flow.asend(response)
 
+
+_of_process: deque[str] = deque(maxlen=64)
+"""The newest tokens of all sessions, which are kept out of logs."""
 
 keep_discreet("mcp.client.auth.oauth2", "mcp.client.auth.utils")
