@@ -77,6 +77,10 @@ VERBS = {
     "resume": ("agentspan.cli.pause:resume", "Let a paused run go on; with --agent, all paused runs of the agent."),
     "open": ("agentspan.cli.open:open_", "Print the address of a run in Conductor's user interface."),
     "prune": ("agentspan.cli.prune:prune", "Delete runs that ended long ago, with their segments."),
+    "state": (
+        "agentspan.cli.state:state",
+        "Show the state that the calls of a run share, and which of them changed what.",
+    ),
     "why": ("agentspan.cli.why:why", "Say what a run waits for, since when, and what to do."),
 }
 
