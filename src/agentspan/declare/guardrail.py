@@ -192,6 +192,7 @@ class RegexGuardrail(Guardrail):
     mode: Literal["block", "allow"]
     message: str
     replacement: str
+    func: Callable[..., Any] = field(init=False, compare=False)
 
     def __init__(
         self,
@@ -234,12 +235,6 @@ class RegexGuardrail(Guardrail):
         for pattern in self.patterns:
             fixed = re.sub(pattern, lambda _: self.replacement, fixed)
         return GuardrailResult(passed=False, message=self.message, fixed_output=fixed)
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is RegexGuardrail and _told(self) == _told(other)
-
-    def __hash__(self) -> int:
-        return hash(_told(self))
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -296,10 +291,6 @@ class LLMGuardrail(Guardrail):
 
 def _asked_of_a_model(text: str) -> GuardrailResult:
     raise DefinitionError("A guardrail that asks a model is run by a worker.")
-
-
-def _told(guard: RegexGuardrail) -> tuple[Any, ...]:
-    return tuple(value for name, value in guard.__dict__.items() if name != "func")
 
 
 def _check_function(func: object, what: str) -> None:

@@ -42,6 +42,8 @@ class Team(Agent[Any]):
         desk = Team("desk", [billing, refunds], strategy="router", model="openai/gpt-4o")
         crew = Team("crew", [triage, billing, refunds], strategy="swarm")
 
+    A variant of a team is another `Team`: `dataclasses.replace` makes those of agents only.
+
     Attributes:
         agents: Its members.
         strategy: How they work together.
@@ -258,7 +260,7 @@ def _members(agents: Sequence[Agent[Any]], what: str) -> tuple[Agent[Any], ...]:
     names = [agent.name for agent in agents]
     for name in names:
         if names.count(name) > 1:
-            raise DefinitionError(f"{what}: two members are named {name!r}", hint="Rename one: dataclasses.replace.")
+            raise DefinitionError(f"{what}: two members are named {name!r}", hint="Give each a name of its own.")
     return tuple(agents)
 
 

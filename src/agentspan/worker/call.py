@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -98,6 +98,8 @@ class Served:
     """The agent that calls this one, or has it as a member, as it is served here; None of one that is started."""
     of: Agent[Any] | None = None
     """Whose requests to people these are, where the tool stands for the checks before them, or for the notices."""
+    asks: Callable[[str], Any] | None = None
+    """The function that chooses or says that it is enough, where the tool hands a team's text to it."""
 
 
 class Host(Protocol):

@@ -126,9 +126,10 @@ def _team(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     if not isinstance(agent, Team):
         return
     if agent.router_function is not None:
-        yield router_task_name(agent.name), Served(agent.name, version, _of_prompt(agent.router_function))
+        chooses = agent.router_function
+        yield router_task_name(agent.name), Served(agent.name, version, _of_prompt(chooses), asks=chooses)
     if callable(agent.until):
-        yield until_task_name(agent.name), Served(agent.name, version, _of_prompt(agent.until))
+        yield until_task_name(agent.name), Served(agent.name, version, _of_prompt(agent.until), asks=agent.until)
 
 
 def _of_prompt(function: Callable[[str], Any]) -> Tool[..., Any]:
