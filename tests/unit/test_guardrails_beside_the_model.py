@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -141,8 +142,11 @@ def test_a_model_that_fails_is_no_matter_where_the_prompt_is_refused(call: Call)
         return REFUSED
 
     assert turn(call, planned(), Looking(verdict))["usage"] == {"prompt_tokens": 106}
+    call.used.clear()
+    passed = Verdict(mode="done", value="Go.", guards=(replace(NO, passed=True),))
     with pytest.raises(ModelAway, match="busy"):
-        turn(call, planned(), Looking(lambda: Verdict(mode="done", value="Go.")))
+        turn(call, planned(), Looking(lambda: passed))
+    assert call.used == [{"prompt_tokens": 100}], "what the guardrail has used counts for the try that failed"
 
 
 def test_a_guardrail_that_fails_loses_no_tokens(call: Call) -> None:
@@ -158,7 +162,7 @@ def test_a_guardrail_that_fails_loses_no_tokens(call: Call) -> None:
 
     with pytest.raises(RuntimeError):
         turn(call, planned(), Looking(broken))
-    assert call.used == {"prompt_tokens": 10}
+    assert call.used == [{"prompt_tokens": 10}]
 
 
 def test_a_plan_keeps_what_all_of_them_said(call: Call) -> None:

@@ -32,6 +32,7 @@ from agentspan.stored.mark import without_mark
 from agentspan.stored.notes import Failure, Mismatch, Notes
 from agentspan.stored.request import ModelRequest
 from agentspan.stored.state import STATE
+from agentspan.stored.usage import added
 from agentspan.worker.guards import GuardRefused
 from agentspan.worker.handoffs import Crew
 from agentspan.worker.output import Output
@@ -142,8 +143,8 @@ class Call:
     """What the tool's guardrails have said so far."""
     asks: list[Guarded] = field(default_factory=list)
     """Those of its result by which a person is asked."""
-    used: Json | None = None
-    """Tokens of this try's model, where something else fails it after that has answered."""
+    used: list[Json] = field(default_factory=list)
+    """What this try has used so far, beside what its error tells: that counts where it fails."""
 
     @cached_property
     def given(self) -> CallInput:
@@ -279,7 +280,8 @@ def raised(call: Call, error: BaseException) -> Json:
     """The report of a call that raised: another try by the tool's policy, or its final failure."""
     if isinstance(error, GuardRefused):
         return refused(failed(call, text_of(error), final=True), error)
-    tokens = error.tokens if isinstance(error, ModelAway) else call.used
+    told = (error.tokens,) if isinstance(error, ModelAway) and error.tokens else ()
+    tokens = added((*call.used, *told)) or None
     if isinstance(error, FINAL):
         return failed(call, text_of(error), final=True, tokens=tokens)
     retry = call.served.tool.retry

@@ -56,6 +56,7 @@ def entered(call: Call, guards: Sequence[Guardrail], transcript: Transcript, mea
     if not blocking:
         return None
     found = verdict_on(blocking, _prompt(transcript), _knowing(call, transcript, means))
+    call.used += _used_by(found)
     transcript.prompt = found.value
     return found
 
@@ -81,7 +82,7 @@ def let_in(verdict: Verdict) -> Json:
     return {ENTERED: verdict.to_json()}
 
 
-def turned_away(call: Call, given: ModelInput, beside: Json, verdict: Verdict, tokens: Json | None = None) -> Json:
+def turned_away(call: Call, given: ModelInput, beside: Json, verdict: Verdict, *tokens: Json) -> Json:
     """The plan of a turn by which the run ends, as a guardrail refuses the prompt.
 
     Args:
@@ -89,17 +90,16 @@ def turned_away(call: Call, given: ModelInput, beside: Json, verdict: Verdict, t
         given: Which turn it is.
         beside: What else its plan keeps.
         verdict: What the guardrails said.
-        tokens: What the model has used that was asked meanwhile; nothing else is kept of what it said.
+        *tokens: What the model has used that was asked meanwhile; nothing else is kept of what it said.
     """
-    used = () if tokens is None else (tokens,)
     return {
         "mode": "refused",
         "step": given.steps + given.turn,
         "text": "",
         "finish_reason": REFUSED,
         "calls": [],
-        "usage": added((given.usage, *call.lost_tokens, *used, *_used_by(verdict))),
-        "tokens": tokens or {},
+        "usage": added((given.usage, *call.lost_tokens, *tokens, *_used_by(verdict))),
+        "tokens": added(tokens),
         "message": {},
         "verdict": verdict.to_json(),
         **beside,
@@ -127,16 +127,15 @@ class Looking:
         threading.Thread(target=run, args=(self._look, look), name="agentspan-beside", daemon=True).start()
 
     def _look(self, look: Callable[[], Verdict]) -> None:
-        pid, said = os.getpid(), None
+        said: Verdict | BaseException
+        pid = os.getpid()
         try:
             said = look()
-            self._said.set_result(said)
         except BaseException as error:  # noqa: BLE001 - of code of the user's; it is raised where it is waited for
-            if os.getpid() != pid:
-                forks.end_child(error)
-            self._said.set_result(error)
+            said = error
         if os.getpid() != pid:  # a guardrail has forked, and this is the child
-            forks.end_child(None)
+            forks.end_child(said if isinstance(said, BaseException) else None)
+        self._said.set_result(said)
 
     async def verdict(self) -> Verdict:
         """What they say.
@@ -179,15 +178,18 @@ async def once_passed(
     model.add_done_callback(_is_known)
     try:
         verdict = await look.verdict()
-        if verdict.refused is None:
-            if telling is not None and not model.done():
-                telling.release()
-            return _with(await model, verdict)
-    finally:
-        call.used = _tokens(model)
+    except BaseException:
+        call.used += _tokens(model)
         model.cancel()
+        raise
+    call.used += _used_by(verdict)
+    if verdict.refused is None:
+        if telling is not None and not model.done():
+            telling.release()
+        return _with(await model, verdict)
+    model.cancel()
     await asyncio.wait({model})
-    return turned_away(call, given, beside, verdict, _tokens(model))
+    return turned_away(call, given, beside, verdict, *_tokens(model))
 
 
 def _with(plan: Json, verdict: Verdict) -> Json:
@@ -196,14 +198,14 @@ def _with(plan: Json, verdict: Verdict) -> Json:
     return {**plan, "usage": added((plan["usage"], *_used_by(verdict))), **let_in(whole)}
 
 
-def _tokens(model: asyncio.Future[Json]) -> Json | None:
+def _tokens(model: asyncio.Future[Json]) -> list[Json]:
     """What the model has used, so far as it was told."""
     if not model.done() or model.cancelled():
-        return None
+        return []
     error = model.exception()
     if error is None:
-        return dict(model.result()["tokens"])
-    return error.tokens if isinstance(error, ModelAway) else None
+        return [model.result()["tokens"]]
+    return [error.tokens] if isinstance(error, ModelAway) and error.tokens else []
 
 
 def _is_known(model: asyncio.Future[Json]) -> None:
