@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from agentspan.agents import Agent, Approval, Budget, Request, Retry, Team, ToolContext, tool
+from agentspan.agents import Agent, Approval, Budget, ContextBudget, Request, Retry, Team, ToolContext, tool
 
 
 def note(what: str, number: int, context: ToolContext) -> None:
@@ -106,6 +106,14 @@ agent = Agent(
     "ledger", model=os.environ.get("LEDGER_MODEL", "openai/none"), tools=[work, hold, outlive, wait], max_turns=5000
 )
 thin_agent = Agent("thin_ledger", model="openai/none", tools=[work], max_turns=5000, model_place="worker")
+keeping_agent = Agent(
+    "keeping_ledger",
+    model="openai/none",
+    tools=[work],
+    max_turns=5000,
+    model_place="worker",
+    context=ContextBudget(max_chars=2_000, keep_chars=800, summarise=True),
+)
 budget_agent = Agent("budget_ledger", model="openai/none", tools=[work], model_place="worker", budget=Budget(calls=3))
 
 

@@ -11,7 +11,7 @@ from agentspan.declare.agent import Agent
 from agentspan.declare.agent_tool import agent_tool
 from agentspan.declare.budget import Budget
 from agentspan.declare.called import check_called
-from agentspan.declare.guardrail import Position
+from agentspan.declare.guardrails import of_prompt
 from agentspan.declare.human_tool import human_tool
 from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
@@ -205,7 +205,7 @@ def _swarm(
         "model_retry": first.model_retry,
         "on_max_turns": first.on_max_turns,
         "termination": first.termination,
-        "guardrails": first.guards(Position.INPUT),
+        "guardrails": of_prompt(first.guardrails),
         "on_request": first.on_request,
         "hooks": first.hooks,
     }

@@ -160,12 +160,9 @@ class Waits:
                 next=(self._serve(),),
                 task_id=task.task_id,
             )
-        doing = f"The worker {task.worker_id} runs {tool}, since {self._ago(begun)}."
-        if task.kind in ("llm", "summary"):
-            doing = f"The model has not answered the worker {task.worker_id} yet, since {self._ago(begun)}."
         return Reason(
             kind="tool_running",
-            text=doing,
+            text=_doing(task, tool, self._ago(begun)),
             since=moment(begun),
             tool=tool,
             worker=task.worker_id,
@@ -335,3 +332,9 @@ _ENDINGS: dict[str, tuple[str, ReasonKind]] = {
 
 def _command(verb: str, run: WorkflowRecord) -> str:
     return f"agentspan agent {verb} {run.workflow_id}"
+
+
+def _doing(task: TaskRecord, tool: str, since: str) -> str:
+    if task.kind in ("llm", "summary"):
+        return f"The model has not answered the worker {task.worker_id} yet, since {since}."
+    return f"The worker {task.worker_id} runs {tool}, since {since}."

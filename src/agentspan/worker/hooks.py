@@ -43,6 +43,8 @@ def after(call: Call, value: Any, wait: Wait) -> None:
     if not call.served.is_model:
         _tell_safely(call, "on_tool_end", {**_about(call), "result": value, "error": None}, wait)
         return
+    if call.task.kind == "summary":  # no turn of the agent's
+        return
     answer = value["text"] if value["mode"] == "done" else None
     _tell_safely(call, "on_model_end", {"llm_result": answer}, wait)
     if answer is not None:

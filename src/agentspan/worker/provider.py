@@ -208,8 +208,10 @@ def _settings(request: ModelRequest) -> Any:
     if "reasoning_summary" in given:
         found["openai_reasoning_summary"] = given["reasoning_summary"]
     longest = given.get("timeout", LONGEST)
+    if longest > LONGEST:  # which is when the providers' clients give up by themselves
+        found["timeout"] = longest
     # The growing transcript is what is sent each time.
-    return {**found, "request_timeout": longest, "timeout": longest, "cache": True}
+    return {**found, "request_timeout": longest, "cache": True}
 
 
 @dataclass(frozen=True)
