@@ -46,7 +46,7 @@ def test_the_inbox(runtime: AgentRuntime, model: Stage) -> None:
     status = run(runtime, "agent", "status", handle.execution_id, "--exit-status", code=8)
     assert "  waits    for a person, since " in status
     assert f": approval of purse, agentspan request show {one.id}\n" in status
-    assert f"agentspan request answer {question.id} ANSWER" in run(runtime, "agent", "why", handle.execution_id)
+    assert f" request answer {question.id} ANSWER" in run(runtime, "agent", "why", handle.execution_id)
     assert f"request approve {one.id}" in run(runtime, "agent", "why", handle.execution_id)
 
     assert "amount" in run(runtime, "request", "approve", one.id, "--args", '{"amount": "x"}', code=2)
