@@ -122,7 +122,7 @@ def test_those_after_a_last_answer_give_theirs(runtime: AgentRuntime, model: Sta
     assert result.sub_results["tb_f_bob"] == "tb_f_bob saw 2."
 
 
-def test_the_end(runtime: AgentRuntime, model: Stage, member: Member) -> None:
+def test_the_end(runtime: AgentRuntime, model: Stage, member: Member, conductor_url: str) -> None:
     ann, bob = member("tb_e_ann"), member("tb_e_bob", 9)
     handle = runtime.start(Team("tb_end", [ann, bob], budget=Budget(calls=2)), "Look around.")
     request = paused(handle)
@@ -131,8 +131,82 @@ def test_the_end(runtime: AgentRuntime, model: Stage, member: Member) -> None:
         handle.result(timeout=60)
 
     assert caught.value.result is not None
-    assert (request.agent, caught.value.result.steps) == ("tb_e_bob", 3)
-    assert caught.value.result.finish_reason == "over_budget"
+    assert (request.agent, caught.value.result.finish_reason) == ("tb_e_bob", "over_budget")
+    why = CliRunner().invoke(main, ["--server", conductor_url, "agent", "why", handle.execution_id]).output
+    assert "with a larger budget" in why
     with pytest.raises(Conflict, match="ended as its budget was used up"):
         handle.retry()
     assert len(model.requests(bob.model)) == 2
+
+
+# ---- chosen, in turns, and teams in teams ----------------------------------------------------------------
+
+
+def test_who_chooses_counts(runtime: AgentRuntime, model: Stage, member: Member) -> None:
+    desk, bob = member("tb_desk", reply=lambda request: say("tb_r_bob")), member("tb_r_bob", 9)
+    team = Team("tb_router", [member("tb_r_ann"), bob], strategy="router", router=desk, budget=Budget(turns=3))
+    handle = runtime.start(team, "Look around.")
+    request = paused(handle)
+    assert (request.agent, request.step, len(model.requests(bob.model))) == ("tb_r_bob", 3, 2)
+    handle.finish()
+    result = handle.result(timeout=60)
+
+    assert (result.output, result.finish_reason) == ("tb_r_bob saw 2.", "budget")
+
+
+@pytest.mark.parametrize("strategy", ["round_robin", "random"])
+def test_members_that_take_turns_stop_after_a_last_answer(
+    runtime: AgentRuntime, model: Stage, member: Member, strategy: Any
+) -> None:
+    ann, bob = (member(f"tb_{strategy}_{name}", 1) for name in ("ann", "bob"))
+    team = Team(f"tb_{strategy}", [ann, bob], strategy=strategy, max_turns=9, budget=Budget(turns=5, time=600))
+    handle = runtime.start(team, "Look around.")
+    first = paused(handle)
+    assert (first.args["spent"]["turns"], first.step) == (5, 2)
+    handle.extend(turns=4)
+    second = paused(handle, first.id)
+    assert (second.args["spent"]["turns"], second.args["limits"]["turns"], second.step) == (9, 9, 2)
+    handle.finish()
+    result = handle.result(timeout=60)
+
+    assert (result.finish_reason, result.steps) == ("budget", 10)
+    assert len(model.requests(ann.model)) + len(model.requests(bob.model)) == 10
+
+
+def test_a_person_chooses(runtime: AgentRuntime, member: Member) -> None:
+    ann, bob = member("tb_m_ann"), member("tb_m_bob")
+    team = Team("tb_manual", [ann, bob], strategy="manual", max_turns=3, budget=Budget(turns=1))
+    handle = runtime.start(team, "Look around.")
+    handle.respond("tb_m_ann", paused(handle).id)
+    wait_until(lambda: any(request.step == 2 for request in handle.requests()), "the next choice", timeout=60)
+    handle.respond("tb_m_bob", paused(handle).id)
+    wait_until(lambda: any(request.kind == "budget" for request in handle.requests()), "the budget", timeout=60)
+    assert paused(handle).agent == "tb_m_bob"
+    handle.finish()
+
+    assert handle.result(timeout=60).output == "tb_m_bob saw 0."
+
+
+def test_a_team_in_a_team_and_a_swarm_have_what_is_left(runtime: AgentRuntime, model: Stage, member: Member) -> None:
+    inner = Team("tb_inner", [member("tb_n_ann", 1), member("tb_n_bob", 1)], strategy="round_robin", max_turns=2)
+    swarm = Team("tb_swarm", [member("tb_n_cid", 4), member("tb_n_eve")], strategy="swarm")
+    last = member("tb_n_fay")
+    handle = runtime.start(Team("tb_outer", [inner, swarm, last], budget=Budget(turns=3, calls=4)), "Look around.")
+    first = paused(handle)
+    assert (first.agent, first.args["spent"], first.step) == ("tb_n_bob", {"turns": 3, "calls": 2}, 2)
+    handle.extend(turns=100)
+    second = paused(handle, first.id)
+    assert (second.agent, second.args["spent"]) == ("tb_swarm", {"turns": 6, "calls": 4})
+    handle.extend(calls=2)
+    third = paused(handle, first.id, second.id)
+    assert (third.agent, third.args["spent"], third.args["limits"]) == (
+        "tb_swarm",
+        {"turns": 8, "calls": 6},
+        {"turns": 103, "calls": 6},
+    )
+    handle.reject()
+    with pytest.raises(ExecutionFailed, match="The budget of the team was used up"):
+        handle.result(timeout=60)
+    with pytest.raises(Conflict, match="ended as its budget was used up"):
+        handle.retry()
+    assert not model.requests(last.model)

@@ -119,7 +119,7 @@ def ending(agent: Agent[Any], turn: int) -> Json:
     return {"ending": [ref(f"spent_{turn}.output.result.ending"), ref(f"{BUDGET}_{turn}.output.mode")]}
 
 
-def over_budget(turn: int) -> Json:
+def over_budget(agent: Agent[Any], turn: int) -> Json:
     """What a run leaves that is ended so before a turn."""
     before = f"llm_{turn - 1}.output.result." if turn > 1 else "workflow.input."
     return {
@@ -127,6 +127,7 @@ def over_budget(turn: int) -> Json:
         "finish_reason": OVER_BUDGET,
         "usage": ref(f"{before}usage"),
         "steps": ref(f"{before}{'step' if turn > 1 else 'steps'}"),
+        **({"budget": {"decided": ref(f"{BUDGET}_{turn}.output")}} if has_share(agent) else {}),
     }
 
 
@@ -150,7 +151,7 @@ def has_share(agent: Agent[Any]) -> bool:
 
 
 def budget_of_team(team: Agent[Any], *members: str) -> Json:
-    """What a member is given of the team's budget: the first one of these that is there.
+    """What a member is given of the team's budget, and what the team leaves: the first one of these that is there.
 
     Args:
         team: The team.
@@ -160,11 +161,6 @@ def budget_of_team(team: Agent[Any], *members: str) -> Json:
         return {}
     begun = ref("workflow.input.budget") if has_share(team) else {"before": {"limits": team.budget.limits}}
     return {"budget": [*(ref(f"{member}.budget") for member in members), begun]}
-
-
-def budget_left_by_team(team: Agent[Any], *members: str) -> Json:
-    """What a team leaves of the budget of the team that it is a member of."""
-    return budget_of_team(team, *members) if has_share(team) else {}
 
 
 def budget_left(agent: Agent[Any], turn: int) -> Json:

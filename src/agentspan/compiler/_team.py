@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._budget import budget_left_by_team, budget_of_team
+from agentspan.compiler._budget import budget_of_team
 from agentspan.compiler._part import waits_for_people
 from agentspan.compiler._request import request_workflows
 from agentspan.compiler._tasks import Json, literal, ref
@@ -42,7 +42,7 @@ def team(agent: Team, versions: Mapping[str, int]) -> tuple[Json, ...]:
             **{name: ref(f"end.output.result.{name}") for name in ("result", "answers", "steps", "usage")},
             "finish_reason": "stop" if agent.budget is None else ref("end.output.result.finish_reason"),
             "intact": True,
-            **budget_left_by_team(agent, *_at_work(agent)),
+            **budget_of_team(agent, *_at_work(agent)),
         },
         **time_limit(agent),
     )
@@ -97,10 +97,9 @@ def _member(
 
 def _at_work(agent: Team) -> tuple[str, ...]:
     """Where its members leave what they have used of its budget, the newest one first."""
-    if agent.strategy in IN_TURNS:
-        return ("said.output.result",)
+    newest = ("said.output.result",) if agent.strategy in IN_TURNS else ()
     chooser = ("choose_1.output",) if isinstance(agent.router, Agent) else ()
-    return (*(f"member_{number}.output" for number in range(len(agent.agents), 0, -1)), *chooser)
+    return (*newest, *(f"member_{number}.output" for number in range(len(agent.agents), 0, -1)), *chooser)
 
 
 def _names(agent: Team) -> list[str]:

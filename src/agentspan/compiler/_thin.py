@@ -130,7 +130,7 @@ def _asked(agent: Agent, turn: int) -> list[Json]:
 
 def _look(agent: Agent, turn: int) -> list[Json]:
     """What an agent without tools has before a turn of its budget."""
-    ended = over_budget_end(agent, f"over_{turn}", over_budget(turn))
+    ended = over_budget_end(agent, f"over_{turn}", over_budget(agent, turn))
     return budget_before(agent, turn, ref("workflow.workflowId"), ended)
 
 
@@ -256,7 +256,7 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
         ref(f"{planned}.mode"),
         {**ends, **with_state(agent, planned, tools_of(agent, turn, planned))},
     )
-    before = budget_before(agent, turn, ref("workflow.input.execution_id"), end("over")(over_budget(turn)))
+    before = budget_before(agent, turn, ref("workflow.input.execution_id"), end("over")(over_budget(agent, turn)))
     model = _model(agent, turn, ref("workflow.input.execution_id"))
     long = summary_before(agent, turn, {**model["inputParameters"]})
     model["inputParameters"] |= summary_given(agent, turn)

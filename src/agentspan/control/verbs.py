@@ -13,7 +13,7 @@ from agentspan.reading.history import History
 from agentspan.reading.output import ANOTHER_BUDGET, ANOTHER_PROMPT, START_ANEW, refused_by
 from agentspan.reading.tree import open_below
 from agentspan.schema.values import check_text
-from agentspan.stored.budget import OVER_BUDGET
+from agentspan.stored.budget import is_over_budget
 from agentspan.stored.output import INVALID
 
 LONGEST_REASON = 4_000
@@ -90,7 +90,7 @@ def retry(client: Conductor, history: History) -> None:
             f"The guardrail {guard.name} ended run {history.execution_id}; there is no failed call to go on from.",
             hint=ANOTHER_PROMPT,
         )
-    if run.output.get("finish_reason") == OVER_BUDGET:
+    if is_over_budget(run.output):
         raise Conflict(
             f"Run {history.execution_id} was ended as its budget was used up; there is no failed call to go on from.",
             hint=ANOTHER_BUDGET,
