@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 
 from agentspan.agents import (
     Agent,
@@ -15,14 +16,12 @@ from agentspan.agents import (
     AgentRuntime,
     Budget,
     Conflict,
-    DefinitionError,
     ExecutionFailed,
     ModelSettings,
     Price,
     Request,
     Team,
     agent_tool,
-    compile_agent,
     tool,
 )
 from agentspan.cli import main
@@ -210,3 +209,27 @@ def test_a_team_in_a_team_and_a_swarm_have_what_is_left(runtime: AgentRuntime, m
     with pytest.raises(Conflict, match="ended as its budget was used up"):
         handle.retry()
     assert not model.requests(last.model)
+
+
+class Seen(BaseModel):
+    things: int
+
+
+def test_called_agents_and_answers_sent_back_count(runtime: AgentRuntime, model: Stage, member: Member) -> None:
+    asked = member("tb_c_asked")
+    caller = member(
+        "tb_c_caller",
+        tools=[agent_tool(asked)],
+        reply=lambda request: say("Asked.") if request.turn else call("tb_c_asked", request="Look."),
+    )
+    typed = member("tb_c_typed", output_type=Seen, reply=[say("odd"), say(json.dumps({"things": 2}))])
+    last = member("tb_c_last", output_type=Seen, reply=[say("odd"), say(json.dumps({"things": 3}))])
+    team = Team("tb_counts", [caller, typed, last], budget=Budget(turns=5, tokens=10**6))
+    handle = runtime.start(team, "Look around.")
+    request = paused(handle)
+
+    assert (request.agent, request.step, request.args["spent"]["turns"]) == ("tb_c_last", 2, 5)
+    assert request.args["spent"]["tokens"] == tokens(model, asked, caller, typed, last)
+    handle.finish()
+    result = handle.result(timeout=60)
+    assert (result.output, result.finish_reason, result.steps) == (Seen(things=3), "budget", 6)

@@ -221,8 +221,8 @@ def _sharing(team: Team, share: Share, what: str) -> Team:
     """
     if team.strategy == "parallel":
         raise DefinitionError(
-            f"{what}: a budget, and the members of {team.name} work beside each other: each would be given what is left "
-            "as they begin, and all of them together could use many times of it",
+            f"{what}: a budget, and the members of {team.name} work beside each other: each would be given what is "
+            "left as they begin, and all of them together could use many times of it",
             hint="Give each of them a budget of its own.",
         )
 
@@ -278,8 +278,9 @@ def in_sequence(first: Agent[Any], second: Agent[Any]) -> Team:
 
 
 def _parts(agent: Agent[Any]) -> tuple[Agent[Any], ...]:
-    made = isinstance(agent, Team) and agent.name == _AND_THEN.join(each.name for each in agent.agents)
-    return agent.agents if isinstance(agent, Team) and made else (agent,)
+    if not isinstance(agent, Team) or agent.budget is not None:
+        return (agent,)
+    return agent.agents if agent.name == _AND_THEN.join(each.name for each in agent.agents) else (agent,)
 
 
 def _members(agents: Sequence[Agent[Any]], what: str) -> tuple[Agent[Any], ...]:
