@@ -63,7 +63,7 @@ def paused(handle: AgentHandle[Any], *before: str) -> Request:
     return asked()[0]
 
 
-def tokens(model: Stage, *agents: Agent[Any]) -> int:
+def prompt_tokens(model: Stage, *agents: Agent[Any]) -> int:
     asked = [request for each in agents for request in model.requests(each.model)]
     return sum(request.tokens for request in asked)
 
@@ -229,7 +229,9 @@ def test_called_agents_and_answers_sent_back_count(runtime: AgentRuntime, model:
     request = paused(handle)
 
     assert (request.agent, request.step, request.args["spent"]["turns"]) == ("tb_c_last", 2, 5)
-    assert request.args["spent"]["tokens"] == tokens(model, asked, caller, typed, last)
+    used = handle.get_status().usage
+    assert used.prompt_tokens == prompt_tokens(model, asked, caller, typed, last)
+    assert request.args["spent"]["tokens"] == used.prompt_tokens + used.completion_tokens
     handle.finish()
     result = handle.result(timeout=60)
     assert (result.output, result.finish_reason, result.steps) == (Seen(things=3), "budget", 6)
