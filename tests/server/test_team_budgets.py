@@ -235,3 +235,34 @@ def test_called_agents_and_answers_sent_back_count(runtime: AgentRuntime, model:
     handle.finish()
     result = handle.result(timeout=60)
     assert (result.output, result.finish_reason, result.steps) == (Seen(things=3), "budget", 6)
+
+
+def test_a_caller_of_a_team_that_was_ended_so_cannot_go_on(runtime: AgentRuntime, member: Member) -> None:
+    team = Team("tb_called", [member("tb_z_ann"), member("tb_z_bob", 9)], budget=Budget(turns=2), description="Looks.")
+    caller = member("tb_caller", tools=[agent_tool(team)], reply=[call("tb_called", request="Look.")])
+    handle = runtime.start(caller, "Look around.")
+    paused(handle)
+    handle.reject()
+    with pytest.raises(ExecutionFailed, match="The budget of the team was used up"):
+        handle.result(timeout=60)
+
+    with pytest.raises(Conflict, match="tb_z_bob in it ended by itself: The budget of the team"):
+        handle.retry()
+    assert not handle.get_status().is_running
+
+
+def test_a_team_whose_member_ran_out_of_turns_cannot_go_on(runtime: AgentRuntime, member: Member) -> None:
+    team = Team("tb_short", [member("tb_s_ann", 9, max_turns=2), member("tb_s_bob")])
+    handle = runtime.start(team, "Look around.")
+    with pytest.raises(ExecutionFailed, match="used all of its 2 turns"):
+        handle.result(timeout=60)
+
+    with pytest.raises(Conflict, match="tb_s_ann in it ended by itself: The agent tb_s_ann used all of its 2 turns"):
+        handle.retry()
+
+
+def test_an_agent_begun_by_itself_has_no_limits_of_a_team(runtime: AgentRuntime, member: Member) -> None:
+    team = Team("tb_with_limits", [member("tb_alone", 4), member("tb_beside")], budget=Budget(turns=1))
+    runtime.serve(team, blocking=False)
+
+    assert runtime.start("tb_alone", "Look around.").result(timeout=60).steps == 5
