@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 
-from agentspan.agents import Agent, AgentHandle, AgentRuntime, ExecutionFailed, Retry, ToolFailed, tool
+from agentspan.agents import Agent, AgentHandle, AgentRuntime, ExecutionFailed, Retry, ToolContext, ToolFailed, tool
 from agentspan.cli import main
 from agentspan.cli._text import columns_of
 from agentspan.testing import ModelRequest, Reply, call, calls, fail, say
@@ -188,3 +189,45 @@ def test_an_agent_without_tools_has_one_step(runtime: AgentRuntime, model: Stage
 
     (step,) = handle.steps()
     assert (step.number, step.segment_id, step.model.answer, step.calls) == (1, handle.execution_id, "Hello.", ())
+
+
+class Trip(BaseModel):
+    city: str
+    booked: list[str] = []
+    by: str = ""
+
+
+@pytest.mark.usefixtures("scripted_openai")
+def test_the_state_of_a_run_and_who_changed_it(runtime: AgentRuntime, model: Stage) -> None:
+    @tool
+    def book(what: str, context: ToolContext) -> str:
+        """Book."""
+        context.add_to_state(booked=[what])
+        context.set_state(by=what)
+        return "Booked."
+
+    script = [calls(call("book", what=HOSTILE), call("book", what="bus")), say("Done.")]
+    agent = Agent("cli_state", model=model.play(script), model_place="worker", tools=[book], state_type=Trip)
+    handle = runtime.start(agent, "Go.", context={"city": "Oslo"})
+    handle.result(60)
+
+    head, *lines = invoke(runtime, "state", handle.execution_id[:20]).splitlines()
+    assert head.startswith("COMPLETED  step 2 / ")
+    assert lines[0] == '  city    "Oslo"'
+    assert lines[2] == '  by      "bus"'
+    assert lines[-2:] == ['step 1  book  by = "bus", in place of what book gave', 'step 1  book  booked + ["bus"]']
+    assert "\x1b" not in "".join(lines)
+    whole = json.loads(invoke(runtime, "state", handle.execution_id, "-o", "json"))
+    assert whole["state"] == {"city": "Oslo", "booked": [HOSTILE, "bus"], "by": "bus"}
+    assert [(each["field"], each["action"]) for each in whole["changes"]] == [("by", "set"), ("booked", "add")] * 2
+    (newest,) = invoke(runtime, "state", handle.execution_id, "-o", "jsonl", "--last", "1").splitlines()
+    assert json.loads(newest) == whole["changes"][-1]
+    assert all(
+        columns_of(line) <= 40 for line in invoke(runtime, "state", handle.execution_id, columns=40).splitlines()
+    )
+
+
+def test_a_run_without_a_state_says_so(run: AgentHandle, runtime: AgentRuntime) -> None:
+    assert "It has no state" in invoke(runtime, "state", run.execution_id)
+    whole = json.loads(invoke(runtime, "state", run.execution_id, "-o", "json"))
+    assert (whole["state"], whole["changes"]) == (None, [])

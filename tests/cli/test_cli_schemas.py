@@ -59,6 +59,10 @@ REFUSED = {**EVENTS["tool_result"], "error": str}
 """A tool's result that is an error."""
 
 
+def with_usage(shape: dict[str, Any]) -> dict[str, Any]:
+    return {**EVENT, "usage": dict, **shape}
+
+
 def assert_shape(value: dict[str, Any], shape: dict[str, Any]) -> None:
     assert list(value) == list(shape)
     for name, kind in shape.items():
@@ -128,6 +132,7 @@ def test_a_run_from_its_wait_for_a_worker_to_its_answer(runtime: AgentRuntime, m
     ]
     shapes = [EVENTS[event["type"]] for event in events]
     shapes[4], shapes[7] = OF_CALL, REFUSED
+    shapes[1], shapes[-1] = with_usage(shapes[1]), with_usage(shapes[-1])  # the first ones after the model's answers
     for event, shape in zip(events, shapes, strict=True):
         assert_shape(event, shape)
     assert [event["seq"] for event in events] == list(range(1, 14))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -45,3 +46,17 @@ def work(number: int, context: ToolContext) -> int:
 guards = [Guardrail(prompt, position="input", on_fail="fix"), Guardrail(answer)]
 served = Agent("guarded_ledger", model="openai/none", tools=[work], guardrails=guards)
 agent = Agent("guarded_ledger", model="openai/none", tools=[work], guardrails=guards, model_place="worker")
+
+
+def beside_the_model(text: str) -> bool:
+    slow("beside")
+    return "1234" in text
+
+
+beside = Agent(
+    "beside_ledger",
+    model="openai/none",
+    tools=[dataclasses.replace(work, guardrails=())],
+    guardrails=[Guardrail(beside_the_model, position="input", blocking=False)],
+    model_place="worker",
+)

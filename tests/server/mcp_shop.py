@@ -2,6 +2,8 @@
 
 python mcp_shop.py                            speaks on its standard streams
 python mcp_shop.py streamable-http 8000       listens
+
+With SHOP_ISSUER it wants tokens of the authorisation server there.
 """
 
 from __future__ import annotations
@@ -10,15 +12,46 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import anyio
+import httpx2
+from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.utilities.types import Image
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel
 
-shop = MCPServer("shop")
+
+class Tokens:
+    """Asks the authorisation server about each token."""
+
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        async with httpx2.AsyncClient() as http:
+            found = (await http.post(f"{self._issuer}/introspect", data={"token": token})).json()
+        return AccessToken(token=token, client_id="buyer", **found) if found else None
+
+
+def guarded() -> dict[str, Any]:
+    """What makes it want tokens."""
+    issuer = os.environ.get("SHOP_ISSUER")
+    if not issuer:
+        return {}
+    auth = AuthSettings(
+        issuer_url=issuer,
+        resource_server_url=f"http://127.0.0.1:{sys.argv[2]}/{'sse' if sys.argv[1] == 'sse' else 'mcp'}",
+        required_scopes=["goods"],
+        validate_token_resource=True,
+    )
+    return {"auth": auth, "token_verifier": Tokens(issuer)}
+
+
+shop = MCPServer("shop", **guarded())
 
 PIXEL = (
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc`\0\0\0\x02\0\x01H\xaf\xa4q"
@@ -89,10 +122,17 @@ def crash() -> str:
 async def hang() -> str:
     """Never answer the first time."""
     if note("hang") == 1:
-        import anyio
-
         await anyio.sleep_forever()
     return "answered"
+
+
+@shop.tool()
+async def wait() -> str:
+    """Wait for the test."""
+    note("wait")
+    while not Path(os.environ["SHOP_NOTES"]).with_suffix(".go").exists():
+        await anyio.sleep(0.02)
+    return "waited"
 
 
 @shop.tool()
@@ -122,5 +162,7 @@ if __name__ == "__main__":
     note("started")
     if len(sys.argv) == 1:
         shop.run()
+    elif os.environ.get("SHOP_JSON"):
+        shop.run("streamable-http", port=int(sys.argv[2]), json_response=True)
     else:
         shop.run(sys.argv[1], port=int(sys.argv[2]))  # type: ignore[arg-type]

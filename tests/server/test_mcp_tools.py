@@ -333,7 +333,7 @@ def test_which_tools_there_are(command: dict[str, Any]) -> None:
     )
     with pytest.raises(DefinitionError, match="mcp_tool 'shop' has no tool named 'sell'; it has price, "):
         mcp_tool(**command, tool_names=["sell"])
-    with pytest.raises(DefinitionError, match=r"has 9 tools, more than max_tools=3: price, orders\.place"):
+    with pytest.raises(DefinitionError, match=r"has 10 tools, more than max_tools=3: price, orders\.place"):
         mcp_tool(**command, max_tools=3)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from agentspan.agents import Agent, AgentRuntime, tool
-from agentspan.cli import worker_list
+from agentspan.reading.queues import worker_queues
 from agentspan.reading.waits import POLLED_LATELY
 from agentspan.testing import call as asks
 from agentspan.testing import calls, say, wait_until
@@ -61,7 +61,7 @@ def test_a_full_worker_is_seen_and_named(conductor_url: str, model: Stage) -> No
                 2,
             )
             assert (status.missing_workers, status.is_running, status.is_waiting) == ((), True, False)
-            (queue,) = [each for each in worker_list._queues(runtime.client) if each.task_name == "crowded.slow"]
+            (queue,) = [each for each in worker_queues(runtime.client) if each.task_name == "crowded.slow"]
             assert (queue.served, queue.busy, queue.worker) == (True, True, host.worker_id)
         finally:
             over.set()

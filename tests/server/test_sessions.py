@@ -16,11 +16,13 @@ from agentspan.agents import (
     ConversationMemory,
     ExecutionFailed,
     InputError,
+    Team,
+    agent_tool,
     run,
     run_async,
     tool,
 )
-from agentspan.testing import ModelRequest, Reply, call, fail, say
+from agentspan.testing import ModelRequest, Reply, call, calls, fail, say
 from agentspan.testing.plugin import Stage
 
 
@@ -173,6 +175,45 @@ def test_callbacks_on_an_event_loop(runtime: AgentRuntime, model: Stage) -> None
     agent = Agent("called_back", model=name, tools=[add], callbacks=[recorder])
     assert asyncio.run(_called_back(agent, runtime)) == "three"
     assert recorder.calls == CALLED
+
+
+class Models(CallbackHandler):
+    """Whose model was asked, in which step, and what it answered."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def on_model_start(self, **kwargs: Any) -> None:
+        self.calls.append((kwargs["agent_name"], kwargs["step"]))
+
+    def on_model_end(self, *, llm_result: str | None = None, **kwargs: Any) -> None:
+        self.calls.append((kwargs["agent_name"], kwargs["step"], llm_result))
+
+
+def test_each_model_that_is_asked_has_answered_in_called_agents_too(runtime: AgentRuntime, model: Stage) -> None:
+    below = model.play(lambda request: say("three") if request.turn else call("add", a=1, b=2))
+    above = model.play([calls(call("adder", request="1 + 2?"), call("adder", request="And?")), say("six")])
+    adder = Agent("adder", model=below, tools=[add], description="Adds.")
+    recorder = Models()
+    agent = Agent("asks_back", model=above, tools=[agent_tool(adder)], callbacks=[recorder])
+
+    assert run(agent, "Twice.", runtime=runtime, timeout=60).output == "six"
+    inside = [("adder", 1), ("adder", 1, None), ("adder", 2), ("adder", 2, "three")]
+    own = ("asks_back", 1), ("asks_back", 1, None), ("asks_back", 2), ("asks_back", 2, "six")
+    assert recorder.calls == [*own[:2], *inside, *inside, *own[2:]]
+
+
+def test_each_model_that_is_asked_has_answered_in_called_teams_too(runtime: AgentRuntime, model: Stage) -> None:
+    members = [Agent(name, model=model.play([say(name)])) for name in ("left_one", "right_one")]
+    pair = Team("pair", members, strategy="parallel", description="Two.")
+    recorder = Models()
+    name = model.play([call("pair", request="Go."), say("Both.")])
+    agent = Agent("asks_a_team", model=name, tools=[agent_tool(pair)], callbacks=[recorder])
+
+    assert run(agent, "Go.", runtime=runtime, timeout=60).output == "Both."
+    starts, ends = recorder.calls[::2], recorder.calls[1::2]
+    assert [each[:2] for each in ends] == starts
+    assert [each[0] for each in starts] == ["asks_a_team", "left_one", "right_one", "asks_a_team"]
 
 
 def test_what_a_callback_returns_changes_nothing_and_says_so(runtime: AgentRuntime, model: Stage) -> None:

@@ -62,6 +62,22 @@ def make(model: Stage) -> Make:
     return made
 
 
+def test_an_answer_and_a_result_that_look_like_one_are_none(runtime: AgentRuntime, model: Stage) -> None:
+    """Where the server calls the model, it hands JSON on as a structure."""
+
+    @tool
+    def weather() -> dict[str, str]:
+        """The weather."""
+        return {"state": "rain"}
+
+    agent = Agent("no_state", model=model.play([call("weather"), say('{"state": {"owner": "me"}}')]), tools=[weather])
+    for each in (agent, Agent("no_state_at_all", model=model.play([say("Just text.")]))):
+        handle = runtime.start(each, "Go.")
+        handle.result(60)
+        assert handle.state() is None
+        assert handle.state_changes() == []
+
+
 def test_calls_change_it_and_later_ones_see_it(runtime: AgentRuntime, model: Stage, make: Make) -> None:
     def reply(request: ModelRequest) -> Reply:
         return call("look", thing=f"${{{request.turn}}}") if request.turn < 10 else say("done")

@@ -69,6 +69,7 @@ NAMES = {
         "ModelSettings",
         "ModelThought",
         "NotFound",
+        "OAuthClient",
         "OnFail",
         "OnTextMention",
         "OnToolResult",

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
-from agentspan.agents import Agent, tool
+from agentspan.agents import (
+    Agent,
+    Approval,
+    FunctionTermination,
+    MaxMessageTermination,
+    Team,
+    Termination,
+    TerminationContext,
+    ToolCallTermination,
+    tool,
+)
 from agentspan.engine.records import TaskRecord
 from agentspan.worker import outbox
 from agentspan.worker.call import Call, Served
@@ -209,6 +220,87 @@ def test_a_run_of_another_process_is_served_by_name_or_by_what_holds_no_values()
     served = roster.of("counting.count", "elsewhere")
     assert served is not None
     assert served.tool is by_name.tools[0]
+
+
+def always(**_: Any) -> bool:
+    return True
+
+
+def enough(_: Any) -> bool:
+    return False
+
+
+def saying(value: Any) -> Callable[..., bool]:
+    """A function that holds the values of one user."""
+    return lambda *_, **__: value is None
+
+
+class Own(Termination):
+    def should_terminate(self, context: TerminationContext) -> bool:
+        return False
+
+
+def asks(when: Any) -> Agent:
+    return Agent("counting", model="openai/x", tools=[tool(by_itself, name="count", approval=when)])
+
+
+def tells(notify: Any) -> Agent:
+    return Agent("counting", model="openai/x", tools=[tool(by_itself, name="count", approval=True)], on_request=notify)
+
+
+def ends(condition: Any) -> Agent:
+    tools = [tool(by_itself, name="count")]
+    return Agent("counting", model="openai/x", model_place="worker", tools=tools, termination=condition)
+
+
+def chooses(router: Any) -> Agent:
+    return Team(
+        "counting",
+        [Agent("thin", model="openai/x"), Agent("other", model="openai/x")],
+        strategy="router",
+        router=router,
+    )
+
+
+def turns(until: Any) -> Agent:
+    members = [Agent("thin", model="openai/x"), Agent("other", model="openai/x")]
+    return Team("counting", members, strategy="round_robin", until=until)
+
+
+@pytest.mark.parametrize(
+    ("queue", "made", "anybodys", "somebodys"),
+    [
+        (
+            "counting.request.check",
+            asks,
+            [True, always, Approval(always, deadline=9)],
+            [saying(1), Approval(saying(1))],
+        ),
+        ("counting.request.notice", tells, [always], [saying(1), [].append]),
+        (
+            "counting.model",
+            ends,
+            [enough, MaxMessageTermination(3) | ToolCallTermination("count")],
+            [saying(1), Own()],
+        ),
+        ("counting.model", ends, [], [MaxMessageTermination(3) & FunctionTermination(saying(1))]),
+        ("counting.choose.member", chooses, [enough], [saying(1)]),
+        ("counting.until.done", turns, [enough], [saying(1)]),
+    ],
+    ids=["approval", "notice", "termination", "conditions", "router", "until"],
+)
+def test_functions_beside_the_tools_are_looked_at_too(
+    queue: str, made: Callable[[Any], Agent], anybodys: list[Any], somebodys: list[Any]
+) -> None:
+    def serves_others(given: Any) -> bool:
+        roster = Roster()
+        with roster.starting(made(given), VERSIONS) as begun:
+            begun("run-a")
+        assert queue in roster.queues()
+        return roster.of(queue, "elsewhere") is not None
+
+    assert [serves_others(each) for each in anybodys] == [True] * len(anybodys)
+    assert [serves_others(each) for each in somebodys] == [False] * len(somebodys)
 
 
 def test_a_second_start_of_the_same_run_changes_nothing() -> None:

@@ -114,6 +114,7 @@ from agentspan.stored.usage import Usage
 if TYPE_CHECKING:
     from agentspan.remote.http import http_tool
     from agentspan.remote.mcp import mcp_tool
+    from agentspan.remote.oauth import OAuthClient
     from agentspan.remote.openapi import api_tool
     from agentspan.runtime.handle import AgentHandle
     from agentspan.runtime.runtime import AgentRuntime
@@ -181,6 +182,7 @@ __all__ = [
     "ModelSettings",
     "ModelThought",
     "NotFound",
+    "OAuthClient",
     "OnFail",
     "OnTextMention",
     "OnToolResult",
@@ -267,6 +269,7 @@ _LATE = {
     "api_tool": "agentspan.remote.openapi",
     "http_tool": "agentspan.remote.http",
     "mcp_tool": "agentspan.remote.mcp",
+    "OAuthClient": "agentspan.remote.oauth",
     "EventStream": "agentspan.runtime.stream",
     "AgentRuntime": "agentspan.runtime.runtime",
     "run": "agentspan.runtime.shared",

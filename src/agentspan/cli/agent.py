@@ -33,14 +33,12 @@ from agentspan.cli._output import (
 )
 from agentspan.errors import NotFound
 from agentspan.reading.durations import duration
-from agentspan.reading.history import History
 from agentspan.reading.index import Filter, Owned, runs, started
 from agentspan.reading.rows import Rows
 from agentspan.stored.status import ENDED, RunStatus
 
 if TYPE_CHECKING:
     from agentspan.agents import AgentResult, AgentStatus, Event
-    from agentspan.engine.client import Conductor
     from agentspan.engine.records import RunSummary
     from agentspan.runtime.handle import AgentHandle
     from agentspan.runtime.runtime import AgentRuntime
@@ -77,6 +75,10 @@ VERBS = {
     "resume": ("agentspan.cli.pause:resume", "Let a paused run go on; with --agent, all paused runs of the agent."),
     "open": ("agentspan.cli.open:open_", "Print the address of a run in Conductor's user interface."),
     "prune": ("agentspan.cli.prune:prune", "Delete runs that ended long ago, with their segments."),
+    "state": (
+        "agentspan.cli.state:state",
+        "Show the state that the calls of a run share, and which of them changed what.",
+    ),
     "why": ("agentspan.cli.why:why", "Say what a run waits for, since when, and what to do."),
 }
 
@@ -223,7 +225,8 @@ def list_runs(
     TIME is an age such as 30m, 12h, 7d or 2w, or a moment such as 2026-11-01 or 2026-11-01T08:30 (UTC unless it names
     an offset).
     """
-    client = session.runtime().client
+    runtime = session.runtime()
+    client = runtime.client
     bounds = {name: moment(when, client) for name, when in (("since", since), ("before", before)) if when is not None}
     wanted = Filter(agent=agent, statuses=statuses, metadata=metadata, **bounds)
     first = (page - 1) * limit
@@ -232,7 +235,7 @@ def list_runs(
     now = client.moment()
     more, found = len(found) > limit, found[:limit]
     rows = Rows(owned)
-    used = {run.workflow_id: rows.used(run) or (everywhere and _used(client, run)) or None for run in found}
+    used = {run.workflow_id: rows.used(run) or (everywhere and _used(runtime, run)) or None for run in found}
     if output != "text":
         emit_all((_runs.as_json(run, now) | _runs.usage_as_json(used[run.workflow_id]) for run in found), output)
     elif not found:
@@ -341,9 +344,9 @@ def _show_result(handle: AgentHandle, output: Output, timeout: float | None = No
         emit(found.to_json(), output)
 
 
-def _used(client: Conductor, run: RunSummary) -> Usage | None:
+def _used(runtime: AgentRuntime, run: RunSummary) -> Usage | None:
     try:
-        return History(client, run.workflow_id).status().usage
+        return runtime.get_status(run.workflow_id).usage
     except NotFound:  # somebody has deleted it meanwhile
         return None
 

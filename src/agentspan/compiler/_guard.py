@@ -14,7 +14,7 @@ from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import LLMGuardrail, Position
-from agentspan.declare.handoff import looking_as_they_take_over
+from agentspan.declare.handoff import looks_in_turns
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.names import input_task_name, tool_reference
 
@@ -28,7 +28,7 @@ _KEPT = "guarded"
 def has_guards(agent: Agent[Any]) -> bool:
     """Whether a guardrail may end a run of the agent; one asks for the tools that are required."""
     own = bool(agent.guardrails or agent.required_tools) or _has_strict_tools(agent)
-    return own or looking_as_they_take_over(agent)
+    return own or looks_in_turns(agent)
 
 
 def _has_strict_tools(agent: Agent[Any]) -> bool:
@@ -60,7 +60,7 @@ def refused(answer: Json, by: str) -> Json:
 
 
 def _asks_models(agent: Agent[Any]) -> bool:
-    return any(isinstance(guard, LLMGuardrail) for guard in agent.guardrails)
+    return any(isinstance(guard, LLMGuardrail) and guard.blocking for guard in agent.guardrails)
 
 
 def usage_before(agent: Agent[Any], turn: int, before: str) -> Any:

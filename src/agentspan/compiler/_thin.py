@@ -56,7 +56,8 @@ from agentspan.compiler._tools import limited, task_definition, tool_tasks
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
-from agentspan.declare.handoff import as_one, crew, looking_as_they_take_over
+from agentspan.declare.guardrails import beside
+from agentspan.declare.handoff import as_one, crew, looks_in_turns
 from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
 from agentspan.stored.format import IN_WORKER
@@ -95,7 +96,7 @@ def model_definition(agent: Agent) -> Json:
 def _single(agent: Agent) -> Json:
     asked = [*(_look(agent, 1) if has_share(agent) else ()), _model(agent, 1, ref("workflow.workflowId"))]
     tasks, output = asked, {**answered(agent, _answer(1)), **budget_left(agent, 1)}
-    if agent.judges_answers:
+    if agent.judges_answers or beside(agent.guardrails):
         turns = range(1, agent.most_sent_back + 2)
         tasks, output = [task for turn in turns for task in _asked(agent, turn)], {}
     tasks = [*single_entry(agent), *tasks]
@@ -144,7 +145,7 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
         refusal: The end by one that a guardrail refuses.
     """
     found, verdict = _answer(turn), f"llm_{turn}.output.result.verdict"
-    unmet = {"refused": [_unmet(turn, found)]} if agent.required_tools or looking_as_they_take_over(agent) else {}
+    unmet = {"refused": [_unmet(agent, turn, found)]} if agent.required_tools or looks_in_turns(agent) else {}
     if not agent.judges_answers:
         return {"done": [_finish(agent, turn, found)], **unmet}
     ends: dict[str, list[Json]] = {"done": [_finish(agent, turn, fitting(found, verdict))]}
@@ -174,10 +175,12 @@ def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, li
     return {**ends, "done": checks}
 
 
-def _unmet(turn: int, found: Json) -> Json:
-    """End as a required tool was not called."""
-    by = f"llm_{turn}.output.result.verdict.refused"
-    return t.terminate("unmet", f"unmet_{turn}", "COMPLETED", refused(found, by))
+def _unmet(agent: Agent, turn: int, found: Json) -> Json:
+    """End as a required tool was not called, or as the prompt is refused."""
+    output = refused(found, f"llm_{turn}.output.result.verdict.refused")
+    if not agent.loops:
+        return refused_end(agent, f"unmet_{turn}", output)
+    return t.terminate("unmet", f"unmet_{turn}", "COMPLETED", output)
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
@@ -323,6 +326,7 @@ def _asked_for(agent: Agent, versions: Mapping[str, int], *, own: bool) -> Model
         on_max_turns=agent.on_max_turns,
         termination=repr(agent.termination) if agent.termination is not None else "",
         required_tools=agent.required_tools,
+        guardrails=tuple(guard.name for guard in beside(agent.guardrails)),
     )
 
 

@@ -322,8 +322,8 @@ class Agent(Generic[OutputT]):
         return bool(asking(self.guards(position)))
 
     def guards(self, position: Position) -> tuple[Guardrail, ...]:
-        """Its guardrails that look there."""
-        return tuple(guard for guard in self.guardrails if guard.position == position)
+        """Its guardrails that look there, and that what comes next waits for."""
+        return tuple(guard for guard in self.guardrails if guard.position == position and guard.blocking)
 
     def __rshift__(self, other: Agent[Any]) -> Team:
         """A team of which this one works first, and the other one goes on with its answer."""

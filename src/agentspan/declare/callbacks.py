@@ -31,7 +31,7 @@ class CallbackHandler:
         """The model is asked."""
 
     def on_model_end(self, **kwargs: Any) -> Any:
-        """The model has answered: `llm_result`, or None where it called tools."""
+        """The model has answered: `llm_result`; None where it called tools, or where events tell no answer."""
 
     def on_tool_start(self, **kwargs: Any) -> Any:
         """A tool is called: `tool_name`, `args`, `call_id`."""

@@ -96,6 +96,8 @@ class Guardrail:
         deadline: With `human`, the seconds that a person has; None for ever. The shortest counts of those that look at
             the same thing.
         default: With a deadline, what happens after it: `approve` or `reject`. The former only where all say so.
+        blocking: Whether the model is asked after it has looked at the prompt. False: it looks beside the first call of
+            the model, where a worker makes that; until it has passed, no tool runs, and nothing of the answer is told.
     """
 
     func: Callable[..., Any]
@@ -105,6 +107,7 @@ class Guardrail:
     max_retries: int
     deadline: int | None
     default: Default
+    blocking: bool
 
     def __init__(
         self,
@@ -115,6 +118,7 @@ class Guardrail:
         max_retries: int = 3,
         deadline: float | None = None,
         default: Default = "reject",
+        blocking: bool = True,
     ) -> None:
         """Make one of a function, or of another guardrail's.
 
@@ -124,12 +128,19 @@ class Guardrail:
         if isinstance(func, Guardrail):
             name, func = name or func.name, func.func
         found = name or str(getattr(func, "__name__", "guardrail")).replace("<lambda>", "guardrail")
-        self._set(found, position, on_fail, max_retries, deadline, default)
+        self._set(found, position, on_fail, max_retries, deadline, default, blocking)
         _check_function(func, f"guardrail {found!r}")
         self.__dict__["func"] = func
 
     def _set(
-        self, name: object, position: object, on_fail: object, max_retries: object, deadline: float | None, default: str
+        self,
+        name: object,
+        position: object,
+        on_fail: object,
+        max_retries: object,
+        deadline: float | None,
+        default: str,
+        blocking: bool,
     ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise DefinitionError(f"guardrail {name!r}: a name is 1 to 100 ASCII letters, digits, '_' or '-'")
@@ -149,8 +160,14 @@ class Guardrail:
             deadline = whole_seconds(deadline, f"{what}: deadline", least=1)
             if on_fail != "human":
                 raise DefinitionError(f"{what}: a deadline is for a person", hint="Use on_fail='human'.")
+        if not blocking and (position != "input" or on_fail in ("fix", "human")):
+            raise DefinitionError(
+                f"{what}: blocking=False is for a prompt that is let through as it is or ends the run, and not for "
+                f"position={str(position)!r} with on_fail={str(on_fail)!r}",
+                hint="Use position='input' and on_fail='raise', or leave out blocking.",
+            )
         values = {"position": Position(position), "on_fail": OnFail(str(on_fail)), "max_retries": max_retries}
-        values |= {"deadline": deadline, "default": default}
+        values |= {"deadline": deadline, "default": default, "blocking": bool(blocking)}
         self.__dict__.update({"name": name, **values})
 
     @property
@@ -192,6 +209,7 @@ class RegexGuardrail(Guardrail):
     mode: Literal["block", "allow"]
     message: str
     replacement: str
+    func: Callable[..., Any] = field(init=False, compare=False)
 
     def __init__(
         self,
@@ -205,13 +223,14 @@ class RegexGuardrail(Guardrail):
         replacement: str = "[removed]",
         deadline: float | None = None,
         default: Default = "reject",
+        blocking: bool = True,
     ) -> None:
         """Make one.
 
         Raises:
             DefinitionError: A value makes no sense; the message names it.
         """
-        self._set(name, position, on_fail, max_retries, deadline, default)
+        self._set(name, position, on_fail, max_retries, deadline, default, blocking)
         what = f"guardrail {name!r}"
         found = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         if not found:
@@ -234,12 +253,6 @@ class RegexGuardrail(Guardrail):
         for pattern in self.patterns:
             fixed = re.sub(pattern, lambda _: self.replacement, fixed)
         return GuardrailResult(passed=False, message=self.message, fixed_output=fixed)
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is RegexGuardrail and _told(self) == _told(other)
-
-    def __hash__(self) -> int:
-        return hash(_told(self))
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -271,13 +284,14 @@ class LLMGuardrail(Guardrail):
         base_url: str | None = None,
         deadline: float | None = None,
         default: Default = "reject",
+        blocking: bool = True,
     ) -> None:
         """Make one. With `fix` the model is asked for the text as the policy wants it.
 
         Raises:
             DefinitionError: A value makes no sense; the message names it.
         """
-        self._set(name, position, on_fail, max_retries, deadline, default)
+        self._set(name, position, on_fail, max_retries, deadline, default, blocking)
         what = f"guardrail {name!r}"
         if not isinstance(model, str) or not all(part.strip() for part in (model + "/").split("/")[:2]):
             raise DefinitionError(f"{what}: model is of the form 'provider/model', not {model!r}")
@@ -296,10 +310,6 @@ class LLMGuardrail(Guardrail):
 
 def _asked_of_a_model(text: str) -> GuardrailResult:
     raise DefinitionError("A guardrail that asks a model is run by a worker.")
-
-
-def _told(guard: RegexGuardrail) -> tuple[Any, ...]:
-    return tuple(value for name, value in guard.__dict__.items() if name != "func")
 
 
 def _check_function(func: object, what: str) -> None:
@@ -337,6 +347,7 @@ def guardrail(
     max_retries: int = 3,
     deadline: float | None = None,
     default: Default = "reject",
+    blocking: bool = True,
 ) -> Callable[[Callable[..., Any]], Guardrail]: ...
 def guardrail(
     func: Callable[..., Any] | None = None,
@@ -348,6 +359,7 @@ def guardrail(
     max_retries: int = 3,
     deadline: float | None = None,
     default: Default = "reject",
+    blocking: bool = True,
 ) -> Guardrail | Callable[[Callable[..., Any]], Guardrail]:
     """Make a function a guardrail.
 
@@ -364,12 +376,13 @@ def guardrail(
         max_retries: How often in a row an answer is sent back.
         deadline: With `human`, the seconds that a person has.
         default: What happens after them.
+        blocking: Whether the model is asked after it has looked at the prompt; see `Guardrail`.
 
     Raises:
         DefinitionError: A value makes no sense; the message names it.
     """
 
     def make(given: Callable[..., Any]) -> Guardrail:
-        return Guardrail(given, position, on_fail, name, max_retries, deadline, default)
+        return Guardrail(given, position, on_fail, name, max_retries, deadline, default, blocking)
 
     return make if func is None else make(func)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from agentspan.declare.guardrail import Default, Guardrail, OnFail
+from agentspan.declare.guardrail import Default, Guardrail, OnFail, Position
 from agentspan.errors import DefinitionError
 
 
@@ -22,6 +22,22 @@ def as_guardrails(given: object, what: str) -> tuple[Guardrail, ...]:
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise DefinitionError(f"{what}: guardrails must be a list, not {given!r}")
     return tuple(each if isinstance(each, Guardrail) else Guardrail(each) for each in given)
+
+
+def of_tool(given: object, what: str) -> tuple[Guardrail, ...]:
+    """The guardrails of a tool.
+
+    Raises:
+        DefinitionError: They are none, or look at a prompt beside a call of a model.
+    """
+    found = as_guardrails(given, what)
+    for guard in found:
+        if not guard.blocking:
+            raise DefinitionError(
+                f"{what}: the guardrail {guard.name} has blocking=False, which is for an agent's prompt",
+                hint="Give it to the agent, or leave out blocking.",
+            )
+    return found
 
 
 def check_names(guards: Sequence[Guardrail], tools: Sequence[str], what: str) -> None:
@@ -41,6 +57,16 @@ def check_names(guards: Sequence[Guardrail], tools: Sequence[str], what: str) ->
 def asking(guards: Sequence[Guardrail]) -> tuple[Guardrail, ...]:
     """Those that ask a person about what they refuse."""
     return tuple(guard for guard in guards if guard.on_fail == OnFail.HUMAN)
+
+
+def of_prompt(guards: Sequence[Guardrail]) -> tuple[Guardrail, ...]:
+    """Those that look at the prompt, before the model is asked or beside it."""
+    return tuple(guard for guard in guards if guard.position == Position.INPUT)
+
+
+def beside(guards: Sequence[Guardrail]) -> tuple[Guardrail, ...]:
+    """Those that look at the prompt beside the first call of the model."""
+    return tuple(guard for guard in guards if not guard.blocking)
 
 
 class Deadline(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentspan.declare.guardrail import Guardrail, OnFail, Position
+from agentspan.declare.guardrails import beside, of_prompt
 from agentspan.errors import DefinitionError
 from agentspan.schema.output import AnswerType, answer_type
 from agentspan.stored.names import transfer_name
@@ -172,17 +173,16 @@ def _between(source: Agent[Any], targets: Sequence[str], agents: Mapping[str, Ag
         yield from own or [Handoff(agent=agents[target])]
 
 
-def looking_as_they_take_over(agent: Agent[Any]) -> bool:
-    """Whether guardrails of agents that take over look at the prompt of its runs."""
+def looks_in_turns(agent: Agent[Any]) -> bool:
+    """Whether guardrails look at the prompt of its runs in turns: beside one, or as an agent takes over."""
     return any(entry_guards(agent).values())
 
 
 def entry_guards(agent: Agent[Any]) -> dict[str, tuple[Guardrail, ...]]:
-    """What looks at the prompt as each of its agents takes over; nothing of who begins, as that has looked before."""
-    if not agent.handoffs:
-        return {}
-    first, *takers = crew(agent).values()
-    return {first.name: (), **{each.name: each.guards(Position.INPUT) for each in takers}}
+    """What looks at the prompt in the first turn of each of its agents; of who begins, only what does so beside it."""
+    agents = crew(agent)
+    first = next(iter(agents), None)
+    return {name: (beside if name == first else of_prompt)(each.guardrails) for name, each in agents.items()}
 
 
 def mixes_types(agent: Agent[Any]) -> bool:
@@ -274,7 +274,7 @@ def as_one(agent: Agent[Any]) -> Agent[Any]:
     made.__dict__.update(
         tools=tuple(tool for each in agents for tool in each.tools),
         guardrails=(
-            *agent.guards(Position.INPUT),
+            *of_prompt(agent.guardrails),
             *(guard for each in agents for guard in each.guards(Position.OUTPUT)),
         ),
         answer_type=None if first is None else replace(first, schema=schemas),

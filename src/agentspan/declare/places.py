@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from agentspan.declare.guardrails import beside
 from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
 
@@ -40,6 +41,8 @@ def check_server_can(agent: Agent[Any]) -> None:
 
 
 def _beside_the_turns(agent: Agent[Any]) -> Iterator[str]:
+    for guard in beside(agent.guardrails):
+        yield f"the Conductor server asks no guardrail beside the model; {guard.name}, not blocking, needs a worker"
     if agent.budget is not None:
         yield "the Conductor server does not ask a person before a turn; a budget needs a worker"
     if agent.context.summarise:

@@ -11,7 +11,7 @@ from agentspan.declare.agent import Agent
 from agentspan.declare.agent_tool import agent_tool
 from agentspan.declare.budget import Budget, Share
 from agentspan.declare.called import check_called
-from agentspan.declare.guardrail import Position
+from agentspan.declare.guardrails import of_prompt
 from agentspan.declare.human_tool import human_tool
 from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
@@ -42,6 +42,8 @@ class Team(Agent[Any]):
         review = Team("review", [lawyer, engineer], strategy="parallel")
         desk = Team("desk", [billing, refunds], strategy="router", model="openai/gpt-4o")
         crew = Team("crew", [triage, billing, refunds], strategy="swarm")
+
+    A variant of a team is another `Team`: `dataclasses.replace` makes those of agents only.
 
     Attributes:
         agents: Its members.
@@ -207,7 +209,7 @@ def _swarm(
         "model_retry": first.model_retry,
         "on_max_turns": first.on_max_turns,
         "termination": first.termination,
-        "guardrails": first.guards(Position.INPUT),
+        "guardrails": of_prompt(first.guardrails),
         "on_request": first.on_request,
         "hooks": first.hooks,
     }
@@ -291,7 +293,7 @@ def _members(agents: Sequence[Agent[Any]], what: str) -> tuple[Agent[Any], ...]:
     names = [agent.name for agent in agents]
     for name in names:
         if names.count(name) > 1:
-            raise DefinitionError(f"{what}: two members are named {name!r}", hint="Rename one: dataclasses.replace.")
+            raise DefinitionError(f"{what}: two members are named {name!r}", hint="Give each a name of its own.")
     return tuple(agents)
 
 

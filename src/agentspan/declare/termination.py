@@ -48,6 +48,12 @@ class Termination:
         """Whether the run is to come to an end."""
         raise NotImplementedError
 
+    @property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """What of yours is called to look at it."""
+        own = type(self).__module__ != __name__
+        return (self.should_terminate,) if own else ()
+
     def __and__(self, other: Termination) -> Termination:
         return _All(_conditions(_All, self, other))
 
@@ -59,6 +65,10 @@ class Termination:
 class _Joined(Termination):
     conditions: tuple[Termination, ...]
     sign = ""
+
+    @property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        return tuple(function for condition in self.conditions for function in condition.functions)
 
     def __repr__(self) -> str:
         return f"({f' {self.sign} '.join(map(repr, self.conditions))})"
@@ -172,6 +182,11 @@ class FunctionTermination(Termination):
     def should_terminate(self, context: TerminationContext) -> bool:
         """What the function says."""
         return bool(self.function(context))
+
+    @property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The function."""
+        return (self.function,)
 
     def __repr__(self) -> str:
         return f"FunctionTermination({getattr(self.function, '__name__', 'function')})"

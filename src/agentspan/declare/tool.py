@@ -15,7 +15,7 @@ from agentspan.declare.approval import Approval, Policy, Question, approval_of
 from agentspan.declare.context import ToolContext, current_tool_context, during
 from agentspan.declare.credentials import checked_credentials
 from agentspan.declare.guardrail import Guardrail, OnFail, Position
-from agentspan.declare.guardrails import as_guardrails, asking
+from agentspan.declare.guardrails import asking, of_tool
 from agentspan.declare.other_names import ToolNames, tool_policy, worker_task
 from agentspan.declare.policy import RateLimit, Retry, check_count, check_kind, whole_seconds
 from agentspan.errors import DefinitionError, InputError
@@ -78,7 +78,7 @@ class Tool(Generic[P, R]):
     def __post_init__(self) -> None:
         _check_name(self.name)
         what = f"tool {self.name!r}"
-        object.__setattr__(self, "guardrails", as_guardrails(self.guardrails, what))
+        object.__setattr__(self, "guardrails", of_tool(self.guardrails, what))
         if self.external and self.guardrails:
             raise DefinitionError(
                 f"{what}: guardrails stand around the function, and an external tool has it elsewhere",
@@ -219,7 +219,7 @@ def _rebuild(
         external,
         approval=approval_of(approval, what, arguments.schema["properties"]),
         credentials=checked_credentials(credentials, what),
-        guardrails=as_guardrails(guardrails, what),
+        guardrails=of_tool(guardrails, what),
     )
 
 

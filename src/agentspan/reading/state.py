@@ -21,7 +21,7 @@ def state_of(history: History) -> Json | None:
     for segment in history.segments():
         planned = [turn for turn in segment.turns if turn.plan is not None]
         if planned:
-            begun = planned[-1].model[-1].output_data["result"].get(STATE)
+            begun = _begun_with(planned[-1])
             return None if begun is None else merged(begun, (report for _, report in _reports(planned[-1])))
     return None
 
@@ -32,7 +32,15 @@ def changes_of(history: History) -> list[StateChange]:
     return [change for turn in turns for change in _changes(turn)]
 
 
+def _begun_with(turn: StoredTurn) -> Json | None:
+    """The state that a turn began with; None where it has none, as where the server calls the model."""
+    asked = turn.model[-1]
+    return asked.output_data["result"].get(STATE) if asked.in_worker else None
+
+
 def _reports(turn: StoredTurn) -> list[tuple[PlannedCall, Json]]:
+    if _begun_with(turn) is None:
+        return []
     return [(call.planned, (call.told or {}).get(STATE) or {}) for call in turn.calls]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from agentspan.declare.approval import Request
 from agentspan.stored.said import PassedOver
-from agentspan.stored.usage import Usage, added
+from agentspan.stored.usage import Usage
 
 AttemptStatus = Literal["waiting", "running", "done", "failed"]
 
@@ -168,11 +167,3 @@ class Step:
             "model": self.model.to_json(),
             "calls": [call.to_json() for call in self.calls],
         }
-
-
-def by_model(steps: Iterable[Step]) -> dict[str, Usage]:
-    """The tokens of each model that answered in these steps."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for step in steps:
-        found.setdefault(step.model.model, []).append(step.model.usage.to_json())
-    return {model: Usage.of(added(usages)) for model, usages in found.items()}

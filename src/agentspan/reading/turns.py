@@ -27,6 +27,14 @@ def steps_of(segment: StoredSegment) -> Iterator[Step]:
         )
 
 
+def model_of(turn: StoredTurn, segment: StoredSegment) -> str:
+    """Which model answered, `provider/name`; which is asked, until one has."""
+    last = turn.model[-1]
+    if last.in_worker:
+        return str((last.output_data.get("result") or {}).get("model") or segment.model)
+    return f"{last.input_data.get('llmProvider', '')}/{last.input_data.get('model', '')}"
+
+
 def _model_call(turn: StoredTurn, segment: StoredSegment) -> ModelCall:
     attempts, last = turn.model, turn.model[-1]
     if last.in_worker:
@@ -34,7 +42,7 @@ def _model_call(turn: StoredTurn, segment: StoredSegment) -> ModelCall:
     said = last.output_data
     answers = last.status == "COMPLETED" and not said.get("toolCalls")
     return ModelCall(
-        model=f"{last.input_data.get('llmProvider', '')}/{last.input_data.get('model', '')}",
+        model=model_of(turn, segment),
         attempts=tuple(_attempt(task, number, _model_status(task)) for number, task in enumerate(attempts, 1)),
         usage=usage_of(turn, segment),
         answer=answer_text(said.get("result"), segment.execution_id) if answers else None,
@@ -45,7 +53,7 @@ def _worker_model_call(turn: StoredTurn, segment: StoredSegment) -> ModelCall:
     attempts, said = turn.model, turn.model[-1].output_data.get("result") or {}
     kept = turn.plan.said if turn.plan is not None else Said()
     return ModelCall(
-        model=said.get("model") or segment.model,
+        model=model_of(turn, segment),
         attempts=tuple(tool_attempts(attempts)),
         usage=usage_of(turn, segment),
         answer=said.get("text") if said.get("mode") in ("done", "again", "invalid") and not said.get("calls") else None,

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import httpx2
 from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.auth import OAuthFlowError
 from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
@@ -25,6 +26,7 @@ from agentspan import forks
 from agentspan.declare.credentials import Credentials
 from agentspan.declare.tool import ToolContext
 from agentspan.errors import DefinitionError, ToolFailed
+from agentspan.remote._mcp_oauth import Authorisation, Tokens
 from agentspan.remote._mcp_results import text_of, value_of
 from agentspan.remote.environment import filled, keep_discreet, placed
 from agentspan.remote.mcp import Listed, McpServer
@@ -56,12 +58,14 @@ async def listed(server: McpServer, credentials: Credentials) -> list[Listed]:
     Raises:
         DefinitionError: It cannot be asked.
     """
+    tokens = Tokens()
     try:
-        async with asyncio.timeout(CONNECT), _client(server, credentials) as client:
+        async with asyncio.timeout(CONNECT), _client(server, credentials, tokens) as client:
             return await _tools_of(client)
     except Exception as error:  # noqa: BLE001 - whatever transports raise, it cannot be asked
+        said = _said(tokens.failure or error, credentials)
         raise DefinitionError(
-            f"The MCP server {server.name} cannot be asked for its tools: {_said(error, credentials)}",
+            f"The MCP server {server.name} cannot be asked for its tools: {said}",
             hint="An agent is declared with the tools that the server has: start it, or look at its address.",
         ) from None
 
@@ -79,13 +83,14 @@ async def call(
 
 @asynccontextmanager
 async def _client(
-    server: McpServer, credentials: Credentials, on_lost: Callable[[], None] = lambda: None
+    server: McpServer, credentials: Credentials, tokens: Tokens, on_lost: Callable[[], None] = lambda: None
 ) -> AsyncIterator[Client]:
     """Open a session.
 
     Args:
         server: With which server.
         credentials: What it is spoken to with.
+        tokens: Where tokens are noted that it is spoken to with beside them.
         on_lost: Called when the server says that it does not know the session any more.
     """
 
@@ -94,7 +99,9 @@ async def _client(
             on_lost()
 
     headers = {name: filled(value, credentials) for name, value in server.headers}
-    url = filled(placed(server.url, f"The MCP server {server.name}"), credentials)
+    what = f"The MCP server {server.name}"
+    url = filled(placed(server.url, what), credentials)
+    auth = None if server.auth is None else Authorisation(server.auth, url, credentials, tokens, what)
     if server.transport == "stdio":
         command, *args = [filled(word, credentials) for word in server.command]
         env = {name: filled(value, credentials) for name, value in server.env}
@@ -103,12 +110,12 @@ async def _client(
             async with Client(stdio_client(program, errlog=errors)) as client:
                 yield client
     elif server.transport == "sse":
-        async with Client(sse_client(url, headers=headers), mode="legacy") as client:
+        async with Client(sse_client(url, headers=headers, auth=auth), mode="legacy") as client:
             yield client
     else:
         timeout = httpx2.Timeout(CONNECT, read=None)
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks={"response": [look]}) as http,
+            httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, event_hooks={"response": [look]}) as http,
             Client(streamable_http_client(url, http_client=http)) as client,
         ):
             yield client
@@ -172,6 +179,7 @@ class _Session:
     def __init__(self, server: McpServer, credentials: Credentials) -> None:
         self._server = server
         self.credentials = credentials
+        self.tokens = Tokens()
         self._over = asyncio.Event()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._opened.add_done_callback(lambda opened: opened.cancelled() or opened.exception())  # it has been seen
@@ -214,16 +222,27 @@ class _Session:
         await asyncio.shield(self._opened)
         return self
 
+    def not_let_in(self) -> Exception | None:
+        """What a call meets that no token could be got for; None where that is not so."""
+        failure = self.tokens.failure
+        if failure is None:
+            return None
+        said = f"The MCP server {self._server.name} cannot be entered: {_said(failure, self.credentials)}"
+        return ToolFailed(said) if isinstance(failure, OAuthFlowError) else ConnectionError(said)
+
     def end(self) -> asyncio.Task[None]:
         """Close it; calls in it break off."""
         self._over.set()
         return self._task
 
     async def call(self, given: _Call) -> CallToolResult:
+        async def show(progress: float, total: float | None, message: str | None) -> None:
+            await given.show(progress, total, self.tokens.masked(message))
+
         self._calls += 1
         try:
             return await self._client.call_tool(
-                given.tool.name, given.arguments, progress_callback=given.show, meta=given.meta
+                given.tool.name, given.arguments, progress_callback=show, meta=given.meta
             )
         finally:
             self._calls -= 1
@@ -240,7 +259,7 @@ class _Session:
         try:
             async with (
                 asyncio.timeout(CONNECT) as opening,
-                _client(self._server, self.credentials, self._lose) as self._client,
+                _client(self._server, self.credentials, self.tokens, self._lose) as self._client,
             ):
                 await self._look()
                 opening.reschedule(None)
@@ -253,9 +272,8 @@ class _Session:
             elif isinstance(error, ToolFailed):  # nothing says where it is
                 self._opened.set_exception(error)
             else:
-                self._opened.set_exception(
-                    ConnectionError(f"The MCP server {self._server.name} cannot be reached: {said}")
-                )
+                unreached = ConnectionError(f"The MCP server {self._server.name} cannot be reached: {said}")
+                self._opened.set_exception(self.not_let_in() or unreached)
         finally:
             self._over.set()
             self._opened.cancel()
@@ -305,9 +323,8 @@ class _Sessions:
                 return await self._call(given, again=False)
             if session.lost or error.code == CONNECTION_CLOSED:
                 raise self._broken(session, given, error) from None
-            raise ToolFailed(
-                f"The MCP server {server.name} refused the call: {_said(error, given.credentials)}"
-            ) from None
+            refused = f"The MCP server {server.name} refused the call: {_said(error, given.credentials)}"
+            raise session.not_let_in() or ToolFailed(refused) from None
         except RuntimeError as error:  # what it answers is not what its tool promises
             raise ToolFailed(
                 f"The MCP server {server.name} answered wrongly: {_said(error, given.credentials)}"
@@ -315,8 +332,9 @@ class _Sessions:
         except (OSError, httpx2.HTTPError) as error:
             raise self._broken(session, given, error) from None
         if result.is_error:
-            raise ToolFailed(text_of(result) or f"The MCP server {server.name} says that the call failed.")
-        return value_of(result)
+            said = session.tokens.masked(text_of(result))
+            raise ToolFailed(said or f"The MCP server {server.name} says that the call failed.")
+        return session.tokens.masked(value_of(result))
 
     async def _session(self, given: _Call) -> _Session:
         found = self._open.get(given.server)

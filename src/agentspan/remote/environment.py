@@ -61,7 +61,7 @@ def handed(names: Iterable[str], what: str) -> Credentials:
         found = Credentials({name: context.credentials[name] for name in wanted})
     else:
         found = hand_out(wanted, what, load_settings().credentials if wanted else None)
-    _keep_from_logs(found)
+    keep_from_logs(found)
     return found
 
 
@@ -102,7 +102,8 @@ def keep_discreet(*loggers: str) -> None:
         logging.getLogger(name).addFilter(_discreet)
 
 
-def _keep_from_logs(found: Credentials) -> None:
+def keep_from_logs(found: Credentials) -> None:
+    """Keep credentials, by their names the newest of each, out of what libraries log."""
     known = _discreet.credentials
     if any(known.get(name) != value for name, value in found.items()):
         _discreet.credentials = Credentials({**known, **found})

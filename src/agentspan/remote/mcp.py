@@ -23,6 +23,7 @@ from agentspan.declare.tool import Tool, ToolContext, current_tool_context
 from agentspan.declare.toolset import Toolset, toolset
 from agentspan.errors import AgentspanError, ConfigError, DefinitionError, ToolFailed
 from agentspan.remote.environment import at_declaration, behind_host, handed, names_in
+from agentspan.remote.oauth import OAuthClient
 from agentspan.schema.foreign import fingerprint, given_arguments, name_for_models
 
 Transport = Literal["http", "sse", "stdio"]
@@ -42,6 +43,7 @@ class McpServer:
         headers: Sent with every request.
         env: Variables for the process.
         cwd: Its folder.
+        auth: What gets the tokens that it wants.
     """
 
     name: str
@@ -51,12 +53,14 @@ class McpServer:
     headers: Pairs = field(default=(), repr=False)
     env: Pairs = field(default=(), repr=False)
     cwd: str | None = None
+    auth: OAuthClient | None = None
 
     @property
     def credentials(self) -> tuple[str, ...]:
         """The names of the secrets that it is spoken to with: all in its texts, but for one by which the URL begins."""
         values = [value for _, value in (*self.headers, *self.env)]
-        return names_in(behind_host(self.url), *self.command, *values)
+        named = names_in(behind_host(self.url), *self.command, *values)
+        return named if self.auth is None else tuple(dict.fromkeys((*named, *self.auth.credentials)))
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ def mcp_tool(
     max_tools: int = 64,
     credentials: Sequence[str] | None = None,
     *,
+    auth: OAuthClient | None = None,
     command: str | Sequence[str] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
@@ -153,6 +158,8 @@ def mcp_tool(
         tool_names: The tools to take, by the names that they have there; all unless given.
         max_tools: With more tools than this the declaration is refused: a model is lost among too many.
         credentials: Names of credentials that are kept out of results, beside those that are named in texts.
+        auth: Gets and renews the tokens that the server wants by OAuth: an `OAuthClient`. A token that does not
+            change goes into `headers`.
         command: In place of an address: the program to start, which speaks MCP on its standard streams.
         env: Variables for that program, beside the few that any gets, such as PATH and HOME.
         cwd: Its folder.
@@ -168,7 +175,7 @@ def mcp_tool(
         DefinitionError: The server cannot be asked, or has no such tool, or too many.
         ConfigError: The server has to be asked, and the extra `mcp` is not installed or a credential is not there.
     """
-    server = _server(server_url, name, headers or {}, command, env or {}, cwd, transport)
+    server = _server(server_url, name, headers or {}, auth, command, env or {}, cwd, transport)
     what = f"mcp_tool {server.name!r}"
     check_count(max_tools, f"{what}: max_tools", 1, 10_000)
     found = _pinned(server, None if pin is None else Path(pin), what)
@@ -230,6 +237,7 @@ def _server(
     url: str | None,
     name: str | None,
     headers: Mapping[str, str],
+    auth: OAuthClient | None,
     command: str | Sequence[str] | None,
     env: Mapping[str, str],
     cwd: str | None,
@@ -245,6 +253,13 @@ def _server(
         raise DefinitionError(f"mcp_tool: transport is 'http' or 'sse' for an address, not {transport!r}")
     if url and not url.startswith(("http://", "https://", "${")):
         raise DefinitionError(f"mcp_tool: server_url is such as 'https://…/mcp', not {url!r}")
+    if auth is not None and (words or not isinstance(auth, OAuthClient)):
+        raise DefinitionError(
+            "mcp_tool: auth is an OAuthClient, for a server that has an address",
+            hint="A program gets its credentials by env=; a token that does not change goes into headers=.",
+        )
+    if auth is not None and "authorization" in map(str.lower, headers):
+        raise DefinitionError("mcp_tool takes auth or the header Authorization, and not both")
     known_as = name or (words[0].rpartition("/")[2] if words else urlsplit(url or "").hostname or str(url))
     return McpServer(
         name=known_as,
@@ -254,6 +269,7 @@ def _server(
         headers=tuple(headers.items()),
         env=tuple(env.items()),
         cwd=cwd,
+        auth=auth,
     )
 
 

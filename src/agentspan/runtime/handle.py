@@ -18,24 +18,24 @@ from agentspan.reading.ending import error_of, result_of, so_far
 from agentspan.reading.history import History
 from agentspan.reading.output import typed
 from agentspan.reading.result import STEPS_IN_HTML, AgentResult, AgentStatus
-from agentspan.reading.timeline import Step, by_model
+from agentspan.reading.timeline import Step
 from agentspan.runtime import aio
 from agentspan.runtime.call_verbs import CallVerbs
 from agentspan.runtime.inbox import OwnRequests
 from agentspan.runtime.state import RunState
 from agentspan.runtime.stream import AsyncEvents, EventStream
+from agentspan.runtime.usage import RunUsage
 from agentspan.runtime.waiting import Waiting, check_timeout
 from agentspan.schema.output import AnswerType, answer_type
 from agentspan.schema.values import is_count
 from agentspan.stored.output import ANSWERED_BY
-from agentspan.stored.usage import Usage
 from agentspan.telemetry.traces import TRACES
 
 if TYPE_CHECKING:
     from agentspan.runtime.runtime import AgentRuntime
 
 
-class AgentHandle(CallVerbs, OwnRequests, RunState, Generic[OutputT]):
+class AgentHandle(CallVerbs, OwnRequests, RunState, RunUsage, Generic[OutputT]):
     """A run on the server.
 
     Nothing of it lives in this process: make as many handles of one run as you like, anywhere.
@@ -116,14 +116,6 @@ class AgentHandle(CallVerbs, OwnRequests, RunState, Generic[OutputT]):
         if last is not None and not is_count(last):
             raise InputError(f"last must be a number of steps, or None for all of them, not {last!r}")
         return self._history.steps(last)
-
-    def usage_by_model(self) -> dict[str, Usage]:
-        """The tokens of each model that answered, and what they cost; reads all steps.
-
-        Raises:
-            NotFound: The server has no such run.
-        """
-        return by_model(self.steps())
 
     def pause(self) -> None:
         """Stop at the next task; what runs now finishes. `resume()` goes on.

@@ -26,6 +26,7 @@ class Guarded:
         message: Why it did not.
         action: What followed then: `retry`, `fix`, `raise`, `human`.
         usage: Tokens of the model that it asked, and what they cost; None where it asked none.
+        model: That model, `provider/name`.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Guarded:
     message: str = ""
     action: Action | None = None
     usage: Json | None = None
+    model: str | None = None
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Guarded:

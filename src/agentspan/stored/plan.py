@@ -17,7 +17,7 @@ not fit its type: asked again, given up."""
 _NOTHING = Said()
 
 ENTERED = "entered"
-"""Where a plan has what came of the run's prompt, as an agent took over that looks at it."""
+"""Where a plan has what came of the run's prompt, where guardrails looked at it in its turn."""
 
 CALLING: frozenset[Mode] = frozenset({"one", "ask", "many", "none"})
 """The modes of turns that have calls."""
@@ -64,7 +64,7 @@ class Plan:
         agent: Whose turn it is, of a run that agents hand over; None of any other.
         came_from: The agent that was at work before it, where it took over as the turn began.
         next: Who goes on after it; None as `agent`.
-        entered: What came of the run's prompt, where the guardrails of an agent looked at it that took over.
+        entered: What came of the run's prompt, where guardrails looked at it beside the turn, or as an agent took over.
     """
 
     mode: Mode

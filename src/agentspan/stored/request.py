@@ -94,7 +94,7 @@ class ModelRequest:
         on_max_turns: Whether the last turn is to be an answer (`answer`), or the run fails when it is none (`fail`).
         agent: Whose request it is.
         transfers: How another agent takes over from it.
-        guardrails: What looks at the prompt as it takes over a run, by their names.
+        guardrails: What looks at the prompt in its first turn, by their names: beside it, or as it takes over a run.
         agents: The requests of all agents of its runs, by their names, where there are several.
     """
 

@@ -42,6 +42,10 @@ class StateChange:
     value: Any
     overwrote: tuple[str, ...] = ()
 
+    def to_json(self) -> Json:
+        """The change as JSON-able values."""
+        return {**self.__dict__, "overwrote": list(self.overwrote)}
+
 
 def merged(state: Mapping[str, Any], reports: Iterable[Mapping[str, Any]]) -> Json:
     """The state after some calls of a turn.

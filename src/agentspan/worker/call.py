@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -32,6 +32,7 @@ from agentspan.stored.mark import without_mark
 from agentspan.stored.notes import Failure, Mismatch, Notes
 from agentspan.stored.request import ModelRequest
 from agentspan.stored.state import STATE
+from agentspan.stored.usage import added
 from agentspan.worker.guards import GuardRefused
 from agentspan.worker.handoffs import Crew
 from agentspan.worker.output import Output
@@ -77,7 +78,7 @@ class Served:
     """What its answers have to be, where the tool stands for the model or for the checks of its answers."""
     is_model: bool = False
     guards: tuple[Guardrail, ...] = ()
-    """What looks at the prompt, or at calls before they are made, where the tool stands for that."""
+    """What looks at the prompt, or at calls before they are made, where the tool stands for that, or for the model."""
     termination: Termination | None = None
     """The condition by which a run comes to an end, where the tool stands for the model."""
     shows_files: bool = False
@@ -98,6 +99,8 @@ class Served:
     """The agent that calls this one, or has it as a member, as it is served here; None of one that is started."""
     of: Agent[Any] | None = None
     """Whose requests to people these are, where the tool stands for the checks before them, or for the notices."""
+    asks: Callable[[str], Any] | None = None
+    """The function that chooses or says that it is enough, where the tool hands a team's text to it."""
 
 
 class Host(Protocol):
@@ -142,6 +145,8 @@ class Call:
     """What the tool's guardrails have said so far."""
     asks: list[Guarded] = field(default_factory=list)
     """Those of its result by which a person is asked."""
+    used: list[Json] = field(default_factory=list)
+    """What this try has used so far, beside what its error tells: that counts where it fails."""
 
     @cached_property
     def given(self) -> CallInput:
@@ -277,11 +282,12 @@ def raised(call: Call, error: BaseException) -> Json:
     """The report of a call that raised: another try by the tool's policy, or its final failure."""
     if isinstance(error, GuardRefused):
         return refused(failed(call, text_of(error), final=True), error)
+    told = (error.tokens,) if isinstance(error, ModelAway) and error.tokens else ()
+    tokens = added((*call.used, *told)) or None
     if isinstance(error, FINAL):
-        return failed(call, text_of(error), final=True)
+        return failed(call, text_of(error), final=True, tokens=tokens)
     retry = call.served.tool.retry
     message = text_of(error) if isinstance(error, ModelAway) else f"{type(error).__name__}: {text_of(error)}"
-    tokens = error.tokens if isinstance(error, ModelAway) else None
     if call.failed + 1 >= retry.attempts:
         return failed(call, message, final=True, tokens=tokens)
     delay = retry.delay_before(call.failed + 2)

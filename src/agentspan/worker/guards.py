@@ -96,7 +96,10 @@ def found_by(
     finding = Finding(value)
     for guard in guards:
         result, usage = _said(guard, finding.value, means, typed)
-        told = Guarded(name=guard.name, position=guard.position.value, passed=result.passed, usage=usage or None)
+        asked = guard.model if isinstance(guard, LLMGuardrail) else None
+        told = Guarded(
+            name=guard.name, position=guard.position.value, passed=result.passed, usage=usage or None, model=asked
+        )
         if result.passed:
             finding.guards.append(told)
             continue

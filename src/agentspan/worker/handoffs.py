@@ -47,7 +47,7 @@ class Crew:
         outputs: What the answers of each have to be, by its name; None where any text will do, whoever answers.
         handoffs: How others take over from each.
         states: The type of the run's state, as each of them sees it.
-        guards: What looks at the prompt as one of them takes over.
+        guards: What looks at the prompt in the first turn of each of them: as it takes over, or beside that turn.
     """
 
     outputs: Mapping[str, Output | None]

@@ -27,7 +27,7 @@ from agentspan.worker.answer import Answer, provider
 from agentspan.worker.branch import begun
 from agentspan.worker.call import Call
 from agentspan.worker.callers import Callers
-from agentspan.worker.entering import counted, entered, let_in, turned_away
+from agentspan.worker.entering import counted, entered, let_in, looking, once_passed, to_ask, turned_away
 from agentspan.worker.fallback import first_answer
 from agentspan.worker.guards import Means
 from agentspan.worker.instructions import asked_with, with_the_call
@@ -113,17 +113,21 @@ class Models:
         if crew is not None:
             beside = means.wait(crew.begin(transcript, given.steps + given.turn))
             call.member, output = call.served.members[transcript.agent], crew.outputs[transcript.agent]
-            entry = entered(call, crew, transcript, means)
-            if entry is not None:
-                given = replace(given, usage=counted(given, entry))
-                if entry.refused is not None:
-                    return crew.end(_ready({**turned_away(given, entry), **beside}), transcript)
-                beside |= let_in(entry)
+        guards = to_ask(call, transcript)
+        entry = entered(call, guards, transcript, means)
+        if entry is not None and entry.refused is not None:
+            away = _ready(turned_away(call, given, beside, entry))
+            return away if crew is None else crew.end(away, transcript)
+        if entry is not None:
+            given, beside = replace(given, usage=counted(given, entry)), beside | let_in(entry)
         begins = not transcript.exchanges or transcript.agent != transcript.exchanges[-1].agent
         hooks.before_model(call, means.wait, begins=begins)
         beside |= with_the_call(call, transcript, means.wait)
         asked_with(transcript, beside)
-        planned = self._turn(call, given, transcript, output, beside)
+        telling = self._telling(call, transcript.request)
+        planned = self._turn(call, given, transcript, output, beside, telling)
+        look = looking(call, guards, transcript, means)
+        planned = planned if look is None else once_passed(planned, look, call, given, beside, telling)
         return planned if crew is None else crew.end(planned, transcript)
 
     def summary(self, call: Call) -> Awaitable[Json]:
@@ -136,11 +140,16 @@ class Models:
         return summarised(transcript, ask, call.lost_tokens)
 
     def _turn(
-        self, call: Call, given: ModelInput, transcript: Transcript, output: Output | None, beside: Json
+        self,
+        call: Call,
+        given: ModelInput,
+        transcript: Transcript,
+        output: Output | None,
+        beside: Json,
+        telling: Telling | None,
     ) -> Awaitable[Json]:
         asks = provider()
         refuse_another(transcript.request.output, output)
-        telling = self._telling(call, transcript.request)
         last = last_turn(call, transcript, given)
         if transcript.stopped and not given.usage:  # the turn before was passed over, and hands nothing on
             given = replace(given, usage=transcript.usage)

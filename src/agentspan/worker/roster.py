@@ -148,19 +148,38 @@ class Roster:
 
 
 def is_anybodys(served: Served) -> bool:
-    """Whether a tool and its guardrails are the same whoever makes them, so that they may serve any run."""
+    """Whether a tool, and all functions beside it, are the same whoever makes them, so that they may serve any run."""
     asked = (served, *served.members.values())
     if any(each.dependencies is not None or each.hooks for each in asked):
         return False
+    return all(map(holds_nothing, _functions(served))) and all(map(holds_nothing, _functions_of_people(served.of)))
+
+
+def _functions(served: Served) -> Iterator[Callable[..., Any]]:
+    """What is called where the tool is: itself, guardrails, and what gives instructions, hands over and ends a run."""
+    yield served.asks or served.tool.function
     answers = () if served.output is None or served.is_model else served.output.guards
-    guards = (*served.tool.guardrails, *served.guards, *answers)
-    own: list[Callable[..., Any]] = [
-        guard.func for guard in guards if not isinstance(guard, RegexGuardrail | LLMGuardrail)
-    ]
-    told = (each.instructions for each in asked)
-    own += (function for function in told if function is not None and not isinstance(function, StateTemplate))
-    decide = served.crew.functions if served.crew is not None and served.is_model else ()
-    return all(holds_nothing(function) for function in (served.tool.function, *own, *decide))
+    for guard in (*served.tool.guardrails, *served.guards, *answers):
+        if not isinstance(guard, RegexGuardrail | LLMGuardrail):
+            yield guard.func
+    for each in (served, *served.members.values()):
+        if each.instructions is not None and not isinstance(each.instructions, StateTemplate):
+            yield each.instructions
+        if each.termination is not None:
+            yield from each.termination.functions
+    if served.crew is not None and served.is_model:
+        yield from served.crew.functions
+
+
+def _functions_of_people(agent: Agent[Any] | None) -> Iterator[Callable[..., Any]]:
+    """What says whether a person is asked about a call, and tells somebody of it."""
+    if agent is None:
+        return
+    if agent.on_request is not None:
+        yield agent.on_request
+    for each in agent.tools:
+        if each.approval is not None and each.approval.when is not None:
+            yield each.approval.when
 
 
 def holds_nothing(function: Callable[..., Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from agentspan.declare.agent import Agent, with_dependencies
 from agentspan.declare.called import agents_around
 from agentspan.declare.guardrail import Guardrail, LLMGuardrail, Position
-from agentspan.declare.guardrails import asking
+from agentspan.declare.guardrails import asking, beside
 from agentspan.declare.handoff import as_one, crew
 from agentspan.declare.team import Team
 from agentspan.declare.tool import Tool, tool
@@ -80,7 +80,7 @@ def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     function = function_of(agent)
     if agent.model_place == "worker":
         model = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True, instructions=function)
-        model = replace(model, termination=agent.termination, state=agent.shared_state)
+        model = replace(model, termination=agent.termination, state=agent.shared_state, guards=beside(agent.guardrails))
         model = replace(model, dependencies=agent.dependencies, hooks=agent.hooks)
         yield model_task_name(agent.name), replace(model, crew=Crew.of(agent))
         if agent.context.summarise and agent.loops:
@@ -126,9 +126,10 @@ def _team(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     if not isinstance(agent, Team):
         return
     if agent.router_function is not None:
-        yield router_task_name(agent.name), Served(agent.name, version, _of_prompt(agent.router_function))
+        chooses = agent.router_function
+        yield router_task_name(agent.name), Served(agent.name, version, _of_prompt(chooses), asks=chooses)
     if callable(agent.until):
-        yield until_task_name(agent.name), Served(agent.name, version, _of_prompt(agent.until))
+        yield until_task_name(agent.name), Served(agent.name, version, _of_prompt(agent.until), asks=agent.until)
 
 
 def _of_prompt(function: Callable[[str], Any]) -> Tool[..., Any]:

@@ -125,6 +125,7 @@ class Telling:
         execution_id: Its run.
         attempt: Grows with each try of it, and with each model that is asked in one.
         listeners: Whom to tell.
+        held: Whether nothing of it is told yet.
     """
 
     task: TaskRecord
@@ -134,14 +135,19 @@ class Telling:
     text: str = ""
     stored: int = 0
     storing: asyncio.Task[None] | None = None
+    held: bool = False
 
     def add(self, text: str) -> None:
         """The next piece of the text."""
-        if self.storing is None:
-            _told.add(self)
-            self.storing = asyncio.ensure_future(self._store())
-        self.listeners.tell(self.execution_id, self.task.task_id, Piece(self.attempt, len(self.text), text))
+        if not self.held:
+            self._tell(Piece(self.attempt, len(self.text), text))
         self.text += text
+
+    def release(self) -> None:
+        """Tell what was held back, and what comes after it."""
+        self.held = False
+        if self.text:
+            self._tell(Piece(self.attempt, 0, self.text))
 
     def again(self) -> Callable[[str], None]:
         """Another model is asked: what was said is void. What to call with the next pieces."""
@@ -154,6 +160,12 @@ class Telling:
         _told.discard(self)
         if self.storing is not None:
             self.storing.cancel()
+
+    def _tell(self, piece: Piece) -> None:
+        if self.storing is None:
+            _told.add(self)
+            self.storing = asyncio.ensure_future(self._store())
+        self.listeners.tell(self.execution_id, self.task.task_id, piece)
 
     async def _store(self) -> None:
         while True:
