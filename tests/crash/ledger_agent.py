@@ -115,6 +115,10 @@ keeping_agent = Agent(
     context=ContextBudget(max_chars=2_000, keep_chars=800, summarise=True),
 )
 budget_agent = Agent("budget_ledger", model="openai/none", tools=[work], model_place="worker", budget=Budget(calls=3))
+budget_members = tuple(
+    Agent(f"budget_{name}", model="openai/none", tools=[work], model_place="worker") for name in ("one", "two")
+)
+budget_team = Team("budget_team", budget_members, budget=Budget(calls=3))
 
 
 @tool(retry=Retry(1), approval=True)

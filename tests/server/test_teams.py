@@ -320,7 +320,6 @@ def test_what_makes_no_team(model: Stage) -> None:
         ([ann, bob], {"synthesis": "Both."}, "where strategy='parallel'"),
         ([ann, bob], {"synthesis": 3, "strategy": "parallel"}, "an agent, or instructions"),
         ([ann, bob], {"synthesis": bob, "strategy": "parallel", "model": "openai/none"}, "router and model"),
-        ([ann, bob], {"budget": Budget(turns=1)}, "for strategy='swarm'"),
         ([ann, bob], {"allowed_transitions": {"ann": ["bob"]}}, "for strategy='swarm'"),
         ([ann, bob], {"strategy": "swarm"}, "nothing says what it does"),
         ([cid, eve], {"strategy": "swarm", "until": "done"}, "until is a text or a function"),

@@ -14,7 +14,7 @@ from agentspan.compiler._request import asking_about
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._workflow import workflow
 from agentspan.declare.agent import Agent
-from agentspan.declare.budget import Budget
+from agentspan.declare.budget import Budget, Share
 from agentspan.stored.budget import BUDGET, OVER_BUDGET
 from agentspan.stored.names import SEGMENT, TURNS_PER_SEGMENT, ask_reference, request_name, tool_reference
 from agentspan.stored.person import DECIDED, PERSON, REQUEST, RequestSpec
@@ -22,6 +22,7 @@ from agentspan.stored.person import DECIDED, PERSON, REQUEST, RequestSpec
 _NUMBER: Json = {"type": "number", "exclusiveMinimum": 0}
 _WHOLE: Json = {"type": "integer", "minimum": 1}
 _REASON = "The budget of the agent {} was used up, and it was decided to end the run."
+_SHARED_REASON = "The budget of the team was used up when its member {} was at work, and it was decided to end the run."
 
 
 def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) -> list[Json]:
@@ -43,8 +44,7 @@ def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) ->
         "call_id": BUDGET,
         "call": asked,
     }
-    before = ref("workflow.input.budget") if agent.loops else None
-    after = _after(agent, turn - 1) if turn > 1 else before
+    after = _after(agent, turn - 1) if turn > 1 else _before(agent)
     over = [
         t.sub_workflow(BUDGET, asked, request_name(agent.name, BUDGET), 1, given),
         t.switch(
@@ -58,15 +58,21 @@ def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) ->
             "What is used of the budget.",
             _program(agent),
             after=after,
-            limits=agent.budget.limits,
+            limits={} if has_share(agent) else agent.budget.limits,
             warn_at=agent.budget.warn_at,
             steps=ref("workflow.input.steps"),
             turn=turn,
+            **(_handed(agent) if turn == 1 else {}),
         ),
         t.switch(
             "within", f"within_{turn}", "Whether it is used up.", ref(f"{spent}.output.result.mode"), {"over": over}
         ),
     ]
+
+
+def _before(agent: Agent[Any]) -> str | None:
+    """What the look before the first turn of a workflow takes of the segment before it."""
+    return ref("workflow.input.budget") if agent.loops else None
 
 
 def _after(agent: Agent[Any], turn: int) -> Json:
@@ -90,9 +96,9 @@ def _after(agent: Agent[Any], turn: int) -> Json:
 
 def _program(agent: Agent[Any]) -> str:
     program = t.program("budget")
-    if not has_requests(agent):
-        return program
-    return program.replace("$after.used // []", "[$after.asked // empty] + ($after.used // [])", 1)
+    if has_requests(agent):
+        program = program.replace("$after.used // []", "[$after.asked // empty] + ($after.used // [])", 1)
+    return f"{t.program('budget_share')} | ({program}) + {{base: .base}}" if has_share(agent) else program
 
 
 def budget_kept(agent: Agent[Any]) -> Json:
@@ -102,7 +108,8 @@ def budget_kept(agent: Agent[Any]) -> Json:
 
 def budget_handed_on(agent: Agent[Any]) -> Json:
     """What the loop gives a segment of that."""
-    return {} if agent.budget is None else {"budget": ref(f"{SEGMENT}.output.budget")}
+    own = {} if agent.budget is None else {"budget": ref(f"{SEGMENT}.output.budget")}
+    return {**own, "handed": ref("workflow.input.budget")} if has_share(agent) else own
 
 
 def ending(agent: Agent[Any], turn: int) -> Json:
@@ -112,7 +119,7 @@ def ending(agent: Agent[Any], turn: int) -> Json:
     return {"ending": [ref(f"spent_{turn}.output.result.ending"), ref(f"{BUDGET}_{turn}.output.mode")]}
 
 
-def over_budget(turn: int) -> Json:
+def over_budget(agent: Agent[Any], turn: int) -> Json:
     """What a run leaves that is ended so before a turn."""
     before = f"llm_{turn - 1}.output.result." if turn > 1 else "workflow.input."
     return {
@@ -120,17 +127,61 @@ def over_budget(turn: int) -> Json:
         "finish_reason": OVER_BUDGET,
         "usage": ref(f"{before}usage"),
         "steps": ref(f"{before}{'step' if turn > 1 else 'steps'}"),
+        **({"budget": {"decided": ref(f"{BUDGET}_{turn}.output")}} if has_share(agent) else {}),
     }
 
 
 def over_budget_end(agent: Agent[Any], reference: str, output: Json) -> Json:
     """Fail, as that was decided."""
-    return t.terminate(OVER_BUDGET, reference, "FAILED", output, _REASON.format(agent.name))
+    reason = _SHARED_REASON if has_share(agent) else _REASON
+    return t.terminate(OVER_BUDGET, reference, "FAILED", output, reason.format(agent.name))
 
 
 def budget_ends(agent: Agent[Any], output: Json) -> dict[str, list[Json]]:
     """The end of a run whose last segment was ended so."""
     return {} if agent.budget is None else {OVER_BUDGET: [over_budget_end(agent, OVER_BUDGET, output)]}
+
+
+# ---- the budget of a team, which its members share --------------------------------------------------------------
+
+
+def has_share(agent: Agent[Any]) -> bool:
+    """Whether it is a member of a team with a budget."""
+    return isinstance(agent.budget, Share)
+
+
+def budget_of_team(team: Agent[Any], *members: str) -> Json:
+    """What a member is given of the team's budget, and what the team leaves: the first one of these that is there.
+
+    Args:
+        team: The team.
+        *members: Where those may have left it that were at work before, the newest first.
+    """
+    if team.budget is None:
+        return {}
+    begun = ref("workflow.input.budget") if has_share(team) else {"before": {"limits": team.budget.limits}}
+    return {"budget": [*(ref(f"{member}.budget") for member in members), begun]}
+
+
+def budget_left(agent: Agent[Any], turn: int) -> Json:
+    """What a member leaves of it with its answer.
+
+    Args:
+        agent: The member.
+        turn: Whose answer it is, of its workflow.
+    """
+    return {"budget": _after(agent, turn)} if has_share(agent) else {}
+
+
+def budget_told(agent: Agent[Any]) -> Json:
+    """The same of a member with segments: what its last one has left."""
+    return {"budget": ref(f"{SEGMENT}.output.budget")} if has_share(agent) else {}
+
+
+def _handed(agent: Agent[Any]) -> Json:
+    """What the look before the first turn of a workflow takes of the members before."""
+    name = "handed" if agent.loops else "budget"
+    return {"handed": ref(f"workflow.input.{name}")} if has_share(agent) else {}
 
 
 # ---- the request ---------------------------------------------------------------------------------------

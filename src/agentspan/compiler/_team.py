@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentspan.compiler import _tasks as t
+from agentspan.compiler._budget import budget_of_team
 from agentspan.compiler._part import waits_for_people
 from agentspan.compiler._request import request_workflows
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import task_definition
 from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
-from agentspan.declare.team import CHOOSE, Team
+from agentspan.declare.team import CHOOSE, IN_TURNS, Team
 from agentspan.stored.names import request_name, router_task_name, until_task_name
 from agentspan.stored.team import TEAM, TeamSpec
+
+_NO_BUDGET: Json = {}
+_FINISHES = 'def ends: {}; ends + {{finish_reason: (if .budget | finishing then "budget" else "stop" end)}}'
+_SAYS = "{} | .budget = $said.budget | .going = (.going and (.budget | finishing | not))"
 
 
 def team(agent: Team, versions: Mapping[str, int]) -> tuple[Json, ...]:
@@ -35,8 +40,9 @@ def team(agent: Team, versions: Mapping[str, int]) -> tuple[Json, ...]:
         inputParameters=["prompt", "messages", "context"],
         outputParameters={
             **{name: ref(f"end.output.result.{name}") for name in ("result", "answers", "steps", "usage")},
-            "finish_reason": "stop",
+            "finish_reason": "stop" if agent.budget is None else ref("end.output.result.finish_reason"),
             "intact": True,
+            **budget_of_team(agent, *_at_work(agent)),
         },
         **time_limit(agent),
     )
@@ -60,18 +66,40 @@ def _program(name: str) -> str:
     return f"{t.program('team_words')} {t.program(f'team_{name}')}"
 
 
+def _with_budget(agent: Team, name: str, form: str) -> str:
+    """A program of a team, which does more where the team has a budget."""
+    if agent.budget is None:
+        return _program(name)
+    return f"{t.program('team_words')} {t.program('team_budget')} {form.format(t.program(f'team_{name}'))}"
+
+
 def _most(agent: Team) -> int:
     called = len(agent.agents) + (agent.synthesis is not None)
     return called if agent.strategy in ("sequential", "parallel") else agent.max_turns
 
 
-def _member(agent: Agent[Any], versions: Mapping[str, int], number: int, prompt: str, kind: str = "member") -> Json:
+def _member(
+    agent: Agent[Any],
+    versions: Mapping[str, int],
+    number: int,
+    prompt: str,
+    kind: str = "member",
+    budget: Json = _NO_BUDGET,
+) -> Json:
     inputs = {
         "prompt": prompt,
         "messages": ref("workflow.input.messages"),
         "called_by": {"execution_id": ref("workflow.workflowId"), "step": number, "call": f"{kind}_{number}"},
+        **budget,
     }
     return t.sub_workflow(agent.name, f"{kind}_{number}", agent.name, versions.get(agent.name, 1), inputs)
+
+
+def _at_work(agent: Team) -> tuple[str, ...]:
+    """Where its members leave what they have used of its budget, the newest one first."""
+    newest = ("said.output.result",) if agent.strategy in IN_TURNS else ()
+    chooser = ("choose_1.output",) if isinstance(agent.router, Agent) else ()
+    return (*newest, *(f"member_{number}.output" for number in range(len(agent.agents), 0, -1)), *chooser)
 
 
 def _names(agent: Team) -> list[str]:
@@ -84,19 +112,23 @@ def _said(agent: Team) -> list[str]:
 
 def _end(agent: Team, program: str = "end", **inputs: Any) -> Json:
     about = "What the team answers."
-    return t.jq("end", "end", about, _program(program), names=_names(agent), said=_said(agent), **inputs)
+    query = _with_budget(agent, program, _FINISHES)
+    inputs |= budget_of_team(agent, *_at_work(agent))
+    return t.jq("end", "end", about, query, names=_names(agent), said=_said(agent), **inputs)
 
 
 def _sequence(agent: Team, versions: Mapping[str, int]) -> list[Json]:
     tasks: list[Json] = []
     prompt = ref("workflow.input.prompt")
+    budget = budget_of_team(agent)
     for number, each in enumerate(agent.agents, 1):
         if number > 1:
+            budget = budget_of_team(agent, f"member_{number - 1}.output")
             before = {"prompt": ref("workflow.input.prompt"), "said": ref(f"member_{number - 1}.output")}
             told = f"What {each.name} is told: the prompt, and what was answered before."
             tasks.append(t.jq("hand_on", f"hand_on_{number}", told, _program("hand_on"), **before))
             prompt = ref(f"hand_on_{number}.output.result.prompt")
-        tasks.append(_member(each, versions, number, prompt))
+        tasks.append(_member(each, versions, number, prompt, budget=budget))
     return [*tasks, _end(agent)]
 
 
@@ -125,14 +157,16 @@ def _as_one(agent: Team, synthesis: Agent[Any], versions: Mapping[str, int]) -> 
 def _routed(agent: Team, versions: Mapping[str, int]) -> list[Json]:
     prompt = ref("workflow.input.prompt")
     if isinstance(agent.router, Agent):
-        choose = _member(agent.router, versions, 1, prompt, "choose")
+        choose = _member(agent.router, versions, 1, prompt, "choose", budget_of_team(agent))
         said, chosen_by = ref("choose_1.output"), {"chosen_by": ref("choose_1.output")}
+        budget = budget_of_team(agent, "choose_1.output")
     else:
         inputs = {"prompt": prompt, "execution_id": ref("workflow.workflowId"), "step": 1}
         choose = t.task("SIMPLE", router_task_name(agent.name), "choose_1", inputs)
         said, chosen_by = ref("choose_1.output.result"), {}
+        budget = budget_of_team(agent)
     chosen = t.jq("chosen", "chosen", "Who answers.", _program("chosen"), said=said, names=_names(agent))
-    cases = {each.name: [_member(each, versions, number, prompt)] for number, each in enumerate(agent.agents, 1)}
+    cases = _cases(agent, versions, prompt, budget)
     route = t.switch("route", "route", "The one that was chosen.", ref("chosen.output.result.name"), cases)
     return [choose, chosen, route, _end(agent, **chosen_by)]
 
@@ -170,7 +204,7 @@ def _in_turns(agent: Team, versions: Mapping[str, int]) -> list[Json]:
             )
         )
         name = ref("chosen.output.result.name")
-    cases = {each.name: [_member(each, versions, number, prompt)] for number, each in enumerate(agent.agents, 1)}
+    cases = _cases(agent, versions, prompt, budget_of_team(agent, "said.output.result"))
     tasks.append(t.switch("route", "route", "The one whose turn it is.", name, cases))
     outputs = {each.name: ref(f"member_{number}.output") for number, each in enumerate(agent.agents, 1)}
     tasks.append(
@@ -178,7 +212,7 @@ def _in_turns(agent: Team, versions: Mapping[str, int]) -> list[Json]:
             "said",
             "said",
             "What was said.",
-            _program("said"),
+            _with_budget(agent, "said", _SAYS),
             before=before,
             member=name,
             outputs=outputs,
@@ -194,5 +228,11 @@ def _in_turns(agent: Team, versions: Mapping[str, int]) -> list[Json]:
         )
         goes_on += " && $.until_1['result'] != true"
     rounds = t.do_while("turns", "turns", goes_on, tasks, keep_last=agent.max_turns)
-    end = t.jq("end", "end", "What the team answers.", _program("last"), said=before)
-    return [rounds, end]
+    query, budget = _with_budget(agent, "last", _FINISHES), budget_of_team(agent, *_at_work(agent))
+    return [rounds, t.jq("end", "end", "What the team answers.", query, said=before, **budget)]
+
+
+def _cases(agent: Team, versions: Mapping[str, int], prompt: str, budget: Json) -> dict[str, list[Json]]:
+    """Each of its members, of which one is called, by its name."""
+    members = enumerate(agent.agents, 1)
+    return {each.name: [_member(each, versions, number, prompt, budget=budget)] for number, each in members}

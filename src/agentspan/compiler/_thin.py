@@ -16,7 +16,10 @@ from agentspan.compiler._budget import (
     budget_before,
     budget_handed_on,
     budget_kept,
+    budget_left,
+    budget_told,
     ending,
+    has_share,
     over_budget,
     over_budget_end,
 )
@@ -91,7 +94,8 @@ def model_definition(agent: Agent) -> Json:
 
 
 def _single(agent: Agent) -> Json:
-    tasks, output = [_model(agent, 1, ref("workflow.workflowId"))], answered(agent, _answer(1))
+    asked = [*(_look(agent, 1) if has_share(agent) else ()), _model(agent, 1, ref("workflow.workflowId"))]
+    tasks, output = asked, {**answered(agent, _answer(1)), **budget_left(agent, 1)}
     if agent.judges_answers or beside(agent.guardrails):
         turns = range(1, agent.most_sent_back + 2)
         tasks, output = [task for turn in turns for task in _asked(agent, turn)], {}
@@ -122,9 +126,13 @@ def _asked(agent: Agent, turn: int) -> list[Json]:
 
     ends = _ends(agent, turn, invalid, refusal)
     route = t.switch("route", f"route_{turn}", "The answer, or one that does not fit.", ref(f"{planned}.mode"), ends)
-    ended = over_budget_end(agent, f"over_{turn}", over_budget(turn))
-    before = budget_before(agent, turn, ref("workflow.workflowId"), ended)
-    return [*before, _model(agent, turn, ref("workflow.workflowId")), route]
+    return [*_look(agent, turn), _model(agent, turn, ref("workflow.workflowId")), route]
+
+
+def _look(agent: Agent, turn: int) -> list[Json]:
+    """What an agent without tools has before a turn of its budget."""
+    ended = over_budget_end(agent, f"over_{turn}", over_budget(agent, turn))
+    return budget_before(agent, turn, ref("workflow.workflowId"), ended)
 
 
 def _ends(agent: Agent, turn: int, invalid: _End, refusal: _End) -> dict[str, list[Json]]:
@@ -176,7 +184,7 @@ def _unmet(agent: Agent, turn: int, found: Json) -> Json:
 
 
 def _finish(agent: Agent, turn: int, output: Json) -> Json:
-    given = {**output, **whose_answer_left(agent, turn), **changes_left(agent, turn)}
+    given = {**output, **whose_answer_left(agent, turn), **changes_left(agent, turn), **budget_left(agent, turn)}
     return t.terminate("finish", f"finish_{turn}", "COMPLETED", answered(agent, given))
 
 
@@ -193,7 +201,7 @@ def _looping(agent: Agent) -> Json:
         **budget_handed_on(agent),
         **at_work_given(agent),
     }
-    output = {**answer(agent), **whose_answer_kept(agent), **changes_kept(agent)}
+    output = {**answer(agent), **whose_answer_kept(agent), **changes_kept(agent), **budget_told(agent)}
     return workflow(
         agent,
         agent.name,
@@ -251,7 +259,7 @@ def _turn(agent: Agent, turn: int) -> list[Json]:
         ref(f"{planned}.mode"),
         {**ends, **with_state(agent, planned, tools_of(agent, turn, planned))},
     )
-    before = budget_before(agent, turn, ref("workflow.input.execution_id"), end("over")(over_budget(turn)))
+    before = budget_before(agent, turn, ref("workflow.input.execution_id"), end("over")(over_budget(agent, turn)))
     model = _model(agent, turn, ref("workflow.input.execution_id"))
     long = summary_before(agent, turn, {**model["inputParameters"]})
     model["inputParameters"] |= summary_given(agent, turn)

@@ -11,9 +11,9 @@ from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.history import History
 from agentspan.reading.output import ANOTHER_BUDGET, ANOTHER_PROMPT, START_ANEW, refused_by
-from agentspan.reading.tree import open_below
+from agentspan.reading.tree import ended_itself, open_below
 from agentspan.schema.values import check_text
-from agentspan.stored.budget import OVER_BUDGET
+from agentspan.stored.budget import is_over_budget
 from agentspan.stored.output import INVALID
 
 LONGEST_REASON = 4_000
@@ -90,7 +90,7 @@ def retry(client: Conductor, history: History) -> None:
             f"The guardrail {guard.name} ended run {history.execution_id}; there is no failed call to go on from.",
             hint=ANOTHER_PROMPT,
         )
-    if run.output.get("finish_reason") == OVER_BUDGET:
+    if is_over_budget(run.output):
         raise Conflict(
             f"Run {history.execution_id} was ended as its budget was used up; there is no failed call to go on from.",
             hint=ANOTHER_BUDGET,
@@ -99,6 +99,13 @@ def retry(client: Conductor, history: History) -> None:
         raise Conflict(
             f"Run {history.execution_id} used all its turns; there is no failed call to go on from.",
             hint="Start a new run with a larger max_turns.",
+        )
+    ended = ended_itself(client, history.execution_id)  # Conductor's retry would have the run stand still for ever
+    if ended is not None:
+        raise Conflict(
+            f"Run {history.execution_id} has no failed call to go on from: {ended.workflow_name} in it ended by "
+            f"itself: {ended.reason_for_incompletion}",
+            hint="Start a new run.",
         )
     client.retry(history.execution_id)
 

@@ -83,6 +83,16 @@ class Budget:
         return {name: value for name in LIMITS if (value := getattr(self, name)) is not None}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Share(Budget):
+    """A team's budget, as a member has it: its limits, and what of them is used, come with the call of the member."""
+
+    @classmethod
+    def of(cls, budget: Budget) -> Share:
+        """What the members of a team with this budget have."""
+        return cls(**vars(budget))
+
+
 def is_amount(value: object) -> bool:
     """Whether a value is a finite number above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MANY

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.agent_tool import agent_tool
-from agentspan.declare.budget import Budget
+from agentspan.declare.budget import Budget, Share
 from agentspan.declare.called import check_called
 from agentspan.declare.guardrails import of_prompt
 from agentspan.declare.human_tool import human_tool
@@ -25,7 +25,8 @@ Until: TypeAlias = "str | Callable[[str], bool | Awaitable[bool]]"
 """When members that take turns stop: a text that one of them says, or a function of what was said last."""
 
 _ONCE = ("sequential", "parallel", "router")
-_IN_TURNS = ("round_robin", "random", "manual")
+IN_TURNS: tuple[Strategy, ...] = ("round_robin", "random", "manual")
+"""The strategies whose members take turns."""
 
 _AND_THEN = "_then_"
 
@@ -101,7 +102,8 @@ class Team(Agent[Any]):
             synthesis: An agent that is given the prompt and the answers of members beside each other (`parallel`), and
                 whose answer is the team's; or instructions for one that has no tools.
             allowed_transitions: Who may hand over to whom in a `swarm`, by names; each to each other one unless given.
-            budget: What a `swarm` may use before a person is asked.
+            budget: What its members may use together before a person is asked, where workers call their models; not of
+                those beside each other (`parallel`).
 
         Raises:
             DefinitionError: A value makes no sense.
@@ -112,11 +114,11 @@ class Team(Agent[Any]):
             raise DefinitionError(f"{what}: strategy is {', '.join(get_args(Strategy))}, not {strategy!r}")
         if max_turns is not None and strategy in _ONCE:
             raise DefinitionError(f"{what}: max_turns is for members that take turns, and these are {strategy}")
-        if until is not None and (strategy not in _IN_TURNS or not _is_end(until)):
+        if until is not None and (strategy not in IN_TURNS or not _is_end(until)):
             raise DefinitionError(f"{what}: until is a text or a function, for members that take turns")
         swarms = strategy == "swarm"
-        if not swarms and (allowed_transitions is not None or budget is not None):
-            raise DefinitionError(f"{what}: allowed_transitions and budget are for strategy='swarm'")
+        if not swarms and allowed_transitions is not None:
+            raise DefinitionError(f"{what}: allowed_transitions is for strategy='swarm'")
         chooser = _chooser(name, members, router, model, instructions) if strategy == "router" else None
         if strategy != "router" and (router is not None or (model and not isinstance(synthesis, str))):
             raise DefinitionError(f"{what}: router and model choose where strategy='router'")
@@ -131,9 +133,11 @@ class Team(Agent[Any]):
             description=description,
             max_turns=most if max_turns is None else max_turns,
             timeout=timeout,
-            **(_swarm(members, allowed_transitions, budget) if swarms else {}),
+            **(_swarm(members, allowed_transitions, budget) if swarms else {"budget": budget}),
         )
         self.__dict__.update(agents=members, strategy=strategy, router=chooser, until=until, synthesis=gathers)
+        if budget is not None and not swarms:
+            self.__dict__.update(vars(_sharing(self, Share.of(budget), what)), budget=budget)
         last = members[-1] if strategy == "sequential" else gathers
         self.__dict__["answer_type"] = None if last is None else last.answer_type
         check_called(name, (), self.members)
@@ -211,6 +215,34 @@ def _swarm(
     }
 
 
+def _sharing(team: Team, share: Share, what: str) -> Team:
+    """A team whose members share a budget.
+
+    Raises:
+        DefinitionError: Some of them are beside each other, or have a budget of their own.
+    """
+    if team.strategy == "parallel":
+        raise DefinitionError(
+            f"{what}: a budget, and the members of {team.name} work beside each other: each would be given what is "
+            "left as they begin, and all of them together could use many times of it",
+            hint="Give each of them a budget of its own.",
+        )
+
+    def shared(agent: Agent[Any]) -> Agent[Any]:
+        if agent.budget is not None:
+            raise DefinitionError(
+                f"{what}: a budget, and its member {agent.name} has one of its own",
+                hint="Leave out one of them; an agent that a member calls may have its own.",
+            )
+        if not isinstance(agent, Team):
+            return replace(agent, budget=share)
+        made = copy.copy(agent) if agent.strategy == "swarm" else _sharing(agent, share, what)
+        made.__dict__["budget"] = share
+        return made
+
+    return team.having(shared)
+
+
 def _in_worker(agent: Agent[Any]) -> Agent[Any]:
     return replace(agent, model_place="worker")
 
@@ -248,8 +280,9 @@ def in_sequence(first: Agent[Any], second: Agent[Any]) -> Team:
 
 
 def _parts(agent: Agent[Any]) -> tuple[Agent[Any], ...]:
-    made = isinstance(agent, Team) and agent.name == _AND_THEN.join(each.name for each in agent.agents)
-    return agent.agents if isinstance(agent, Team) and made else (agent,)
+    if not isinstance(agent, Team) or agent.budget is not None:
+        return (agent,)
+    return agent.agents if agent.name == _AND_THEN.join(each.name for each in agent.agents) else (agent,)
 
 
 def _members(agents: Sequence[Agent[Any]], what: str) -> tuple[Agent[Any], ...]:

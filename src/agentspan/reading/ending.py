@@ -10,7 +10,7 @@ from agentspan.errors import ExecutionError, ExecutionFailed, ExecutionTerminate
 from agentspan.reading.output import answer_of, failure_text, invalid, refusal
 from agentspan.reading.result import AgentResult, AgentStatus, finish_reason
 from agentspan.reading.spent import used_in
-from agentspan.stored.budget import OVER_BUDGET
+from agentspan.stored.budget import OVER_BUDGET, is_over_budget
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.output import INVALID, is_typed
 
@@ -37,7 +37,7 @@ def result_of(run: WorkflowRecord) -> AgentResult[Any]:
         json=(answer,) if typed else None,
         execution_id=run.workflow_id,
         status=run.status,
-        finish_reason=finish_reason(run.output.get("finish_reason")),
+        finish_reason=finish_reason(OVER_BUDGET if is_over_budget(run.output) else run.output.get("finish_reason")),
         steps=int(run.output.get("steps") or 0),
         usage=used_in(run),
         intact=bool(run.output.get("intact", True)),

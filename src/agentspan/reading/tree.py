@@ -8,6 +8,8 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, WorkflowRecord
 from agentspan.errors import NotFound
 
+_FAILED = ("FAILED", "FAILED_WITH_TERMINAL_ERROR", "TIMED_OUT")
+
 
 def below(client: Conductor, execution_ids: Iterable[str]) -> list[str]:
     """Ids of all that these executions have begun, deepest first."""
@@ -25,6 +27,23 @@ def below(client: Conductor, execution_ids: Iterable[str]) -> list[str]:
 def open_below(client: Conductor, execution_id: str) -> Iterator[WorkflowRecord]:
     """What goes on in an execution in workflows of its own, each before what it has begun itself."""
     return _open_in(client, client.workflow(execution_id))
+
+
+def ended_itself(client: Conductor, execution_id: str) -> WorkflowRecord | None:
+    """What failed of an execution, itself or below it, without a task that failed: it was decided to end it.
+
+    Args:
+        client: The server.
+        execution_id: The execution; None is found where it has not failed, or by a task.
+    """
+    record = client.workflow(execution_id)
+    if record.status != "FAILED":
+        return None
+    failed = [task for task in record.tasks if task.status in _FAILED and not task.retried]
+    if not failed:
+        return record
+    begun = (ended_itself(client, task.sub_workflow_id) for task in failed if task.sub_workflow_id)
+    return next((found for found in begun if found is not None), None)
 
 
 def _open_in(client: Conductor, record: WorkflowRecord) -> Iterator[WorkflowRecord]:

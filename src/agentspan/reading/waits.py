@@ -14,7 +14,7 @@ from agentspan.reading.people import person_reason
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
 from agentspan.reading.requests import request_of
 from agentspan.reading.run import is_run, newest_segment_id
-from agentspan.stored.budget import OVER_BUDGET
+from agentspan.stored.budget import is_over_budget
 from agentspan.stored.guard import REFUSED
 from agentspan.stored.lease import RESPONSE_TIMEOUT
 from agentspan.stored.names import tool_of_task
@@ -307,7 +307,7 @@ def ending(run: WorkflowRecord) -> Reason:
             since=since,
             next=(START_ANEW if invalid else ANOTHER_PROMPT,),
         )
-    if run.output.get("finish_reason") == OVER_BUDGET:
+    if is_over_budget(run.output):
         return Reason(kind="failed", text=f"It failed: {reason}", since=since, next=(ANOTHER_BUDGET,))
     failure = model_failure(reason)
     hint = failure.hint if failure and failure.hint else "Remove the cause."

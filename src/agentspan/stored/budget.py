@@ -64,6 +64,22 @@ class Spent:
         return ", ".join(self.told(limit) for limit in self.over)
 
 
+def is_over_budget(output: Mapping[str, Any]) -> bool:
+    """Whether a run ended as its budget was used up, or that of the team at work in it.
+
+    Args:
+        output: What the run left.
+    """
+    return output.get("finish_reason") == OVER_BUDGET or _is_cancelled(output.get(BUDGET))
+
+
+def _is_cancelled(left: Any) -> bool:
+    """Whether one of those has ended the run that have left something of a team's budget."""
+    if isinstance(left, list):
+        return any(map(_is_cancelled, left))
+    return bool(left) and (left.get("decided") or {}).get("mode") == "cancel"
+
+
 def extension_told(extension: Mapping[str, Any]) -> str:
     """By what a budget was extended, in a few words."""
     found = [

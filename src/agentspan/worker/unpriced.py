@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.budget import Share
 from agentspan.declare.called import agents_around, all_around
 from agentspan.worker.prices import is_known
 
@@ -23,9 +24,11 @@ def warn_of_unpriced(agent: Agent[Any]) -> None:
     """
     for each in agents_around(agent):
         warn_of_unpriced(each)
-    if agent.budget is None or agent.budget.cost is None:
+    if agent.budget is None or agent.budget.cost is None or isinstance(agent.budget, Share):
         return
     for each in (agent, *all_around(agent)):
+        if not each.has_turns:
+            continue
         for model in (each.model, *each.fallback_models):
             if (agent.name, model) not in _said and not _has_price(each, model):
                 _said.add((agent.name, model))
