@@ -193,6 +193,16 @@ def test_the_schema_of_a_start(app: Callable[..., Cli]) -> None:
         assert cli.json("agent", "result", started["execution_id"], "--wait")["output"] == "8"
 
 
+def test_what_a_run_is_given_beside_its_prompt(app: Callable[..., Cli]) -> None:
+    cli = app(say("8"))
+
+    started = cli.json("agent", "start", "app", "Do it.", "--context", '{"city": "Rome"}')["execution_id"]
+    assert AgentRuntime(cli.url).client.workflow(started).input["context"] == {"city": "Rome"}
+    for wrong in ("Rome", '["Rome"]', "{"):
+        _, said = cli("agent", "start", "app", "Do it.", "--context", wrong, code=2)
+        assert "Invalid value for '--context': is no JSON object" in said
+
+
 def test_ctrl_c_detaches_and_never_cancels(app: Callable[..., Cli]) -> None:
     cli = app(call("wait"), say("waited long"))
     process = cli.popen("agent", "run", "app:agent", "Wait.")

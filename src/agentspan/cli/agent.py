@@ -15,6 +15,7 @@ from agentspan.cli import _runs
 from agentspan.cli._agent import agent_id, agent_name, confirm, handle_of, run_status
 from agentspan.cli._app import INTERRUPTED, RUN_ENDED_BADLY, Lazy, Session
 from agentspan.cli._events import Spoken, show_event
+from agentspan.cli._json import JsonObject
 from agentspan.cli._key_value import KeyValue
 from agentspan.cli._load import load_agent
 from agentspan.cli._logs import show_logs
@@ -50,6 +51,7 @@ HAND_BACK_AFTER = 3.0
 
 _target = click.argument("target", metavar="MODULE:AGENT")
 _prompt = click.argument("prompt")
+_context = click.option("--context", "given", type=JsonObject(), help="Values for tools, and for the state of the run.")
 
 
 VERBS = {
@@ -95,9 +97,10 @@ def agent_group() -> None:
 @agent_group.command("run", epilog=example('agentspan agent run support.py:agent "Where is order 17?"'))
 @_target
 @_prompt
+@_context
 @output_option
 @click.pass_context
-def run(context: click.Context, target: str, prompt: str, output: Output) -> None:
+def run(context: click.Context, target: str, prompt: str, given: dict[str, Any] | None, output: Output) -> None:
     """Start a run, serve its tools here, and print its answer.
 
     What happens is shown on stderr; with -o jsonl the events go to stdout instead. PROMPT may be `-`: then it is
@@ -108,7 +111,8 @@ def run(context: click.Context, target: str, prompt: str, output: Output) -> Non
     agent = load_agent(target)
     show_logs(debug=session.debug)
     with session.runtime() as runtime, reserved_stdout() as stdout:
-        events = runtime.stream(agent, _read(prompt), tokens=sys.stderr.isatty() and output != "jsonl")
+        tokens = sys.stderr.isatty() and output != "jsonl"
+        events = runtime.stream(agent, _read(prompt), context=given, tokens=tokens)
         handle = events.handle
         say(_started(handle))
         spoken, seen = Spoken(), 0
@@ -131,16 +135,17 @@ def run(context: click.Context, target: str, prompt: str, output: Output) -> Non
 @agent_group.command("start", epilog=example('agentspan agent start support.py:agent "Where is order 17?"'))
 @_target
 @_prompt
+@_context
 @output_option
 @click.pass_obj
-def start(session: Session, target: str, prompt: str, output: Output) -> None:
+def start(session: Session, target: str, prompt: str, given: dict[str, Any] | None, output: Output) -> None:
     """Start a run and return at once.
 
     Its tools are served by workers: `agentspan worker start MODULE:AGENT`. PROMPT may be `-`: then it is read from
     stdin.
     """
     agent = load_agent(target)
-    handle = session.runtime().start(agent, _read(prompt), serve=False)
+    handle = session.runtime().start(agent, _read(prompt), context=given, serve=False)
     if output == "text":
         click.echo(_started(handle))
     else:

@@ -12,6 +12,7 @@ import click
 
 from agentspan.cli._agent import agent_name
 from agentspan.cli._app import Session
+from agentspan.cli._json import JsonObject
 from agentspan.cli._output import Output, emit, emit_all, example, output_option, say, shorten, table
 from agentspan.cli._text import plain
 from agentspan.errors import NotFound
@@ -72,17 +73,14 @@ def show(session: Session, request_id: str, output: Output) -> None:
 
 @request_group.command("approve", epilog=example("agentspan request approve 7744cf11-…"))
 @_id
-@click.option("--args", "args", metavar="JSON", help="What is taken instead of what is shown: an object, all of it.")
+@click.option("--args", "args", type=JsonObject(), help="What is taken instead of what is shown: an object, all of it.")
 @_by
 @output_option
 @click.pass_obj
-def approve(session: Session, request_id: str, args: str | None, by: str | None, output: Output) -> None:
+def approve(session: Session, request_id: str, args: dict[str, Any] | None, by: str | None, output: Output) -> None:
     """Have a call made, or have taken what a guardrail refuses."""
-    edited = None if args is None else _json(args)
-    if edited is not None and not isinstance(edited, dict):
-        raise click.BadParameter("is no JSON object", param_hint="--args")
     runtime = session.runtime()
-    runtime.approve(request_id, args=edited, by=by or _user())
+    runtime.approve(request_id, args=args, by=by or _user())
     _tell(runtime, request_id, "approved", output)
 
 
