@@ -33,7 +33,8 @@ def test_the_next_model_is_asked(runtime: AgentRuntime, model: Stage, scripted_o
     assert [passed.model for passed in handle.steps()[0].model.passed_over] == [models[0]]
 
 
-def test_what_a_run_waits_for_is_told(runtime: AgentRuntime, model: Stage, scripted_openai: None) -> None:
+def test_what_a_run_waits_for_is_told(conductor_url: str, model: Stage, scripted_openai: None) -> None:
+    runtime = AgentRuntime(conductor_url)
     played = model.play([say("late").after(60)])
     agent = Agent("silent_still", model=played, model_place="worker")
     handle = runtime.start(agent, "Go.")
@@ -41,9 +42,9 @@ def test_what_a_run_waits_for_is_told(runtime: AgentRuntime, model: Stage, scrip
     wait_until(lambda: handle.get_status().waits, "the run to wait for it")
 
     (reason,) = handle.get_status().waits
-    print(reason)
     assert "model" in reason.text
     handle.cancel()
+    runtime.shutdown(timeout=1)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 100_000, True])
