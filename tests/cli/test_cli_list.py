@@ -61,8 +61,13 @@ def test_each_run_is_listed_once_though_others_begin_and_go_meanwhile(
 
     assert len(first + rest) == len(set(first + rest)), "none twice"
     assert set(first + rest) == before, "and none left out"
-    again = list(runs(runtime.client, Filter(agent=registered)))
-    assert {run.workflow_id for run in again} == (before | later) - set(first[:12])
+    again: list[RunSummary] = []
+
+    def there() -> bool:
+        again[:] = runs(runtime.client, Filter(agent=registered))
+        return {run.workflow_id for run in again} == (before | later) - set(first[:12])
+
+    wait_until(there, "the index to have all that is there, and nothing else", 60)  # the server writes it later
     times = [run.start_time for run in again]
     assert times == sorted(times, reverse=True)
 
