@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from click.testing import CliRunner
 from pydantic import BaseModel
 
 from agentspan.agents import (
-    Agent,
     AgentRuntime,
     Conflict,
     ExecutionFailed,
@@ -20,7 +18,6 @@ from agentspan.agents import (
     GuardrailError,
     GuardrailResult,
     LLMGuardrail,
-    ModelSettings,
     RegexGuardrail,
     Retry,
     guardrail,
@@ -29,37 +26,12 @@ from agentspan.agents import (
 from agentspan.cli import main
 from agentspan.testing import ModelRequest, Reply, call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
-
-PLACES = pytest.mark.parametrize("place", ["worker", "server"])
-TOOLS = pytest.mark.parametrize("tools", [False, True], ids=["alone", "with tools"])
-
-Make = Callable[..., Agent[Any]]
-
-
-@tool
-def look(number: int) -> str:
-    """Look at something."""
-    return f"seen {number}"
+from tests.server.guarding import PLACES, TOOLS, Make, look, maker, told
 
 
 @pytest.fixture
 def make(model: Stage) -> Make:
-    def made(name: str, place: str, script: Any, **options: Any) -> Agent[Any]:
-        played = model.play(script)
-        if place == "server":
-            return Agent(f"{name}_server", model=played, **options)
-        settings = ModelSettings(base_url=model.server.openai_url)
-        return Agent(name, model=played, model_place="worker", model_settings=settings, **options)
-
-    return made
-
-
-def told(handle: Any) -> list[tuple[str, int, str, str | None]]:
-    return [
-        (event.type, event.step, event.guardrail_name or "", event.error)
-        for event in handle.stream()
-        if event.type.startswith("guardrail")
-    ]
+    return maker(model)
 
 
 def short(answer: str) -> GuardrailResult:

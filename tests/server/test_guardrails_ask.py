@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from click.testing import CliRunner
 from pydantic import BaseModel
 
 from agentspan.agents import (
-    Agent,
     AgentHandle,
     AgentRuntime,
     Conflict,
@@ -19,7 +17,6 @@ from agentspan.agents import (
     GuardrailError,
     GuardrailResult,
     InputError,
-    ModelSettings,
     RegexGuardrail,
     Request,
     tool,
@@ -27,29 +24,12 @@ from agentspan.agents import (
 from agentspan.cli import main
 from agentspan.testing import ModelRequest, Reply, call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
-
-PLACES = pytest.mark.parametrize("place", ["worker", "server"])
-TOOLS = pytest.mark.parametrize("tools", [False, True], ids=["alone", "with tools"])
-
-Make = Callable[..., Agent[Any]]
-
-
-@tool
-def look(number: int) -> str:
-    """Look at something."""
-    return f"seen {number}"
+from tests.server.guarding import PLACES, TOOLS, Make, look, maker
 
 
 @pytest.fixture
 def make(model: Stage) -> Make:
-    def made(name: str, place: str, script: Any, **options: Any) -> Agent[Any]:
-        played = model.play(script)
-        if place == "server":
-            return Agent(f"{name}_server", model=played, **options)
-        settings = ModelSettings(base_url=model.server.openai_url)
-        return Agent(name, model=played, model_place="worker", model_settings=settings, **options)
-
-    return made
+    return maker(model)
 
 
 def asked(runtime: AgentRuntime, handle: AgentHandle[Any], count: int = 1) -> Any:

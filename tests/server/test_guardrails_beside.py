@@ -29,6 +29,7 @@ from agentspan.agents import (
 from agentspan.testing import ModelRequest, Reply, call, say, stream, wait_until
 from agentspan.testing.plugin import Stage
 from agentspan.worker import models
+from tests.server.guarding import told
 
 TOOLS = pytest.mark.parametrize("tools", [False, True], ids=["alone", "with tools"])
 
@@ -56,14 +57,6 @@ def make(model: Stage, looked: list[int]) -> Make:
         return Agent(name, model=model.play(script), guardrails=guards, **(given | options))
 
     return made
-
-
-def told(handle: Any) -> list[tuple[str, int, str, str | None]]:
-    return [
-        (event.type, event.step, event.guardrail_name or "", event.error)
-        for event in handle.stream()
-        if event.type.startswith("guardrail")
-    ]
 
 
 @TOOLS

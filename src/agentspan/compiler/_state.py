@@ -51,7 +51,7 @@ def given_state(agent: Agent[Any]) -> tuple[str, ...]:
 
 def is_lent(tool: Tool[..., Any]) -> bool:
     """Whether a tool is an agent that works with the state of the run that calls it."""
-    return tool.agent is not None and tool.agent.shared_state is not None and tool.agent.shared_state.lent
+    return tool.agent is not None and _is_borrowing(tool.agent)
 
 
 def lent_to(tool: Tool[..., Any]) -> Json:
