@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,14 @@ def _tasks_of(runtime: AgentRuntime, execution_id: str | None) -> Iterator[str]:
             times = (task.scheduled_time, task.start_time, task.update_time, task.end_time)
             yield f"  {task.reference_task_name} {task.task_id} {task.status} {times} polled {task.poll_count}"
         execution_id = next((task.sub_workflow_id for task in reversed(workflow.tasks) if task.sub_workflow_id), None)
+
+
+@pytest.fixture
+def declared_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Gives a module that stands here as workers import it: by its bare name, and anew in each test."""
+    monkeypatch.syspath_prepend(HERE)
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
+    return import_module
 
 
 @pytest.fixture

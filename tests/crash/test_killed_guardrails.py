@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,13 +16,10 @@ from .conftest import Ledger, explained
 
 
 @pytest.fixture
-def declared(monkeypatch: pytest.MonkeyPatch) -> Agent:
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setattr(sys, "modules", sys.modules.copy())
-    from guarded_agent import agent
-
-    assert isinstance(agent, Agent)
-    return agent
+def declared(declared_in: Callable[[str], Any]) -> Agent:
+    found = declared_in("guarded_agent").agent
+    assert isinstance(found, Agent)
+    return found
 
 
 @pytest.mark.parametrize("place", ["worker", "server"])

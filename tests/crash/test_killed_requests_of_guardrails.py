@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,13 +17,10 @@ from .conftest import PATIENCE, Ledger, explained, kill, restart
 
 
 @pytest.fixture
-def declared(monkeypatch: pytest.MonkeyPatch) -> Agent:
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setattr(sys, "modules", sys.modules.copy())
-    from asking_agent import agent
-
-    assert isinstance(agent, Agent)
-    return agent
+def declared(declared_in: Callable[[str], Any]) -> Agent:
+    found = declared_in("asking_agent").agent
+    assert isinstance(found, Agent)
+    return found
 
 
 def asked(handle: AgentHandle[str], before: list[Request]) -> Request:
