@@ -83,7 +83,11 @@ class WorkerProcess:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        wait_until(self._ready, "the worker to be ready", timeout)
+        try:
+            wait_until(self._ready, "the worker to be ready", timeout)
+        except AssertionError as error:
+            self._end(error)
+            raise
         return self
 
     def kill(self) -> None:
@@ -106,14 +110,18 @@ class WorkerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and self._process is not None:
+        if self._process is not None:
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is not None:
             error.add_note(f"The worker process wrote:\n{self.log[-4000:]}")
-        if self._process is not None and self._process.poll() is None:
+        if self._running().poll() is None:
             self.kill()
 
     def _ready(self) -> bool:
         if self._running().poll() is not None:
-            raise AssertionError(f"The worker process ended by itself:\n{self.log}")
+            raise AssertionError("The worker process ended by itself.")
         return READY in self.log
 
     def _running(self) -> subprocess.Popen[str]:
