@@ -1,81 +1,70 @@
-"""An agent says what it wants, and its model is called where that is to be had."""
+"""A worker all of whose places are taken: it is seen, it says so, and it is not held up by its own waiting calls."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import threading
 
-import pytest
-
-from agentspan.agents import Agent, AgentRuntime, Budget, DefinitionError, ExecutionFailed, Team, ToolContext, tool
-from agentspan.testing import call, say
+from agentspan.agents import Agent, AgentRuntime, tool
+from agentspan.reading.queues import worker_queues
+from agentspan.reading.waits import POLLED_LATELY
+from agentspan.testing import call as asks
+from agentspan.testing import calls, say, wait_until
 from agentspan.testing.plugin import Stage
 
 
-@dataclass
-class Case:
-    order: str = ""
+def test_calls_that_wait_for_runs_of_this_process_all_finish(conductor_url: str, model: Stage) -> None:
+    """More of them than the worker has places, each with a run that needs one."""
+
+    @tool
+    def double(number: int) -> int:
+        """Double it."""
+        return 2 * number
+
+    inner_model = model.play(lambda request: asks("double", number=4) if request.turn == 0 else say("eight"))
+    inner = Agent("inner_of_many", model=inner_model, tools=[double])
+    with AgentRuntime(conductor_url, concurrency=3) as runtime:
+
+        @tool
+        def delegate(number: int) -> str:
+            """Ask another agent."""
+            return runtime.run(inner, f"Double 4, for the {number}th time.").output
+
+        script = [calls(*(asks("delegate", number=number) for number in range(8))), say("done")]
+        handle = runtime.start(Agent("outer_of_many", model=model.play(script), tools=[delegate]), "Go.")
+
+        assert handle.result(timeout=120).output == "done"
+        assert [event.result for event in handle.stream() if event.type == "tool_result"] == ["eight"] * 8
 
 
-@tool
-def note(order: str, context: ToolContext) -> str:
-    """Note which order it is about."""
-    context.set_state(order=order)
-    return "noted"
+def test_a_full_worker_is_seen_and_named(conductor_url: str, model: Stage) -> None:
+    over = threading.Event()
 
+    @tool
+    def slow(number: int) -> int:
+        """Take long."""
+        over.wait(120)
+        return number
 
-@tool
-def look(context: ToolContext) -> str:
-    """Look the order up."""
-    return f"{context.state.order} is late"
-
-
-def stored_format(runtime: AgentRuntime, name: str) -> Any:
-    definition = runtime.client.workflow_definition(name)
-    assert definition is not None
-    return definition["metadata"].get("format")
-
-
-@pytest.mark.usefixtures("scripted_openai")
-def test_an_agent_with_a_state_and_a_handoff_says_nothing_of_places(runtime: AgentRuntime, model: Stage) -> None:
-    taking = model.play(lambda request: call("look") if request.turn == 2 else say("It is late."))
-    billing = Agent("placed_billing", model=taking, tools=[look], description="Knows orders.")
-    begins = model.play([call("note", order="A-1"), call("transfer_to_placed_billing")])
-    desk = Agent("placed_desk", model=begins, tools=[note], state_type=Case, handoffs=[billing])
-
-    handle = runtime.start(desk, "Where is A-1?")
-    assert handle.result(timeout=60).output == "It is late."
-    assert handle.state() == Case("A-1")
-    assert [step.agent for step in handle.steps()] == ["placed_desk", "placed_desk", "placed_billing", "placed_billing"]
-    assert runtime.plan(desk)["modelPlaces"] == {
-        "placed_desk": "worker: state_type needs one, handoffs need one",
-        "placed_billing": "worker: it takes runs over",
-    }
-
-
-@pytest.mark.usefixtures("scripted_openai")
-def test_members_and_called_agents_are_called_where_each_needs_it(runtime: AgentRuntime, model: Stage) -> None:
-    plain = Agent("placed_plain", model=model.play([say("plain")]))
-    frugal = Agent("placed_frugal", model=model.play([say("frugal")]), budget=Budget(turns=3))
-
-    assert runtime.run(Team("placed_pair", [plain, frugal]), "Go.", timeout=60).output == "frugal"
-    assert (stored_format(runtime, "placed_plain"), stored_format(runtime, "placed_frugal")) == (None, 2)
-
-
-def test_where_the_settings_have_the_server_call_it_is_refused_before_anything_is_sent(conductor_url: str) -> None:
-    agent = Agent("placed_refused", model="openai/none", budget=Budget(turns=3))
-    with AgentRuntime(conductor_url, model_place="server") as runtime:
-        for verb in (runtime.register, runtime.deploy, lambda each: runtime.start(each, "Go.")):
-            with pytest.raises(DefinitionError, match="a budget needs a worker"):
-                verb(agent)
-        assert runtime.client.workflow_definition("placed_refused") is None
-
-
-def test_a_key_that_is_missing_where_the_worker_is_says_what_needs_one(
-    runtime: AgentRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    agent = Agent("placed_keyless", model="openai/gpt-4o", budget=Budget(turns=3))
-    wanted = "The worker cannot call openai/gpt-4o: .*OPENAI_API_KEY.* the agent placed_keyless: a budget needs one"
-    with pytest.raises(ExecutionFailed, match=wanted):
-        runtime.run(agent, "Hello?", timeout=60)
+    name = model.play([calls(*(asks("slow", number=number) for number in range(3))), say("done")])
+    agent = Agent("crowded", model=name, tools=[slow])
+    with AgentRuntime(conductor_url, concurrency=1) as runtime:
+        try:
+            handle = runtime.start(agent, "Go.")
+            wait_until(lambda: handle.get_status().busy_workers, "the status to say that the worker is busy", 60)
+            status = handle.get_status()
+            (busy,) = status.busy_workers
+            host = runtime._serving.host()
+            assert (busy.tool, busy.task_name, busy.worker_id, busy.waiting) == (
+                "slow",
+                "crowded.slow",
+                host.worker_id,
+                2,
+            )
+            assert (status.missing_workers, status.is_running, status.is_waiting) == ((), True, False)
+            (queue,) = [each for each in worker_queues(runtime.client) if each.task_name == "crowded.slow"]
+            assert (queue.served, queue.busy, queue.worker) == (True, True, host.worker_id)
+        finally:
+            over.set()
+        assert handle.result(timeout=60).output == "done"
+        assert "waiting" in {event.type for event in handle.stream()}
+    assert POLLED_LATELY > 2 * 5, "a busy worker shows itself often enough"

@@ -207,7 +207,7 @@ class Agent(Generic[OutputT]):
                 the `Request`. What it raises is tried again by `model_retry`; the request waits all the same.
             guardrails: What looks at its prompt and at its answer, in this order; not at turns that call tools. A plain
                 function looks at the answer. Tools have guardrails of their own.
-            on_max_turns: `answer` makes the last turn one without tools; with `fail` the run fails when that asks for one.
+            on_max_turns: `answer` makes the last turn one without tools; by `fail` the run fails if it asks for one.
             instructions_each: How often that function is asked: once in a `run`, or before each `turn`. What it gave is
                 stored with the run. What it raises is tried again by `model_retry`.
             state_type: The type of a state that the calls of a run share: a pydantic model, a dataclass or a TypedDict.
