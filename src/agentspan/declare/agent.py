@@ -275,7 +275,7 @@ class Agent(Generic[OutputT]):
 
     @property
     def place(self) -> Place:
-        """Who calls its model: who it says, else a worker where something that it has needs one, else the server."""
+        """Who calls its model: who it says, else a worker where it needs one, else the server; the settings may say."""
         return place_of(self)
 
     @property
