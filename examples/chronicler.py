@@ -18,7 +18,6 @@ def page(number: int) -> str:
 agent = Agent(
     "chronicler",
     model="openai/gpt-4o",
-    model_place="worker",
     tools=[page],
     instructions="Read the chronicle page by page, until there are no more. Then name the years of the highest water.",
     context=ContextBudget(max_chars=20_000, keep_chars=8_000, summarise=True),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from agentspan.agents import Agent, Budget, Team, run
 
-pro = Agent("debate_pro", model="openai/gpt-4o", model_place="worker", instructions="Argue for it, in two sentences.")
+pro = Agent("debate_pro", model="openai/gpt-4o", instructions="Argue for it, in two sentences.")
 contra = Agent(
     "debate_contra",
     model="openai/gpt-4o",
-    model_place="worker",
     instructions="Argue against it, in two sentences. Say AGREED once you are convinced.",
 )
 

@@ -20,7 +20,6 @@ def tell(request: Request) -> None:
 agent = Agent(
     "frugal",
     model="openai/gpt-4o",
-    model_place="worker",
     model_settings=ModelSettings(prices={"openai/gpt-4o": Price(input=2.5, output=10)}),
     tools=[read],
     instructions="Read about each thing that is asked for, then sum up.",

@@ -30,7 +30,6 @@ agent = Agent(
     model="openai/gpt-4o",
     tools=[search, read_page, read_summary],
     instructions="Find out what you are asked, and say which pages you have read.",
-    model_place="worker",
     max_turns=12,
     on_max_turns="answer",
     termination=ToolCallTermination("read_summary") | TokenUsageTermination(max_total_tokens=50_000),

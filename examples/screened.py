@@ -27,7 +27,6 @@ agent = Agent(
     tools=[trains],
     instructions="Find journeys.",
     guardrails=[on_topic],
-    model_place="worker",
 )
 
 if __name__ == "__main__":

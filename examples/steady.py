@@ -19,6 +19,5 @@ agent = Agent(
     model=("anthropic/claude-opus-4-8", "openai/gpt-5"),
     instructions="Answer in one sentence. Convert with the tool.",
     tools=[miles],
-    model_place="worker",
     model_settings=ModelSettings(max_tokens=8192, thinking_tokens=2048),
 )

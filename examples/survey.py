@@ -29,7 +29,6 @@ def read_page(page: str, context: ToolContext) -> str:
 agent = Agent(
     "survey",
     model="openai/gpt-4o",
-    model_place="worker",
     tools=[read_page],
     state_type=Survey,
     instructions=StateTemplate(

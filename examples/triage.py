@@ -57,7 +57,6 @@ agent = Agent(
     description="Finds out who can help.",
     handoffs=[shipping, handoff(refunds, input_type=Claim)],
     allowed_transitions={"refund_desk": ["triage"]},
-    model_place="worker",
     max_turns=30,
 )
 

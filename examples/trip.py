@@ -69,7 +69,6 @@ trains = Agent(
     tools=[book],
     state_type=Trip,
     instructions=StateTemplate("Book a train. There are {left} for it."),
-    model_place="worker",
 )
 writer = Agent(
     "writer",
@@ -98,7 +97,6 @@ agent = Agent(
     tools=[decide],
     state_type=Trip,
     handoffs=[booker],
-    model_place="worker",
 )
 
 if __name__ == "__main__":

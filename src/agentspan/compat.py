@@ -9,6 +9,7 @@ from typing import Any, TextIO, cast
 from agentspan.compiler import compile_agent
 from agentspan.config import OtherSettings
 from agentspan.declare.agent import Agent
+from agentspan.declare.placing import placed, told
 from agentspan.declare.tool import current_tool_context
 from agentspan.errors import ConfigError, ToolFailed
 from agentspan.reading.events import AnyEvent
@@ -86,11 +87,13 @@ def plan(agent: Agent[Any]) -> dict[str, Any]:
 
     Returns:
         `workflowDef`, the agent's own definition; `workflowDefs` and `taskDefs`, all of them, in the order in which
-        they are registered; `requiredWorkers`, the names of the tasks that workers serve.
+        they are registered; `requiredWorkers`, the names of the tasks that workers serve; `modelPlaces`, who calls the
+        model of the agent and of each one around it, by their names: `server`, or `worker`, with what needs one.
 
     Raises:
         DefinitionError: The agent cannot be compiled.
     """
+    agent = placed(agent, None)
     definition = compile_agent(agent)
     workflows = list(definition.at_version(1))
     return {
@@ -98,6 +101,7 @@ def plan(agent: Agent[Any]) -> dict[str, Any]:
         "workflowDefs": workflows,
         "taskDefs": list(definition.tasks),
         "requiredWorkers": [task["name"] for task in definition.tasks],
+        "modelPlaces": told(agent),
     }
 
 

@@ -77,7 +77,8 @@ class Settings:
         progress: Whether `run()` shows on stderr, when that is a terminal, what it waits for.
         health_file: A file that this process's worker host keeps fresh; `agentspan worker check` reads it.
         ui_url: Where Conductor's user interface is, when not at the server's own address.
-        model_place: Who calls the models of agents that do not say: the `server`, or a `worker`.
+        model_place: Who calls the models of agents that do not say: the `server`, or a `worker`. None for the server,
+            but a worker where something that the agent has needs one.
         compat: Whether outputs are `{"result": …}` and a run that failed gives a result, as in the upstream SDK.
         credentials: Gives the tools of this process's worker host their credentials, by name: from a vault, say. None
             takes them from the environment.
@@ -94,7 +95,7 @@ class Settings:
     progress: bool = True
     health_file: str | None = None
     ui_url: str | None = None
-    model_place: Literal["server", "worker"] = "server"
+    model_place: Literal["server", "worker"] | None = None
     compat: bool = False
     autostart: bool = True
     credentials: Callable[[str], str | None] | None = field(default=None, repr=False, hash=False)
@@ -121,7 +122,7 @@ class Settings:
             raise ConfigError(f"request_timeout must be a number of seconds above 0, not {timeout!r}.")
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int) or self.concurrency < 1:
             raise ConfigError(f"concurrency must be a whole number of calls above 0, not {self.concurrency!r}.")
-        if self.model_place not in ("server", "worker"):
+        if self.model_place not in (None, "server", "worker"):
             raise ConfigError(f"model_place must be 'server' or 'worker', not {self.model_place!r}.")
         if self.credentials is not None and not callable(self.credentials):
             raise ConfigError(

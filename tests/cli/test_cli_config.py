@@ -81,7 +81,7 @@ def test_without_anything_all_is_default() -> None:
         "progress": (True, "default", ""),
         "health_file": (None, "default", ""),
         "ui_url": (None, "default", ""),
-        "model_place": ("server", "default", ""),
+        "model_place": (None, "default", ""),
         "compat": (False, "default", ""),
         "autostart": (True, "default", ""),
         "credentials": (None, "default", ""),

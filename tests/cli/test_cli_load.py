@@ -59,6 +59,13 @@ def test_a_file_in_another_folder_finds_its_neighbours(here: Path) -> None:
     assert compiled("deep/app.py").exit_code == 0
 
 
+def test_it_says_what_needs_a_worker_that_calls_the_model(here: Path) -> None:
+    needs = GOOD.replace("import Agent", "import Agent, Budget").replace('gpt-4o"', 'gpt-4o", budget=Budget(turns=3)')
+    write(here / "frugal.py", needs)
+
+    assert "The model of helper is called by a worker: a budget needs one.\n" in compiled("frugal.py").stderr
+
+
 def test_json_lines(here: Path) -> None:
     write(here / "helpers.py", GOOD)
     lines = compiled("helpers", "-o", "jsonl").stdout.splitlines()

@@ -26,7 +26,6 @@ from agentspan.agents import (
     Price,
     Request,
     agent_tool,
-    compile_agent,
     tool,
 )
 from agentspan.cli import main
@@ -404,4 +403,4 @@ def test_a_cost_that_nobody_can_count_is_told(
 
 def test_the_server_cannot_ask() -> None:
     with pytest.raises(DefinitionError, match="a budget needs a worker"):
-        compile_agent(Agent("budget_server", model="openai/gpt-4o", budget=Budget(calls=1)))
+        Agent("budget_server", model="openai/gpt-4o", model_place="server", budget=Budget(calls=1))

@@ -26,7 +26,6 @@ from agentspan.agents import (
     TextMentionTermination,
     TokenUsageTermination,
     ToolCallTermination,
-    compile_agent,
     tool,
 )
 from agentspan.cli import main
@@ -101,9 +100,8 @@ def test_it_fails_unless_it_is_to_answer(runtime: AgentRuntime, make: Make) -> N
 
 
 def test_the_server_cannot_end_with_an_answer() -> None:
-    agent = Agent("ending_server", model="openai/gpt-4o", on_max_turns="answer")
     with pytest.raises(DefinitionError, match="on_max_turns needs a worker"):
-        compile_agent(agent)
+        Agent("ending_server", model="openai/gpt-4o", model_place="server", on_max_turns="answer")
     with pytest.raises(DefinitionError, match="'answer' or 'fail'"):
         Agent("ending_odd", model="openai/gpt-4o", on_max_turns="shrug")  # type: ignore[call-overload]
 

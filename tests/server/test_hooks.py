@@ -91,8 +91,7 @@ def test_workers_call_them(runtime: AgentRuntime, model: Stage) -> None:
 
 
 def test_what_is_refused() -> None:
-    agent = Agent("hooked_server", model="openai/gpt-4o", hooks=[Watching()])
     with pytest.raises(DefinitionError, match="hooks need a worker"):
-        compile_agent(agent)
+        Agent("hooked_server", model="openai/gpt-4o", model_place="server", hooks=[Watching()])
     with pytest.raises(DefinitionError, match="hooks are objects of a subclass of CallbackHandler"):
         Agent("hooked_odd", model="openai/gpt-4o", hooks=[print])  # type: ignore[list-item]

@@ -55,4 +55,4 @@ def test_times_that_make_no_sense(seconds: float) -> None:
 
 def test_the_server_has_its_own() -> None:
     with pytest.raises(DefinitionError, match="needs a worker"):
-        Agent("silent_there", model="openai/gpt-4o", model_settings=QUICK)
+        Agent("silent_there", model="openai/gpt-4o", model_place="server", model_settings=QUICK)

@@ -189,9 +189,8 @@ def test_a_state_that_cannot_begin(runtime: AgentRuntime, make: Make) -> None:
 
 
 def test_what_the_server_cannot_do() -> None:
-    agent = Agent("state_server", model="openai/gpt-4o", state_type=Notes)
     with pytest.raises(DefinitionError, match="state_type needs a worker"):
-        compile_agent(agent)
+        Agent("state_server", model="openai/gpt-4o", model_place="server", state_type=Notes)
     with pytest.raises(DefinitionError, match="state_type is a class with fields"):
         Agent("state_odd", model="openai/gpt-4o", state_type=int)
 

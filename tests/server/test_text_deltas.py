@@ -124,7 +124,7 @@ def test_the_servers_own_call_comes_whole(runtime: AgentRuntime, model: Stage) -
     assert text_of(got) == ""
     assert got[-1].output == "Three"
     with pytest.raises(DefinitionError, match="needs a worker"):
-        Agent("talks_server", model="openai/x", model_settings=ModelSettings(stream=True))
+        Agent("talks_server", model="openai/x", model_place="server", model_settings=ModelSettings(stream=True))
 
 
 def test_another_model_begins_anew(runtime: AgentRuntime, model: Stage) -> None:

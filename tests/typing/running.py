@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 from agentspan.agents import (
     Agent,
@@ -33,6 +33,7 @@ from agentspan.agents import (
 
 agent = Agent("analyst", model="openai/gpt-4o")
 assert_type(compile_agent(agent), Definition)
+assert_type(agent.place, Literal["server", "worker"])
 configure(server_url="http://conductor:8080")
 
 

@@ -61,9 +61,10 @@ def test_options_are_listed() -> None:
 
 
 def test_the_server_asks_once() -> None:
-    agent = Agent("planner", model="openai/gpt-4o", instructions=lambda: "Go.", instructions_each="turn")
+    each: dict[str, Any] = {"model": "openai/gpt-4o", "instructions": lambda: "Go.", "instructions_each": "turn"}
     with pytest.raises(DefinitionError, match="instructions_each='turn' needs a worker"):
-        compile_agent(agent)
+        Agent("planner", model_place="server", **each)
+    assert Agent("planner", **each).place == "worker"
 
 
 def test_the_function_is_no_part_of_the_definition() -> None:

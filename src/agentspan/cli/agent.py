@@ -32,6 +32,7 @@ from agentspan.cli._output import (
     status_lines,
     table,
 )
+from agentspan.declare.placing import placed, told
 from agentspan.errors import NotFound
 from agentspan.reading.durations import duration
 from agentspan.reading.index import Filter, Owned, runs, started
@@ -151,7 +152,7 @@ def start(session: Session, target: str, prompt: str, given: dict[str, Any] | No
     else:
         emit({"execution_id": handle.execution_id, "agent": agent.name, "status": "RUNNING"}, output)
     if agent.needs_worker:
-        say(f"Its tools need a worker: agentspan worker start {target}")
+        say(f"It needs a worker: agentspan worker start {target}")
 
 
 @agent_group.command("status", epilog=example("agentspan agent status 7744cf11"))
@@ -311,8 +312,15 @@ def retry(context: click.Context, execution_id: str, output: Output) -> None:
 @_target
 @output_option
 def compile_(target: str, output: Output) -> None:
-    """Print the Conductor definitions an agent is compiled to. It needs no server."""
-    definition = compile_agent(load_agent(target))
+    """Print the Conductor definitions an agent is compiled to. It needs no server.
+
+    Where something that an agent has needs a worker which calls its model, stderr says what.
+    """
+    agent = placed(load_agent(target), None)
+    definition = compile_agent(agent)
+    for name, who in told(agent).items():
+        if ":" in who:
+            say(f"The model of {name} is called by a {who}.")
     if output == "jsonl":
         emit_all((*definition.at_version(1), *definition.tasks), output)
     else:

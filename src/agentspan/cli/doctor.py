@@ -171,7 +171,7 @@ def _keys(environ: dict[str, str]) -> Check:
         "keys",
         "warn",
         "no model provider's key is in this environment",
-        "set one, such as OPENAI_API_KEY, where the server is started; the server calls the models",
+        "set one, such as OPENAI_API_KEY, where the server is started, and where workers call models",
     )
 
 

@@ -29,7 +29,6 @@ from agentspan.compiler._tools import tool_definition
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
 from agentspan.declare.handoff import as_one
-from agentspan.declare.places import check_server_can
 from agentspan.declare.team import Team
 from agentspan.errors import DefinitionError, InputError
 from agentspan.schema.values import check_value
@@ -76,8 +75,7 @@ def compile_agent(agent: Agent[Any], versions: Mapping[str, int] | None = None) 
         'greeter'
 
     Raises:
-        DefinitionError: Conductor would not carry its texts intact, all of them together are too long, or the server
-            cannot call its model as it is meant.
+        DefinitionError: Conductor would not carry its texts intact, or all of them together are too long.
     """
     return _compiled(agent, versions or {}, as_it_is)
 
@@ -99,11 +97,10 @@ def _compiled(agent: Agent[Any], versions: Mapping[str, int], form: Callable[[Js
     if isinstance(agent, Team) and agent.members:
         *below, own = team(agent, versions)
         return _definition(agent, (*below, form(own)), *team_tasks(agent))
-    if agent.model_place == "worker":
+    if agent.place == "worker":
         *below, own = thin(agent, versions)
         asked = (*_requests(agent, versions), *budget_requests(agent))
         return _definition(agent, (*below, *asked, form(own)), model_definition(agent))
-    check_server_can(agent)
     *below, own = looping(agent, versions) if agent.tools else (single(agent),)
     return _definition(agent, (*below, *_requests(agent, versions), form(own)))
 

@@ -25,7 +25,7 @@ _TOLD = "told"
 
 def is_asked(agent: Agent[Any]) -> bool:
     """Whether a task asks a function for the agent's instructions."""
-    return callable(agent.instructions) and agent.model_place != "worker"
+    return callable(agent.instructions) and agent.place == "server"
 
 
 def instructions_definition(agent: Agent[Any]) -> Json:

@@ -19,7 +19,6 @@ from agentspan.compiler._budget import (
     budget_left,
     budget_told,
     ending,
-    has_share,
     over_budget,
     over_budget_end,
 )
@@ -94,7 +93,7 @@ def model_definition(agent: Agent) -> Json:
 
 
 def _single(agent: Agent) -> Json:
-    asked = [*(_look(agent, 1) if has_share(agent) else ()), _model(agent, 1, ref("workflow.workflowId"))]
+    asked = [*_look(agent, 1), _model(agent, 1, ref("workflow.workflowId"))]
     tasks, output = asked, {**answered(agent, _answer(1)), **budget_left(agent, 1)}
     if agent.judges_answers or beside(agent.guardrails):
         turns = range(1, agent.most_sent_back + 2)

@@ -35,7 +35,7 @@ def workflow(agent: Agent, name: str, description: str, tasks: list[Json], **fie
 
 def _carried(agent: Agent) -> Json:
     prices = {model: asdict(price) for model, price in agent.model_settings.prices.items()}
-    priced = {PRICES: prices} if prices and agent.model_place != "worker" else {}  # a worker prices its calls itself
+    priced = {PRICES: prices} if prices and agent.place == "server" else {}  # a worker prices its calls itself
     return {**({"metadata": dict(agent.metadata)} if agent.metadata else {}), **priced}
 
 

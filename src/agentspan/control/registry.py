@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import Any
 
 from agentspan import forks
 from agentspan.compiler import Definition, compile_agent, compile_part
 from agentspan.compiler._tasks import Json
-from agentspan.declare.agent import Agent, Place
+from agentspan.declare.agent import Agent
 from agentspan.declare.called import agents_around, members_of
-from agentspan.declare.team import Team
+from agentspan.declare.places import Place
+from agentspan.declare.placing import placed
 from agentspan.engine.client import Conductor
 from agentspan.errors import Conflict, NotFound
 from agentspan.stored.format import IN_WORKER, format_of
@@ -23,12 +23,12 @@ class Registering:
 
     Args:
         client: The server.
-        place: Who calls the models of agents that do not say.
+        place: Who calls the models of agents that do not say; None where each has what it needs.
     """
 
-    def __init__(self, client: Conductor, place: Place) -> None:
+    def __init__(self, client: Conductor, place: Place | None) -> None:
         self._client = client
-        self._place: Place = place
+        self._place: Place | None = place
         self._known: dict[str, int] = {}
         self._lock = threading.Lock()
         forks.tell(self)
@@ -38,21 +38,12 @@ class Registering:
         self._lock = threading.Lock()
 
     def placed(self, agent: Agent[Any]) -> Agent[Any]:
-        """The agent with who calls its model; its bytes are those of one that does not say where that is the server."""
-        if isinstance(agent, Team):
-            return agent.having(self.placed)
-        if any(tool.agent is not None for tool in agent.tools):
-            tools = (
-                tool if tool.agent is None else replace(tool, agent=self.placed(tool.agent)) for tool in agent.tools
-            )
-            agent = replace(agent, tools=tuple(tools))
-        if agent.handoffs:  # those that take over are asked by the worker of the one that begins
-            handed = (replace(each.agent, model_place="worker") for each in agent.handoffs)
-            placed = zip(agent.handoffs, map(self.placed, handed), strict=True)
-            agent = replace(agent, handoffs=tuple(replace(each, agent=taker) for each, taker in placed))
-        if agent.model_place is not None or self._place == "server":
-            return agent
-        return replace(agent, model_place=self._place)
+        """The agent, and those around it, with who calls their models.
+
+        Raises:
+            DefinitionError: The setting has the server call a model that only a worker calls as it is meant.
+        """
+        return placed(agent, self._place)
 
     def versions(self, agent: Agent[Any]) -> dict[str, int]:
         """The versions of an agent and of those that it calls, by their names, once all are registered.
@@ -137,7 +128,7 @@ def registered_version(client: Conductor, name: str, version: int | None) -> int
 def is_in_worker(client: Conductor, agent: Agent[Any] | str, version: int) -> bool:
     """Whether a worker calls the model of an agent, or of a version of a registered one."""
     if isinstance(agent, Agent):
-        return agent.model_place == "worker"
+        return agent.place == "worker"
     found = client.workflow_definition(agent, version) or {}
     return format_of(found.get("metadata", {})) == IN_WORKER
 

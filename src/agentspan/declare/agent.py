@@ -16,7 +16,7 @@ from agentspan.declare.callbacks import CallbackHandler, as_handlers
 from agentspan.declare.called import check_called, check_lent
 from agentspan.declare.commands import command_tools
 from agentspan.declare.credentials import with_credentials
-from agentspan.declare.fallback import check_model, models_of
+from agentspan.declare.fallback import check_models, models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position
 from agentspan.declare.guardrails import as_guardrails, asking, check_names
 from agentspan.declare.handoff import Handoff, as_handoffs, check_handoffs
@@ -25,7 +25,7 @@ from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.metadata import checked_metadata
 from agentspan.declare.other_names import AgentNames, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
-from agentspan.declare.places import check_place, check_server_can
+from agentspan.declare.places import Place, check_place, place_of
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.providers import find_provider
 from agentspan.declare.settings import ContextBudget, ModelSettings
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,99}")
 _MAX_TURNS = 100_000
-
-Place = Literal["server", "worker"]
-"""Who calls an agent's model."""
 
 OnMaxTurns = Literal["answer", "fail"]
 """How a run ends whose turns are used up."""
@@ -197,7 +194,7 @@ class Agent(Generic[OutputT]):
             context: How much of the conversation the model is shown.
             model_place: Who calls the model: the Conductor `server`, or a `worker` of this agent. A worker passes every
                 text on to the byte and keeps all that the model said, and the provider's key stays with it; it needs
-                the extra `models`. None leaves it to the setting `model_place`, which is `server` unless set.
+                the extra `models`. None leaves it to the setting, or to what it has: see `place`.
             output_type: What its answers are: a pydantic model, a dataclass, a TypedDict, a union, a list, a scalar, a
                 Literal, an Enum, whatever pydantic takes for a type. The model is told its JSON Schema, and an answer
                 that does not fit is sent back with the reasons. None, or `str`, for a text.
@@ -210,19 +207,18 @@ class Agent(Generic[OutputT]):
                 the `Request`. What it raises is tried again by `model_retry`; the request waits all the same.
             guardrails: What looks at its prompt and at its answer, in this order; not at turns that call tools. A plain
                 function looks at the answer. Tools have guardrails of their own.
-            on_max_turns: `answer` makes the last turn one without tools, in which the model answers with what there is,
-                where a worker calls it; `fail` fails the run when that turn asks for a tool.
-            instructions_each: How often that function is asked: once in a `run`, or before each `turn`, where a worker
-                calls the model. What it gave is stored with the run. What it raises is tried again by `model_retry`.
+            on_max_turns: `answer` makes the last turn one without tools; by `fail` the run fails if it asks for one.
+            instructions_each: How often that function is asked: once in a `run`, or before each `turn`. What it gave is
+                stored with the run. What it raises is tried again by `model_retry`.
             state_type: The type of a state that the calls of a run share: a pydantic model, a dataclass or a TypedDict.
-                Tools see it as `ToolContext.state`, and change it; where a worker calls the model.
+                Tools see it as `ToolContext.state`, and change it.
             dependencies: Live objects of this process, such as a pool of connections, for its tools:
                 `ToolContext.dependencies`. They are no part of its definition.
             metadata: Values kept in its definition; `agent list --metadata KEY=VALUE` finds its runs by them.
-            hooks: What workers call before and after each call of its model and of its tools; where a worker calls it.
-            budget: What a run may use before a person is asked whether it may use more; where a worker calls the model.
-            handoffs: Agents that may take its runs over, in the same conversation, where a worker calls the models: an
-                agent, for which its model calls, or what `handoff` makes of one.
+            hooks: What workers call before and after each call of its model and of its tools.
+            budget: What a run may use before a person is asked whether it may use more.
+            handoffs: Agents that may take its runs over, in the same conversation: an agent, for which its model calls,
+                or what `handoff` makes of one.
             allowed_transitions: Who may hand over to whom, by names, of all agents that its runs may come to; those
                 that it does not name hand over as they are declared.
             termination: Where it holds after a turn, the next one is the last, without tools.
@@ -243,9 +239,7 @@ class Agent(Generic[OutputT]):
         given["tools"] = with_credentials(listed, others.get("credentials") or (), what)
         given["handoffs"] = as_handoffs(handoffs, Agent, what)
         check_called(name, given["tools"], [each.agent for each in given["handoffs"]])
-        check_place(given, what)
-        for each in (given["model"], *given["fallback_models"]):
-            check_model(each, what, anywhere=model_place == "worker")
+        check_models((given["model"], *given["fallback_models"]), what, anywhere=model_place == "worker")
         check_instructions(instructions, instructions_each, what)
         _check_text(description, f"{what}: description")
         check_count(max_turns, f"{what}: max_turns", 1, _MAX_TURNS)
@@ -262,8 +256,7 @@ class Agent(Generic[OutputT]):
         self.__dict__.update(given)  # the value is frozen from here on
         check_lent(self)
         check_handoffs(self)
-        if model_place == "server":
-            check_server_can(self)
+        check_place(self)
 
     @property
     def fixed_instructions(self) -> str:
@@ -281,6 +274,11 @@ class Agent(Generic[OutputT]):
         return self.model.partition("/")[2]
 
     @property
+    def place(self) -> Place:
+        """Who calls its model: who it says, else a worker where it needs one, else the server; the settings may say."""
+        return place_of(self)
+
+    @property
     def needs_worker(self) -> bool:
         """Whether a worker serves calls of it: of its tools, of its model, or of the checks of its answers."""
         own = any(
@@ -288,7 +286,7 @@ class Agent(Generic[OutputT]):
             for tool in self.tools
         )
         beside = self.on_request is not None or bool(self.guardrails) or callable(self.instructions)
-        return own or self.model_place == "worker" or self.checks_answers or beside
+        return own or self.place == "worker" or self.checks_answers or beside
 
     @property
     def has_turns(self) -> bool:
@@ -303,7 +301,7 @@ class Agent(Generic[OutputT]):
     @property
     def checks_answers(self) -> bool:
         """Whether its answers are checked in tasks of their own, and not as a worker calls the model."""
-        typed = self.answer_type is not None and (self.model_place != "worker" or bool(self.output_validators))
+        typed = self.answer_type is not None and (self.place == "server" or bool(self.output_validators))
         return typed or bool(self.guards(Position.OUTPUT))
 
     @property

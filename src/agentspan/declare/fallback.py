@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agentspan.declare.providers import find_provider, suggest_provider
+from agentspan.declare.providers import is_provider, suggest_provider
 from agentspan.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -46,23 +46,28 @@ def _names(given: Sequence[str], what: str) -> tuple[str, ...]:
     return tuple(given)
 
 
-def check_model(model: str, what: str, *, anywhere: bool) -> None:
+def check_models(models: Sequence[str], what: str, *, anywhere: bool) -> None:
     """Refuse what names no model.
 
     Args:
-        model: `provider/name`.
+        models: Each is `provider/name`.
         what: What messages call the agent.
-        anywhere: Whether its provider may be one that Conductor does not know.
+        anywhere: Whether providers may be such as nobody knows here.
 
     Raises:
-        DefinitionError: It does not.
+        DefinitionError: One does not.
     """
+    for model in models:
+        _check_model(model, what, anywhere=anywhere)
+
+
+def _check_model(model: str, what: str, *, anywhere: bool) -> None:
     provider, _, name = model.partition("/")
     if not provider or not name.strip():
         raise DefinitionError(
             f"{what}: model {model!r} is not of the form 'provider/model'", hint="Such as 'openai/gpt-4o'."
         )
-    if find_provider(provider) is None and not anywhere:
+    if not (is_provider(provider) or anywhere):
         raise DefinitionError(
             f"{what}: model {model!r} has an unknown provider {provider!r}: {suggest_provider(provider)}"
         )

@@ -30,6 +30,12 @@ PROVIDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Provider → the environment variables that must be set where the Conductor *server* runs."""
 
+ONLY_IN_WORKERS = (
+    *("alibaba", "cerebras", "deepseek", "fireworks", "groq", "heroku", "moonshotai", "nebius", "openrouter"),
+    *("ovhcloud", "sambanova", "together", "vercel"),
+)
+"""Providers that Conductor does not know, and the library that workers call models with does."""
+
 _ALIASES = {
     "azure": "azure_openai",
     "gemini": "google_gemini",
@@ -51,8 +57,13 @@ def find_provider(name: str) -> str | None:
     return _BY_LOWER_NAME.get(name.lower())
 
 
+def is_provider(name: str) -> bool:
+    """Whether Conductor or a worker knows a provider of that name."""
+    return find_provider(name) is not None or name in ONLY_IN_WORKERS
+
+
 def suggest_provider(name: str) -> str:
     """What to tell somebody who wrote a provider that does not exist."""
-    close = difflib.get_close_matches(name.lower(), _BY_LOWER_NAME, n=1)
-    guess = f"did you mean {_BY_LOWER_NAME[close[0]]!r}? " if close else ""
-    return f"{guess}Conductor knows {', '.join(PROVIDERS)}"
+    close = difflib.get_close_matches(name.lower(), (*_BY_LOWER_NAME, *ONLY_IN_WORKERS), n=1)
+    guess = f"did you mean {_BY_LOWER_NAME.get(close[0], close[0])!r}? " if close else ""
+    return f"{guess}Conductor knows {', '.join(PROVIDERS)}; a worker also {', '.join(ONLY_IN_WORKERS)}"

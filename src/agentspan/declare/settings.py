@@ -47,12 +47,12 @@ class ModelSettings:
         web_search: Let the provider search the web by itself.
         code_interpreter: Let the provider run code by itself.
         base_url: Where the provider's API is; of a model that speaks OpenAI's (Ollama, vLLM, OpenRouter, a gateway), as
-            `openai/NAME`. For model calls in a worker only.
+            `openai/NAME`. A worker calls the model then.
         prices: What models cost, by `provider/name`, where the table of prices knows none or others were agreed on.
         stream: Have the provider send each answer in pieces, so that who begins to listen in the middle of it sees its
-            tokens, too; else it does where somebody listens already. For model calls in a worker only.
+            tokens, too; else it does where somebody listens already. A worker calls the model then.
         timeout: Seconds that an answer may take, to its end; 600 unless given. A model that is silent for that long
-            counts as away: the next one is asked, or the same one again. For model calls in a worker only.
+            counts as away: the next one is asked, or the same one again. A worker calls the model then.
     """
 
     max_tokens: int | None = None
@@ -99,7 +99,7 @@ class ContextBudget:
             make a token.
         keep_chars: What remains after a trim; half of `max_chars` unless given.
         summarise: Have the model itself summarise what goes, in a task of its own before the turn, and be shown that
-            instead. For model calls in a worker only.
+            instead. A worker calls the model then.
     """
 
     max_chars: int = 400_000

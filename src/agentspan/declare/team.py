@@ -183,7 +183,7 @@ class Team(Agent[Any]):
         team = copy.copy(self)
         router = made(self.router) if isinstance(self.router, Agent) else self.router
         synthesis = None if self.synthesis is None else made(self.synthesis)
-        handoffs = tuple(replace(each, agent=made(_in_worker(each.agent))) for each in self.handoffs)
+        handoffs = tuple(replace(each, agent=made(each.agent)) for each in self.handoffs)
         agents = tuple(each.agent for each in handoffs) or tuple(map(made, self.agents))
         team.__dict__.update(agents=agents, router=router, handoffs=handoffs, synthesis=synthesis)
         return team
@@ -205,7 +205,6 @@ def _swarm(
         "handoffs": members,
         "allowed_transitions": {**to_all, **(allowed or {})},
         "budget": budget or first.budget,
-        "model_place": "worker",
         "model_retry": first.model_retry,
         "on_max_turns": first.on_max_turns,
         "termination": first.termination,
@@ -241,10 +240,6 @@ def _sharing(team: Team, share: Share, what: str) -> Team:
         return made
 
     return team.having(shared)
-
-
-def _in_worker(agent: Agent[Any]) -> Agent[Any]:
-    return replace(agent, model_place="worker")
 
 
 def _is_end(until: Until) -> bool:

@@ -101,8 +101,8 @@ class AgentRuntime(ById, Inbox):
         return self._registering.versions(agent)
 
     def plan(self, agent: Agent[Any]) -> dict[str, Any]:
-        """What an agent is on a server; nothing is sent. See `agentspan.agents.plan`."""
-        return plan(agent)
+        """What an agent is on a server, by this runtime's settings; nothing is sent. See `agentspan.agents.plan`."""
+        return plan(self._registering.placed(agent))
 
     def start(
         self,

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Protocol, cast
 
+from agentspan.errors import ConfigError
 from agentspan.stored.request import ModelRequest
 from agentspan.worker.transcript import Exchange, LeftOut
 
@@ -52,6 +54,23 @@ class Provider(Protocol):
             ToolFailed: The provider refuses, for good.
             ModelAway: It cannot be reached, or fails; another try may help.
         """
+
+
+def check_installed(why: str, otherwise: str = "") -> None:
+    """See that models can be asked here.
+
+    Args:
+        why: For what, as a sentence.
+        otherwise: What to do instead.
+
+    Raises:
+        ConfigError: The extra `models` is not installed.
+    """
+    if find_spec("pydantic_ai") is None:
+        raise ConfigError(
+            f"The extra `models` is not installed here. {why}",
+            hint=f"pip install 'agents-on-conductor[models]'{otherwise}.",
+        )
 
 
 _late = threading.Lock()

@@ -60,6 +60,10 @@ class ModelAway(RetryTool):
         return self
 
 
+class ModelUncalled(ToolFailed):
+    """This worker cannot call a model at all: it has no key for it, say."""
+
+
 LONGEST = 10 * 366 * 86_400
 """Seconds that a tool may ask to be tried again after; Conductor counts them as an int."""
 
@@ -89,6 +93,8 @@ class Served:
     """The function that gives the instructions, where the tool stands for the model or for that function."""
     state: StateType | None = None
     """The type of what the calls of a run share, where the tool is one, or stands for the model."""
+    why: str = ""
+    """Why a worker calls the model, where the tool stands for it and something of the agent needs that."""
     dependencies: Any = None
     """Live objects for the calls."""
     hooks: tuple[CallbackHandler, ...] = ()

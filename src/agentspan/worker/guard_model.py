@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from agentspan.declare.guardrail import GuardrailResult, LLMGuardrail, OnFail
-from agentspan.errors import ConfigError
 from agentspan.schema.output import AnswerError, answer_type
 from agentspan.stored.names import OUTPUT_TOOL
 from agentspan.stored.output import OutputRequest
 from agentspan.stored.request import ModelRequest
-from agentspan.worker.answer import provider
+from agentspan.worker.answer import check_installed, provider
 from agentspan.worker.call import ModelAway
 from agentspan.worker.guards import Asked
 from agentspan.worker.transcript import LeftOut
@@ -42,11 +40,9 @@ def check_can_ask(guard: LLMGuardrail, agent: str) -> None:
     Raises:
         ConfigError: The extra `models` is not installed.
     """
-    if find_spec("pydantic_ai") is None:
-        raise ConfigError(
-            f"The guardrail {guard.name} of the agent {agent} asks a model, and the extra `models` is not installed.",
-            hint="pip install 'agents-on-conductor[models]', or use a guardrail that is a function.",
-        )
+    check_installed(
+        f"The guardrail {guard.name} of the agent {agent} asks a model.", ", or use a guardrail that is a function"
+    )
 
 
 async def ruling(guard: LLMGuardrail, text: str) -> Asked:

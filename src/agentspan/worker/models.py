@@ -7,13 +7,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import Any
 
 from agentspan.declare.agent import Agent
+from agentspan.declare.places import why_called
 from agentspan.declare.tool import Tool, tool
 from agentspan.engine.client import Conductor
-from agentspan.errors import ConfigError, NotFound, ServerError
+from agentspan.errors import NotFound, ServerError, ToolFailed
 from agentspan.reading.run import StoredSegment, is_skipped, turns_of
 from agentspan.schema.values import MAX_BYTES
 from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
@@ -23,9 +23,9 @@ from agentspan.stored.state import CHANGED, STATE
 from agentspan.stored.summary import DUE
 from agentspan.stored.usage import added
 from agentspan.worker import hooks
-from agentspan.worker.answer import Answer, provider
+from agentspan.worker.answer import Answer, check_installed, provider
 from agentspan.worker.branch import begun
-from agentspan.worker.call import Call
+from agentspan.worker.call import Call, ModelUncalled
 from agentspan.worker.callers import Callers
 from agentspan.worker.entering import counted, entered, let_in, looking, once_passed, to_ask, turned_away
 from agentspan.worker.fallback import first_answer
@@ -63,11 +63,7 @@ def model_tool(agent: Agent) -> Tool[..., Any]:
     Raises:
         ConfigError: The extra `models` is not installed.
     """
-    if find_spec("pydantic_ai") is None:
-        raise ConfigError(
-            f"The agent {agent.name} has its model called by a worker, and the extra `models` is not installed here.",
-            hint="pip install 'agents-on-conductor[models]', or leave out model_place.",
-        )
+    check_installed(why_called(agent))
     return tool(model, retry=agent.model_retry)
 
 
@@ -170,6 +166,8 @@ class Models:
         async def ask_for_less(request: ModelRequest) -> Answer:
             try:
                 return await ask(request)
+            except ModelUncalled as error:
+                raise ToolFailed(f"{error} {call.whose.why}".rstrip()) from error
             except TooLong as error:
                 if not transcript.cut():
                     raise

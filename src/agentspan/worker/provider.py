@@ -37,7 +37,7 @@ from agentspan.errors import ToolFailed
 from agentspan.reading.prices import load_table
 from agentspan.stored.request import ModelRequest
 from agentspan.worker.answer import Answer
-from agentspan.worker.call import Json, ModelAway
+from agentspan.worker.call import Json, ModelAway, ModelUncalled
 from agentspan.worker.call_ids import with_own_ids
 from agentspan.worker.files import with_files
 from agentspan.worker.odd_answers import refusal_of, whole
@@ -236,7 +236,7 @@ def _opened(request: ModelRequest) -> _Open:
             try:
                 model = _made(*key)
             except Exception as error:  # each SDK has errors of its own for a key that is missing; no try mends that
-                raise ToolFailed(f"The worker cannot call {request.model}: {error}") from error
+                raise ModelUncalled(f"The worker cannot call {request.model}: {error}") from error
             # The engine makes the tries.
             tries = {} if hurry(model) else {"max_retries": 0}
             known[key] = _Open(model, tries, asyncio.ensure_future(_hold(model)))

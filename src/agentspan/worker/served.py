@@ -11,6 +11,7 @@ from agentspan.declare.called import agents_around
 from agentspan.declare.guardrail import Guardrail, LLMGuardrail, Position
 from agentspan.declare.guardrails import asking, beside
 from agentspan.declare.handoff import as_one, crew
+from agentspan.declare.places import why_called, why_worker
 from agentspan.declare.team import Team
 from agentspan.declare.tool import Tool, tool
 from agentspan.stored.names import (
@@ -61,7 +62,7 @@ def served_by(agent: Agent[Any], versions: Mapping[str, int]) -> dict[str, Serve
 
 
 def _tools(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
-    files = agent.model_place == "worker"
+    files = agent.place == "worker"
     for each in agent.tools:
         if each.is_served:
             served = Served(
@@ -78,10 +79,11 @@ def _tools(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
 
 def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     function = function_of(agent)
-    if agent.model_place == "worker":
+    if agent.place == "worker":
         model = Served(agent.name, version, model_tool(agent), Output.of(agent), is_model=True, instructions=function)
         model = replace(model, termination=agent.termination, state=agent.shared_state, guards=beside(agent.guardrails))
-        model = replace(model, dependencies=agent.dependencies, hooks=agent.hooks)
+        why = why_called(agent) if why_worker(agent) else ""
+        model = replace(model, dependencies=agent.dependencies, hooks=agent.hooks, why=why)
         yield model_task_name(agent.name), replace(model, crew=Crew.of(agent))
         if agent.context.summarise and agent.loops:
             yield summary_task_name(agent.name), Served(agent.name, version, summary_tool(agent), is_model=True)
