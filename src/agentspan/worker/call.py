@@ -188,6 +188,11 @@ class Call:
         return self.earlier_failures + len(self.failures)
 
     @property
+    def is_last(self) -> bool:
+        """Whether no other try follows where this one fails."""
+        return self.failed + 1 >= self.served.tool.retry.attempts
+
+    @property
     def lost_tokens(self) -> tuple[Json, ...]:
         """What the tries of this call have used that failed."""
         return (*self.earlier_tokens, *(failure.tokens for failure in self.failures if failure.tokens))
@@ -305,7 +310,7 @@ def raised(call: Call, error: BaseException) -> Json:
         return failed(call, text_of(error), final=True, tokens=lost)
     retry = call.served.tool.retry
     message = text_of(error) if isinstance(error, ModelAway) else f"{type(error).__name__}: {text_of(error)}"
-    if call.failed + 1 >= retry.attempts:
+    if call.is_last:
         return failed(call, message, final=True, tokens=lost)
     tokens = added((lost or {}, *call.used_by_guards)) or None  # only the last try keeps what its guardrails said
     delay = retry.delay_before(call.failed + 2)
