@@ -260,6 +260,42 @@ def test_a_team_goes_on_in_the_member_that_failed(runtime: AgentRuntime, model: 
     assert len(desk.told("reader")) == 2
 
 
+@pytest.mark.parametrize("strategy", ["sequential", "parallel"])
+def test_a_team_that_failed_has_used_what_all_have_used(runtime: AgentRuntime, model: Stage, strategy: Any) -> None:
+    """Its steps are the turns that were begun, as those of any agent that failed; a team below counts with them."""
+    desk = Desk(model)
+    waits = threading.Event()
+
+    def breaks(request: Any) -> Any:
+        if not request.turn:
+            return call("look", topic="ink")
+        waits.wait(60)
+        return fail(401, "no such key")
+
+    def reads(request: Any) -> Any:
+        if request.turn:
+            waits.set()
+            return say("read")
+        return call("look", topic="tea")
+
+    reader = desk.member(f"reader_{strategy}", reads, looks=True)
+    writer = desk.member(f"writer_{strategy}", breaks, looks=True)
+    team = Team(f"desk_{strategy}", [reader, writer], strategy=strategy)
+    handle = runtime.start(Team(f"office_{strategy}", [team, desk.member("editor")]), "Go.")
+    with pytest.raises(ExecutionFailed, match="no such key") as raised:
+        handle.result(timeout=60)
+
+    result, status = raised.value.result, handle.get_status()
+    assert result is not None
+    assert status.usage == result.usage
+    by_agent = handle.usage_by_agent()
+    assert result.usage.prompt_tokens == sum(each.prompt_tokens for each in by_agent.values())
+    if strategy == "sequential":  # of those beside each other no more is told once one was cut off
+        assert sum(event.usage.prompt_tokens for event in handle.stream() if event.usage) == result.usage.prompt_tokens
+    assert by_agent[writer.name].prompt_tokens > 0
+    assert (result.steps, status.current_task) == (4, None)
+
+
 def test_a_paused_team_begins_nothing(runtime: AgentRuntime, model: Stage) -> None:
     desk = Desk(model)
     reader = desk.member("reader", looks=True)

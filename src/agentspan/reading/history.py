@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
@@ -22,7 +22,7 @@ from agentspan.reading.projection import segment_drafts
 from agentspan.reading.result import AgentStatus, Progress, as_text
 from agentspan.reading.run import StoredSegment, is_run, is_segment, loops, newest_segment_id
 from agentspan.reading.spent import segment_usage, used_in
-from agentspan.reading.team import member_of, members_in, team_progress
+from agentspan.reading.team import called_in, is_unfinished, member_of, members_in, team_progress
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
 from agentspan.reading.waits import Waits
@@ -267,7 +267,8 @@ class History:
         pending = [] if run.ended or newest is None else newest.pending
         parts = Parts(self._client).of(pending)
         if team is not None and record is not None:
-            progress = team_progress(record, team, self._at_work(pending, parts))
+            begun = [(member_of(task), part.status()) for task, part in self._unfinished(record)]
+            progress = team_progress(record, team, begun, is_over=run.ended)
         else:
             progress = _progress(run, None if record is None else StoredSegment.of(record), pending)
         return AgentStatus(
@@ -281,15 +282,23 @@ class History:
             **progress,
         )
 
-    def _at_work(
-        self, pending: Iterable[TaskRecord], parts: Mapping[str, WorkflowRecord]
-    ) -> list[tuple[str, AgentStatus]]:
-        """The members of a team that are at work; of each its newest segment is read."""
-        begun = ((member_of(task), parts.get(task.sub_workflow_id or "")) for task in pending)
+    def turns(self) -> int:
+        """Turns of models that were begun in the run; of a team those of all its members."""
+        run, newest = self.latest()
+        if newest is None:
+            return 0
+        if TeamSpec.of(run.workflow_definition["metadata"]) is None:
+            return StoredSegment.of(newest.record).step
+        done = (task.output_data.get("steps") for task in called_in(newest.record) if not is_unfinished(task))
+        return sum(int(steps or 0) for steps in done) + sum(part.turns() for _, part in self._unfinished(newest.record))
+
+    def _unfinished(self, record: WorkflowRecord) -> list[tuple[TaskRecord, History]]:
+        """The members of a team that are at work, or have ended without an answer."""
+        begun = [task for task in called_in(record) if is_unfinished(task)]
+        parts = Parts(self._client).of(begun)
+        runs = ((task, parts.get(task.sub_workflow_id or "")) for task in begun)
         return [
-            (name, History(self._client, part.workflow_id).status())
-            for name, part in begun
-            if part is not None and is_run(part)
+            (task, History(self._client, part.workflow_id)) for task, part in runs if part is not None and is_run(part)
         ]
 
     def latest(self) -> tuple[WorkflowRecord, Segment | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.reading.asked import person_drafts
 from agentspan.reading.drafts import Draft, Within
 from agentspan.reading.result import AgentStatus, Progress
@@ -22,6 +22,11 @@ def called_in(record: WorkflowRecord) -> list[TaskRecord]:
 def members_in(record: WorkflowRecord) -> list[TaskRecord]:
     """Those of members."""
     return [task for task in record.tasks if task.kind == "member"]
+
+
+def is_unfinished(task: TaskRecord) -> bool:
+    """Whether one of those is at work, or has ended without an answer."""
+    return task.status != "COMPLETED" and not task.retried
 
 
 def member_of(task: TaskRecord) -> str:
@@ -67,29 +72,32 @@ def _within(parts: Mapping[str, WorkflowRecord], task: TaskRecord, step: int) ->
     return task.status == "COMPLETED"
 
 
-def _used_in(record: WorkflowRecord, running: Sequence[Usage]) -> Usage:
+def _used_in(record: WorkflowRecord, unfinished: Sequence[Usage]) -> Usage:
     """What members have used so far.
 
     Args:
         record: The run, with its tasks.
-        running: What those have used that are at work.
+        unfinished: What those have used that have given no answer.
     """
-    done = [task.output_data.get("usage") or {} for task in called_in(record) if task.status not in PENDING]
-    return Usage.of(added([*done, *(usage.to_json() for usage in running)]))
+    done = [task.output_data.get("usage") or {} for task in called_in(record) if not is_unfinished(task)]
+    return Usage.of(added([*done, *(usage.to_json() for usage in unfinished)]))
 
 
-def team_progress(record: WorkflowRecord, team: TeamSpec, at_work: Sequence[tuple[str, AgentStatus]]) -> Progress:
+def team_progress(
+    record: WorkflowRecord, team: TeamSpec, unfinished: Sequence[tuple[str, AgentStatus]], *, is_over: bool
+) -> Progress:
     """How far a team has come.
 
     Args:
         record: Its run, with its tasks.
         team: How its members work together.
-        at_work: Those that are at work, and what they are doing.
+        unfinished: Those that have given no answer, and how far they have come.
+        is_over: Whether none of them is at work any more.
     """
-    doing = [f"{name}: {status.current_task}" if status.current_task else name for name, status in at_work]
+    doing = [f"{name}: {status.current_task}" if status.current_task else name for name, status in unfinished]
     return Progress(
-        current_task=", ".join(doing) or None,
+        current_task=None if is_over else ", ".join(doing) or None,
         step=len(members_in(record)),
         max_steps=team.turns,
-        usage=_used_in(record, [status.usage for _, status in at_work]),
+        usage=_used_in(record, [status.usage for _, status in unfinished]),
     )
