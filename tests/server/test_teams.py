@@ -260,6 +260,26 @@ def test_a_team_goes_on_in_the_member_that_failed(runtime: AgentRuntime, model: 
     assert len(desk.told("reader")) == 2
 
 
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("strategy", ["sequential", "parallel", "synthesis", "router", "round_robin"])
+def test_a_team_ends_for_the_reason_of_who_gives_its_answer(
+    runtime: AgentRuntime, model: Stage, strategy: Any, place: Any
+) -> None:
+    desk = Desk(model, place)
+    whole, cut = desk.member("whole"), desk.member("cut", lambda _: say("As I was", finish="length"))
+    options: dict[str, Any] = {
+        "synthesis": {"strategy": "parallel", "synthesis": cut},
+        "router": {"strategy": "router", "router": lambda _: "cut"},
+    }.get(strategy, {"strategy": strategy})
+    second = desk.member("also") if strategy == "synthesis" else cut
+    team = Team(f"ends_{strategy}_{place}", [whole, second], **options)
+
+    above = runtime.start(Team(f"above_{team.name}", [desk.member("first"), team]), "Go.")
+    before = runtime.start(Team(f"before_{team.name}", [team, desk.member("last")]), "Go.")
+    assert above.result(timeout=60).finish_reason == "length"
+    assert before.result(timeout=60).finish_reason == "stop"
+
+
 @pytest.mark.parametrize("strategy", ["sequential", "parallel"])
 def test_a_team_that_failed_has_used_what_all_have_used(runtime: AgentRuntime, model: Stage, strategy: Any) -> None:
     """Its steps are the turns that were begun, as those of any agent that failed; a team below counts with them."""

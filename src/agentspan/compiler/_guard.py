@@ -12,7 +12,7 @@ from agentspan.compiler._ask import asked, verdict
 from agentspan.compiler._part import has_requests, of_ask
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
-from agentspan.compiler._used import calls_use, of_one
+from agentspan.compiler._used import adding, calls_use, of_one
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import LLMGuardrail, Position
 from agentspan.declare.handoff import looks_in_turns
@@ -210,7 +210,7 @@ def stop(agent: Agent[Any], turn: int, answer: Json) -> list[Json]:
             "stopped",
             found,
             "Whether a guardrail of a tool ends the run.",
-            f"{program} | {_USED_NOW}" if calls_use(agent) else program,
+            f"{program} | .usage = $in.usage | {adding(_USED_NOW)}" if calls_use(agent) else program,
             one=ref(f"{tool_reference(turn)}.output.refused"),
             many=ref(f"join_{turn}.output"),
             **of_ask(agent, turn, ".refused"),
@@ -226,17 +226,13 @@ def stop(agent: Agent[Any], turn: int, answer: Json) -> list[Json]:
     ]
 
 
+_USED_NOW = "($in.used | flatten | map(values))"
+"""jq: what the calls of the turn have used."""
+
+
 def _used_now(agent: Agent[Any], turn: int, usage: Any) -> Json:
     """What that takes of the run's tokens, so that those of the turn's calls count."""
     if not calls_use(agent):
         return {}
     alone = (*of_one(agent, turn).values(), *of_ask(agent, turn, ".usage").values())
     return {"usage": usage, "used": [*alone, ref(f"join_{turn}.output[*].usage")]}
-
-
-_USED_NOW = (
-    ".usage = reduce ($in.used | flatten | map(values) | .[]) as $used ($in.usage; "
-    'reduce ($used | to_entries[] | select(.value | type == "number")) as $each '
-    "(.; .[$each.key] = ((.[$each.key] // 0) + $each.value)))"
-)
-"""jq: adds what the calls of the turn have used."""

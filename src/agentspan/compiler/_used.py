@@ -57,7 +57,7 @@ def used_passed_on(agent: Agent[Any], turn: int) -> Json:
 
 def with_used_before(agent: Agent[Any], program: str) -> str:
     """The program of the plan, which adds it to the run's tokens."""
-    return f"{program} | {_USED_BEFORE}" if calls_use(agent) else program
+    return f"{program} | {adding('($in.used // [])')}" if calls_use(agent) else program
 
 
 def with_used(agent: Agent[Any], program: str, *, asked: bool) -> str:
@@ -74,12 +74,18 @@ def with_used(agent: Agent[Any], program: str, *, asked: bool) -> str:
     return f"{program} | {_USED.format(one + ('($in.asked // empty), ' if asked else ''))}"
 
 
-_USED_BEFORE = (
-    "reduce ($in.used // [])[] as $used (.; "
-    'reduce ($used | to_entries[] | select(.value | type == "number")) as $each '
-    "(.; .usage[$each.key] = ((.usage[$each.key] // 0) + $each.value)))"
-)
-"""jq: adds the tokens that the calls of the turn before have used."""
+def adding(used: str) -> str:
+    """jq: adds what stands in a list to `usage`.
+
+    Args:
+        used: That list, as jq.
+    """
+    return (
+        f"reduce {used}[] as $used (.; "
+        'reduce ($used | to_entries[] | select(.value | type == "number")) as $each '
+        "(.; .usage[$each.key] = ((.usage[$each.key] // 0) + $each.value)))"
+    )
+
 
 _USED = ". + {{used: [{}($in.many // {{}})[] | .usage? // empty]}}"
 """jq: what the calls of this turn have used."""

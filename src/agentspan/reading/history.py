@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
@@ -16,18 +16,17 @@ from agentspan.reading.drafts import Answered, Draft, Within, told
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.handoffs import at_work
 from agentspan.reading.output import answer_of, failure_text
-from agentspan.reading.parts import Parts
-from agentspan.reading.prices import priced_sum
+from agentspan.reading.parts import NO_PARTS, Parts
+from agentspan.reading.progress import run_progress
 from agentspan.reading.projection import segment_drafts
-from agentspan.reading.result import AgentStatus, Progress, as_text
+from agentspan.reading.result import AgentStatus, as_text
 from agentspan.reading.run import StoredSegment, is_run, is_segment, loops, newest_segment_id
-from agentspan.reading.spent import segment_usage, used_in
+from agentspan.reading.spent import uncounted
 from agentspan.reading.team import called_in, is_unfinished, member_of, members_in, team_progress
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
 from agentspan.reading.waits import Waits
 from agentspan.stored.format import FORMAT, format_of
-from agentspan.stored.names import tool_of_task
 from agentspan.stored.status import ENDED
 from agentspan.stored.team import TeamSpec
 from agentspan.stored.usage import Usage
@@ -265,12 +264,13 @@ class History:
         metadata = run.workflow_definition["metadata"]
         team = TeamSpec.of(metadata)
         pending = [] if run.ended or newest is None else newest.pending
-        parts = Parts(self._client).of(pending)
+        begun = NO_PARTS if record is None else self._begun(record)
         if team is not None and record is not None:
-            begun = [(member_of(task), part.status()) for task, part in self._unfinished(record)]
-            progress = team_progress(record, team, begun, is_over=run.ended)
+            members = [(member_of(task), part.status()) for task, part in self._unfinished(record, begun)]
+            progress = team_progress(record, team, members, is_over=run.ended)
         else:
-            progress = _progress(run, None if record is None else StoredSegment.of(record), pending)
+            segment = None if record is None else StoredSegment.of(record, begun)
+            progress = run_progress(run, segment, pending, self._used_below(segment))
         return AgentStatus(
             execution_id=self.execution_id,
             agent=metadata["agent"],
@@ -278,9 +278,17 @@ class History:
             elapsed=self._elapsed(run),
             output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
             error=_error(run),
-            waits=tuple(Waits(self._client, run).of(record, parts)),
+            waits=tuple(Waits(self._client, run).of(record, NO_PARTS if run.ended else begun)),
             **progress,
         )
+
+    def _begun(self, record: WorkflowRecord) -> Mapping[str, WorkflowRecord]:
+        """What calls of a segment have begun that have not told anything yet, by their ids."""
+        return Parts(self._client).of(task for task in record.tasks if is_unfinished(task))
+
+    def _used_below(self, segment: StoredSegment | None) -> list[Usage]:
+        """What agents have used that were called and are at work, or have failed."""
+        return [History(self._client, called).status().usage for called in (uncounted(segment) if segment else ())]
 
     def turns(self) -> int:
         """Turns of models that were begun in the run; of a team those of all its members."""
@@ -289,14 +297,16 @@ class History:
             return 0
         if TeamSpec.of(run.workflow_definition["metadata"]) is None:
             return StoredSegment.of(newest.record).step
-        done = (task.output_data.get("steps") for task in called_in(newest.record) if not is_unfinished(task))
-        return sum(int(steps or 0) for steps in done) + sum(part.turns() for _, part in self._unfinished(newest.record))
+        record = newest.record
+        done = (task.output_data.get("steps") for task in called_in(record) if not is_unfinished(task))
+        members = self._unfinished(record, self._begun(record))
+        return sum(int(steps or 0) for steps in done) + sum(part.turns() for _, part in members)
 
-    def _unfinished(self, record: WorkflowRecord) -> list[tuple[TaskRecord, History]]:
+    def _unfinished(
+        self, record: WorkflowRecord, begun: Mapping[str, WorkflowRecord]
+    ) -> list[tuple[TaskRecord, History]]:
         """The members of a team that are at work, or have ended without an answer."""
-        begun = [task for task in called_in(record) if is_unfinished(task)]
-        parts = Parts(self._client).of(begun)
-        runs = ((task, parts.get(task.sub_workflow_id or "")) for task in begun)
+        runs = ((task, begun.get(task.sub_workflow_id or "")) for task in called_in(record) if is_unfinished(task))
         return [
             (task, History(self._client, part.workflow_id)) for task, part in runs if part is not None and is_run(part)
         ]
@@ -337,37 +347,10 @@ def _is_settled(task: TaskRecord) -> bool:
     return task.retried or task.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
 
 
-def _progress(run: WorkflowRecord, segment: StoredSegment | None, pending: list[TaskRecord]) -> Progress:
-    return Progress(
-        current_task=_current_task(pending, segment),
-        step=0 if segment is None else segment.step,
-        max_steps=run.workflow_definition["metadata"]["max_turns"] if loops(run) else 1,
-        usage=_usage(run, segment),
-    )
-
-
-def _current_task(pending: list[TaskRecord], segment: StoredSegment | None) -> str | None:
-    names = []
-    for task in pending:
-        if task.kind in ("llm", "tool", "output", "input", "instructions", "summary"):
-            names.append("model" if task.kind == "llm" else tool_of_task(task.task_def_name))
-    doing = ", ".join(dict.fromkeys(names)) or None
-    if doing is None or segment is None or not segment.is_handed:
-        return doing
-    turn = segment.turns[-1] if segment.turns else None
-    return f"{turn.agent if turn is not None else segment.first}: {doing}"
-
-
 def _error(run: WorkflowRecord) -> str | None:
     if not run.ended or run.status == "COMPLETED":
         return None
     return failure_text(run)
-
-
-def _usage(run: WorkflowRecord, segment: StoredSegment | None) -> Usage:
-    if run.status == "COMPLETED" or segment is None:
-        return used_in(run)
-    return priced_sum(segment_usage(segment), run.workflow_definition, segment.step, run.start_time)
 
 
 def _end_draft(run: WorkflowRecord, drafts: list[Draft]) -> Draft | None:

@@ -45,6 +45,13 @@ def segment_usage(segment: StoredSegment) -> Usage:
     return Usage.of(added((segment.usage or {}, *called, *lost)))
 
 
+def uncounted(segment: StoredSegment) -> list[str]:
+    """The runs of agents that were called last in it and have given no answer: its sums do not have what they used."""
+    last = next((turn for turn in reversed(segment.turns) if turn.plan is not None), None)
+    calls = () if last is None else last.calls
+    return [call.called for call in calls if call.told is None and call.called is not None]
+
+
 def used_in(run: WorkflowRecord) -> Usage:
     """The sums of a run that is over, where it has left any.
 
