@@ -20,16 +20,15 @@ from agentspan.reading.parts import NO_PARTS, Parts
 from agentspan.reading.progress import run_progress
 from agentspan.reading.projection import segment_drafts
 from agentspan.reading.result import AgentStatus, as_text
-from agentspan.reading.run import StoredSegment, is_run, is_segment, loops, newest_segment_id
+from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
 from agentspan.reading.spent import uncounted
-from agentspan.reading.team import called_in, is_unfinished, member_of, members_in, team_progress
+from agentspan.reading.team import is_unfinished, members_in, steps_of_answers, team_progress, unfinished
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
 from agentspan.reading.waits import Waits
 from agentspan.stored.format import FORMAT, format_of
 from agentspan.stored.status import ENDED
 from agentspan.stored.team import TeamSpec
-from agentspan.stored.usage import Usage
 
 
 class Segment:
@@ -266,11 +265,13 @@ class History:
         pending = [] if run.ended or newest is None else newest.pending
         begun = NO_PARTS if record is None else self._begun(record)
         if team is not None and record is not None:
-            members = [(member_of(task), part.status()) for task, part in self._unfinished(record, begun)]
+            members = [(name, History(self._client, part).status()) for name, part in unfinished(record, begun)]
             progress = team_progress(record, team, members, is_over=run.ended)
         else:
             segment = None if record is None else StoredSegment.of(record, begun)
-            progress = run_progress(run, segment, pending, self._used_below(segment))
+            called = () if segment is None else uncounted(segment)
+            below = [History(self._client, each).status().usage for each in called]
+            progress = run_progress(run, segment, pending, below)
         return AgentStatus(
             execution_id=self.execution_id,
             agent=metadata["agent"],
@@ -286,10 +287,6 @@ class History:
         """What calls of a segment have begun that have not told anything yet, by their ids."""
         return Parts(self._client).of(task for task in record.tasks if is_unfinished(task))
 
-    def _used_below(self, segment: StoredSegment | None) -> list[Usage]:
-        """What agents have used that were called and are at work, or have failed."""
-        return [History(self._client, called).status().usage for called in (uncounted(segment) if segment else ())]
-
     def turns(self) -> int:
         """Turns of models that were begun in the run; of a team those of all its members."""
         run, newest = self.latest()
@@ -297,19 +294,8 @@ class History:
             return 0
         if TeamSpec.of(run.workflow_definition["metadata"]) is None:
             return StoredSegment.of(newest.record).step
-        record = newest.record
-        done = (task.output_data.get("steps") for task in called_in(record) if not is_unfinished(task))
-        members = self._unfinished(record, self._begun(record))
-        return sum(int(steps or 0) for steps in done) + sum(part.turns() for _, part in members)
-
-    def _unfinished(
-        self, record: WorkflowRecord, begun: Mapping[str, WorkflowRecord]
-    ) -> list[tuple[TaskRecord, History]]:
-        """The members of a team that are at work, or have ended without an answer."""
-        runs = ((task, begun.get(task.sub_workflow_id or "")) for task in called_in(record) if is_unfinished(task))
-        return [
-            (task, History(self._client, part.workflow_id)) for task, part in runs if part is not None and is_run(part)
-        ]
+        members = unfinished(newest.record, self._begun(newest.record))
+        return steps_of_answers(newest.record) + sum(History(self._client, part).turns() for _, part in members)
 
     def latest(self) -> tuple[WorkflowRecord, Segment | None]:
         """The run, without its tasks, and its newest segment; of the segments before it nothing is read."""

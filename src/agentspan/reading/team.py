@@ -34,6 +34,22 @@ def member_of(task: TaskRecord) -> str:
     return str(task.input_data.get("subWorkflowName") or task.task_def_name)
 
 
+def unfinished(record: WorkflowRecord, begun: Mapping[str, WorkflowRecord]) -> list[tuple[str, str]]:
+    """Those that are at work, or have ended without an answer: who, and the run.
+
+    Args:
+        record: The run of the team, with its tasks.
+        begun: What these tasks have begun, by their ids.
+    """
+    tasks = [(member_of(task), task.sub_workflow_id or "") for task in called_in(record) if is_unfinished(task)]
+    return [(name, run_id) for name, run_id in tasks if run_id in begun and is_run(begun[run_id])]
+
+
+def steps_of_answers(record: WorkflowRecord) -> int:
+    """The turns of those that have given their answer."""
+    return sum(int(task.output_data.get("steps") or 0) for task in called_in(record) if not is_unfinished(task))
+
+
 def team_drafts(segment: StoredSegment, team: TeamSpec) -> Iterator[Draft | Within]:
     """The events of a team's run, as far as it got.
 
