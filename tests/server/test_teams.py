@@ -289,7 +289,7 @@ def test_a_team_that_failed_has_used_what_all_have_used(runtime: AgentRuntime, m
     def breaks(request: Any) -> Any:
         if not request.turn:
             return call("look", topic="ink")
-        waits.wait(60)
+        waits.wait(120)
         return fail(401, "no such key")
 
     def reads(request: Any) -> Any:
@@ -303,7 +303,7 @@ def test_a_team_that_failed_has_used_what_all_have_used(runtime: AgentRuntime, m
     team = Team(f"desk_{strategy}", [reader, writer], strategy=strategy)
     handle = runtime.start(Team(f"office_{strategy}", [team, desk.member("editor")]), "Go.")
     with pytest.raises(ExecutionFailed, match="no such key") as raised:
-        handle.result(timeout=60)
+        handle.result(timeout=150)
 
     result, status = raised.value.result, handle.get_status()
     assert result is not None
