@@ -136,6 +136,33 @@ def test_a_summary_that_is_refused_leaves_the_run_at_work(runtime: AgentRuntime,
     assert "[What followed could not be summarised.]" in shown(model.requests(played)[-1])[1]
 
 
+def test_a_summary_that_fails_for_good_is_waited_for_once(runtime: AgentRuntime, model: Stage) -> None:
+    """All tries the first time, one for each trim after it; and once it is made again, it goes on from there."""
+    failing = iter([True] * 4)
+    tries: list[ModelRequest] = []
+
+    def script(request: ModelRequest) -> Reply:
+        if not is_summary(request):
+            return explore_blind(request)
+        tries.append(request)
+        return fail(503, "busy") if next(failing, False) else say(f"summary {len(tries)}")
+
+    played = model.play(script)
+    handle = runtime.start(agent("chronicle_failing", played, model_retry=Retry(3, delay=0)), "Look around.")
+    result = handle.result(timeout=120)
+
+    assert result.output == "done"
+    made = [task.output_data for task in tasks_of(handle)]
+    assert [len(each["result"].get("error", "")) > 0 for each in made] == [True, True, *[False] * (len(made) - 2)]
+    assert [len(each.get("failures", ())) for each in made] == [2, *[0] * (len(made) - 1)]
+    assert len(made) >= 3
+    assert len(tries) == len(made) + 2
+    events = [event for event in handle.stream() if event.type == "summary"]
+    assert [event.text for event in events[:3]] == [*["[What followed could not be summarised.]"] * 2, "summary 5"]
+    assert "busy" in (events[0].error or "")
+    assert all(event.error is None for event in events[2:])
+
+
 def explore_blind(request: ModelRequest) -> Reply:
     step = 1 + max([shown(request)[0], *(result.output["number"] for result in request.tool_results)])
     return call("look", number=step) if step <= TURNS else say("done")

@@ -260,6 +260,62 @@ def test_a_team_goes_on_in_the_member_that_failed(runtime: AgentRuntime, model: 
     assert len(desk.told("reader")) == 2
 
 
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("strategy", ["sequential", "parallel", "synthesis", "router", "round_robin"])
+def test_a_team_ends_for_the_reason_of_who_gives_its_answer(
+    runtime: AgentRuntime, model: Stage, strategy: Any, place: Any
+) -> None:
+    desk = Desk(model, place)
+    whole, cut = desk.member("whole"), desk.member("cut", lambda _: say("As I was", finish="length"))
+    options: dict[str, Any] = {
+        "synthesis": {"strategy": "parallel", "synthesis": cut},
+        "router": {"strategy": "router", "router": lambda _: "cut"},
+    }.get(strategy, {"strategy": strategy})
+    second = desk.member("also") if strategy == "synthesis" else cut
+    team = Team(f"ends_{strategy}_{place}", [whole, second], **options)
+
+    above = runtime.start(Team(f"above_{team.name}", [desk.member("first"), team]), "Go.")
+    before = runtime.start(Team(f"before_{team.name}", [team, desk.member("last")]), "Go.")
+    assert above.result(timeout=60).finish_reason == "length"
+    assert before.result(timeout=60).finish_reason == "stop"
+
+
+@pytest.mark.parametrize("strategy", ["sequential", "parallel"])
+def test_a_team_that_failed_has_used_what_all_have_used(runtime: AgentRuntime, model: Stage, strategy: Any) -> None:
+    """Its steps are the turns that were begun, as those of any agent that failed; a team below counts with them."""
+    desk = Desk(model)
+    waits = threading.Event()
+
+    def breaks(request: Any) -> Any:
+        if not request.turn:
+            return call("look", topic="ink")
+        waits.wait(120)
+        return fail(401, "no such key")
+
+    def reads(request: Any) -> Any:
+        if request.turn:
+            waits.set()
+            return say("read")
+        return call("look", topic="tea")
+
+    reader = desk.member(f"reader_{strategy}", reads, looks=True)
+    writer = desk.member(f"writer_{strategy}", breaks, looks=True)
+    team = Team(f"desk_{strategy}", [reader, writer], strategy=strategy)
+    handle = runtime.start(Team(f"office_{strategy}", [team, desk.member("editor")]), "Go.")
+    with pytest.raises(ExecutionFailed, match="no such key") as raised:
+        handle.result(timeout=150)
+
+    result, status = raised.value.result, handle.get_status()
+    assert result is not None
+    assert status.usage == result.usage
+    by_agent = handle.usage_by_agent()
+    assert result.usage.prompt_tokens == sum(each.prompt_tokens for each in by_agent.values())
+    if strategy == "sequential":  # of those beside each other no more is told once one was cut off
+        assert sum(event.usage.prompt_tokens for event in handle.stream() if event.usage) == result.usage.prompt_tokens
+    assert by_agent[writer.name].prompt_tokens > 0
+    assert (result.steps, status.current_task) == (4, None)
+
+
 def test_a_paused_team_begins_nothing(runtime: AgentRuntime, model: Stage) -> None:
     desk = Desk(model)
     reader = desk.member("reader", looks=True)

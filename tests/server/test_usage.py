@@ -20,7 +20,7 @@ from agentspan.agents import (
     tool,
 )
 from agentspan.stored.usage import added
-from agentspan.testing import call, say
+from agentspan.testing import call, say, stream
 from agentspan.testing.plugin import Stage
 
 
@@ -160,3 +160,46 @@ def test_tries_that_failed_are_counted(runtime: AgentRuntime, model: Stage, monk
     (last,) = [event.usage for event in handle.stream() if event.type == "done"]
     assert last is not None
     assert usage.prompt_tokens == 3 * last.prompt_tokens > 0
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+def test_an_answer_that_breaks_off_while_it_comes_counts_as_far_as_it_is_known(
+    runtime: AgentRuntime, model: Stage, provider: str
+) -> None:
+    """Anthropic tells what it was sent as the answer begins, OpenAI all of it at the end alone."""
+    tries = iter([stream("Thr", "ee", dropped=True), stream("Th", dropped=True), say("Three.")])
+    played = model.play(lambda _: next(tries), provider=provider)
+    url = model.server.anthropic_url if provider == "anthropic" else model.server.openai_url
+    settings = ModelSettings(base_url=url, stream=True, prices={played: Price(input=3, output=15)})
+    retry = Retry(3, delay=0)
+    agent = Agent(
+        f"costs_broken_{provider}", model=played, model_place="worker", model_settings=settings, model_retry=retry
+    )
+    handle = runtime.start(agent, "How many?")
+
+    result = handle.result(timeout=60)
+    sent = [request.tokens for request in model.requests(played)]
+    assert (result.output, len(sent)) == ("Three.", 3)
+    assert result.usage.prompt_tokens == (sum(sent) if provider == "anthropic" else sent[-1])
+    (step,) = handle.steps()
+    assert step.model.usage == result.usage == handle.get_status().usage == total(handle)
+    assert handle.usage_by_model() == {played: result.usage}
+    assert [event.type for event in handle.stream() if event.usage] == [
+        *(["model_retry"] * 2 if provider == "anthropic" else []),
+        "done",
+    ]
+
+
+def test_of_a_model_that_broke_off_the_tokens_count_beside_those_of_who_answered(
+    runtime: AgentRuntime, model: Stage
+) -> None:
+    """In the same try: they stand with who was passed over."""
+    broken = model.play([stream("Thr", dropped=True)], provider="anthropic")
+    answers = model.play([say("Three.")], provider="anthropic")
+    settings = ModelSettings(base_url=model.server.anthropic_url, stream=True)
+    agent = Agent("costs_passed_over", model=(broken, answers), model_place="worker", model_settings=settings)
+    handle = runtime.start(agent, "How many?")
+
+    usage = handle.result(timeout=60).usage
+    assert usage.prompt_tokens == sum(request.tokens for each in (broken, answers) for request in model.requests(each))
+    assert usage == handle.get_status().usage == total(handle)

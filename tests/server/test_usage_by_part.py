@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
 
-from agentspan.agents import Agent, AgentHandle, AgentRuntime, LLMGuardrail, Team, Usage, agent_tool, tool
-from agentspan.testing import call, calls, say
+from agentspan.agents import (
+    Agent,
+    AgentHandle,
+    AgentRuntime,
+    ExecutionFailed,
+    LLMGuardrail,
+    Team,
+    Usage,
+    agent_tool,
+    tool,
+)
+from agentspan.testing import ModelRequest, Reply, call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 
 pytestmark = pytest.mark.usefixtures("scripted_openai")
@@ -87,6 +98,43 @@ def test_of_agents_that_took_over(runtime: AgentRuntime, model: Stage) -> None:
     handle = runtime.start(host, "What is it?")
     assert set(check_sums(handle)) == {first, second}
     assert set(handle.usage_by_agent()) == {"host", "billing"}
+
+
+@PLACES
+@pytest.mark.parametrize("asks_first", [False, True])
+def test_of_an_agent_that_is_called_and_at_work_or_has_failed(
+    runtime: AgentRuntime, model: Stage, place: Any, asks_first: bool
+) -> None:
+    """What it has used is in its caller's sums before it has answered."""
+    goes_on = threading.Event()
+
+    def breaks(request: ModelRequest) -> Reply:
+        if not request.turn:
+            return call("look", topic="tea")
+        goes_on.wait(60)
+        return fail(401, "no such key")
+
+    name = f"broken_{place}_{asks_first}"
+    below = Agent(f"{name}_below", model=model.play(breaks), tools=[look], description="Knows.", model_place=place)
+    above = model.play([call(below.name, request="Tea?"), say("unused")])
+    asked_for = agent_tool(below, approval=asks_first or None)
+    handle = runtime.start(Agent(name, model=above, tools=[asked_for], model_place=place), "Tea?")
+    if asks_first:
+        wait_until(lambda: len(handle.requests()) == 1, "the request", timeout=60)
+        handle.approve()
+    wait_until(lambda: len(model.requests(below.model)) == 2, "the second turn", timeout=60)
+    used = handle.get_status().usage
+    assert used.prompt_tokens == model.requests(above)[0].tokens + model.requests(below.model)[0].tokens
+    goes_on.set()
+
+    with pytest.raises(ExecutionFailed, match="no such key") as raised:
+        handle.result(60)
+    result = raised.value.result
+    assert result is not None
+    assert result.usage == handle.get_status().usage == used
+    by_agent = handle.usage_by_agent()
+    assert sum(each.prompt_tokens for each in by_agent.values()) == used.prompt_tokens
+    assert sum(event.usage.prompt_tokens for event in handle.stream() if event.usage) == used.prompt_tokens
 
 
 @PLACES

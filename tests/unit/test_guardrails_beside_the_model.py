@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentspan.agents import Agent, DefinitionError, Guardrail, RegexGuardrail, Team, compile_agent, guardrail, tool
-from agentspan.declare.guardrail import Position
+from agentspan.declare.guardrail import GuardrailResult, Position
 from agentspan.engine.records import TaskRecord
 from agentspan.stored.guard import Guarded
 from agentspan.stored.output import Verdict
@@ -143,9 +143,13 @@ def test_a_model_that_fails_is_no_matter_where_the_prompt_is_refused(call: Call)
 
     assert turn(call, planned(), Looking(verdict))["usage"] == {"prompt_tokens": 106}
     call.used.clear()
-    passed = Verdict(mode="done", value="Go.", guards=(replace(NO, passed=True),))
+
+    def passed() -> Verdict:
+        call.counting((GuardrailResult(passed=True), {"prompt_tokens": 100}))
+        return Verdict(mode="done", value="Go.", guards=(replace(NO, passed=True),))
+
     with pytest.raises(ModelAway, match="busy"):
-        turn(call, planned(), Looking(lambda: passed))
+        turn(call, planned(), Looking(passed))
     assert call.used == [{"prompt_tokens": 100}], "what the guardrail has used counts for the try that failed"
 
 

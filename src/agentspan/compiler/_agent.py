@@ -26,6 +26,7 @@ from agentspan.compiler._plan import answer_of, counts_before, failed, finish, p
 from agentspan.compiler._segment import segment, transcript_path
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import limited, needs_mark, tool_spec, tool_tasks
+from agentspan.compiler._used import calls_use
 from agentspan.compiler._workflow import open_task, time_limit, workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
@@ -156,10 +157,9 @@ def _agent_workflow(agent: Agent, versions: Mapping[str, int]) -> Json:
         "transcript_path": transcript_path(),
     }
     if calls := parts(agent, versions):
-        inputs |= {
-            "parts": {name: part.to_json() for name, part in calls.items()},
-            "used": ref(f"{SEGMENT}.output.used"),
-        }
+        inputs["parts"] = {name: part.to_json() for name, part in calls.items()}
+    if calls_use(agent):
+        inputs["used"] = ref(f"{SEGMENT}.output.used")
     inputs |= handed_on(agent, SEGMENT)
     if agent.judges_answers:
         inputs["rejected"] = ref(f"{SEGMENT}.output.rejected")

@@ -12,6 +12,7 @@ from agentspan.compiler._guard import usage_before
 from agentspan.compiler._part import has_requests, of_ask
 from agentspan.compiler._request import asking_about
 from agentspan.compiler._tasks import Json, ref
+from agentspan.compiler._used import calls_ask_models, of_one
 from agentspan.compiler._workflow import workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.budget import Budget, Share
@@ -80,7 +81,7 @@ def _after(agent: Agent[Any], turn: int) -> Json:
     said = f"llm_{turn}.output.result"
     alone = (ask_reference(turn),) if has_requests(agent) else ()
     done = (f"llm_{turn}", *((tool_reference(turn), *alone, f"join_{turn}") if agent.loops else ()))
-    used = {"used": ref(f"join_{turn}.output[*].usage"), **of_ask(agent, turn, ".usage")}
+    used = {"used": ref(f"join_{turn}.output[*].usage"), **of_ask(agent, turn, ".usage"), **of_one(agent, turn)}
     called: Json = {**used, "calls": ref(f"{said}.calls[*].task")}
     return {
         "before": ref(f"spent_{turn}.output.result"),
@@ -96,8 +97,9 @@ def _after(agent: Agent[Any], turn: int) -> Json:
 
 def _program(agent: Agent[Any]) -> str:
     program = t.program("budget")
-    if has_requests(agent):
-        program = program.replace("$after.used // []", "[$after.asked // empty] + ($after.used // [])", 1)
+    alone = [*(["asked"] if has_requests(agent) else []), *(["one"] if calls_ask_models(agent) else [])]
+    for name in alone:
+        program = program.replace("$after.used // []", f"[$after.{name} // empty] + ($after.used // [])", 1)
     return f"{t.program('budget_share')} | ({program}) + {{base: .base}}" if has_share(agent) else program
 
 

@@ -12,6 +12,7 @@ from agentspan.compiler._ask import asked, verdict
 from agentspan.compiler._part import has_requests, of_ask
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
+from agentspan.compiler._used import adding, calls_use, of_one
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import LLMGuardrail, Position
 from agentspan.declare.handoff import looks_in_turns
@@ -197,17 +198,23 @@ def stop(agent: Agent[Any], turn: int, answer: Json) -> list[Json]:
     if not _has_strict_tools(agent):
         return []
     found = f"stopped_{turn}"
-    end = t.terminate("refused", f"ended_{turn}", "COMPLETED", refused(answer, f"{found}.output.result.refused"))
+    left = {**answer, "usage": ref(f"{found}.output.result.usage")} if calls_use(agent) else answer
+    end = t.terminate("refused", f"ended_{turn}", "COMPLETED", refused(left, f"{found}.output.result.refused"))
+    program = ". as $in | " if calls_use(agent) else ""
+    program += (
+        f"[.one,{' .asked,' if has_requests(agent) else ''} (.many // {{}} | .[] | .refused?)] | map(values) | "
+        '{mode: (if . == [] then "on" else "refused" end), refused: .[0]}'
+    )
     return [
         t.jq(
             "stopped",
             found,
             "Whether a guardrail of a tool ends the run.",
-            f"[.one,{' .asked,' if has_requests(agent) else ''} (.many // {{}} | .[] | .refused?)] | map(values) | "
-            '{mode: (if . == [] then "on" else "refused" end), refused: .[0]}',
+            f"{program} | .usage = $in.usage | {adding(_USED_NOW)}" if calls_use(agent) else program,
             one=ref(f"{tool_reference(turn)}.output.refused"),
             many=ref(f"join_{turn}.output"),
             **of_ask(agent, turn, ".refused"),
+            **_used_now(agent, turn, answer["usage"]),
         ),
         t.switch(
             "stop",
@@ -217,3 +224,15 @@ def stop(agent: Agent[Any], turn: int, answer: Json) -> list[Json]:
             {"refused": [end]},
         ),
     ]
+
+
+_USED_NOW = "($in.used | flatten | map(values))"
+"""jq: what the calls of the turn have used."""
+
+
+def _used_now(agent: Agent[Any], turn: int, usage: Any) -> Json:
+    """What that takes of the run's tokens, so that those of the turn's calls count."""
+    if not calls_use(agent):
+        return {}
+    alone = (*of_one(agent, turn).values(), *of_ask(agent, turn, ".usage").values())
+    return {"usage": usage, "used": [*alone, ref(f"join_{turn}.output[*].usage")]}

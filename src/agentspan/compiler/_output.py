@@ -11,10 +11,11 @@ from typing import Any
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._ask import asked, verdict
 from agentspan.compiler._guard import answered, counted, counting, refused, usage_before
-from agentspan.compiler._part import exchange_with_parts, plan_with_parts, used_passed_on
+from agentspan.compiler._part import exchange_with_parts, plan_with_parts
 from agentspan.compiler._state import seen_by_guards
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import task_definition
+from agentspan.compiler._used import used_passed_on
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
 from agentspan.stored.names import output_task_name

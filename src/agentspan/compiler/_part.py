@@ -8,6 +8,7 @@ from typing import Any
 from agentspan.compiler._state import is_lent
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._tools import is_part
+from agentspan.compiler._used import used_before, with_used, with_used_before
 from agentspan.declare.agent import Agent
 from agentspan.declare.team import Team
 from agentspan.declare.tool import PROMPT, Tool
@@ -84,31 +85,31 @@ def _told(task: Json) -> Json:
 def plan_with_parts(agent: Agent[Any], program: str) -> str:
     """The program of the plan, for an agent that has calls which are workflows; else the same."""
     if not has_parts(agent):
-        return program
+        return with_used_before(agent, program)
     program = f"{program} | {_BEGUN}"
     if has_requests(agent):
         program = f"{program} | {_ALONE}"
-    return _with(program, "elif $cut then", f"{_NO_PROMPT} elif $cut then") + f" | {_USED_BEFORE}"
+    return with_used_before(agent, _with(program, "elif $cut then", f"{_NO_PROMPT} elif $cut then"))
 
 
 def plan_inputs(agent: Agent[Any], turn: int) -> Json:
     """What that program takes more."""
+    used = used_before(agent, turn)
     if not has_parts(agent):
-        return {}
-    used = "workflow.input.used" if turn == 1 else f"exchange_{turn - 1}.output.result.used"
-    return {"parts": ref("workflow.input.parts"), "version": ref("workflow.version"), "used": ref(used)}
+        return used
+    return {"parts": ref("workflow.input.parts"), "version": ref("workflow.version"), **used}
 
 
 def exchange_with_parts(agent: Agent[Any], program: str) -> str:
     """The program of what a turn adds to the transcript, for such an agent; else the same."""
     if not has_parts(agent):
-        return program
+        return with_used(agent, program, asked=False)
     found, found_one = "else $in.many[$forked] end)", 'elif $in.mode == "one" then $in.one'
     program = _with(program, found, f"else ($in.many[$forked] | {_UNMARKED}) end)")
     if not has_requests(agent):
-        return f"{program} | {_USED}"
+        return with_used(agent, program, asked=False)
     program = _with(program, found_one, f'{found_one} elif $in.mode == "ask" then ($in.asked | {_UNMARKED})')
-    return f"{program} | {_USED_TOO}"
+    return with_used(agent, program, asked=True)
 
 
 def of_ask(agent: Agent[Any], turn: int, path: str = "") -> Json:
@@ -120,12 +121,6 @@ def of_ask(agent: Agent[Any], turn: int, path: str = "") -> Json:
         path: Of what it gives.
     """
     return {"asked": ref(f"{ask_reference(turn)}.output{path}")} if has_requests(agent) else {}
-
-
-def used_passed_on(agent: Agent[Any], turn: int) -> Json:
-    """What a segment that ends after `turn` leaves to the next one of what its last calls have used."""
-    found = {"used": ref(f"exchange_{turn}.output.result.used")}
-    return found if has_parts(agent) else {}
 
 
 def _with(program: str, found: str, instead: str) -> str:
@@ -155,25 +150,12 @@ _NO_PROMPT = (
 )
 """jq: an agent is asked something."""
 
-_USED_BEFORE = (
-    "reduce ($in.used // [])[] as $used (.; "
-    'reduce ($used | to_entries[] | select(.value | type == "number")) as $each '
-    "(.; .usage[$each.key] = ((.usage[$each.key] // 0) + $each.value)))"
-)
-"""jq: adds the tokens of the agents that were called in the turn before."""
-
 _ALONE = (
     'if .mode == "many" and ($calls | length) == 1 then $in.parts[$calls[0].name] as $part '
     '| if $part.alone? then del(.fork) | del(.fork_inputs) | . + {mode: "ask", workflow: $part.workflow} '
     "else . end else . end"
 )
 """jq: a call that needs a person, and is its turn's only one, is begun without a fork."""
-
-_USED = ". + {used: [($in.many // {})[] | .usage? // empty]}"
-"""jq: what the agents have used that were called in this turn."""
-
-_USED_TOO = ". + {used: [($in.asked // empty), ($in.many // {})[] | .usage? // empty]}"
-"""jq: the same, where a call may need a person."""
 
 _UNMARKED = (
     'if type == "object" and (.result | type) == "string" and .subWorkflowId != null '

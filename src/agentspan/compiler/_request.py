@@ -10,6 +10,7 @@ from agentspan.compiler._ask import asked_of_result
 from agentspan.compiler._state import given_state, lent_to, told_state
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import task_definition
+from agentspan.compiler._used import asks_models
 from agentspan.compiler._workflow import workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Position
@@ -50,6 +51,12 @@ _TOLD = (
 )
 """jq: what the model is told of the call, and who decided."""
 
+_USED_BY_ALL = (
+    "+ (if .said.usage? then {usage: .said.usage} else {} end) ",
+    "+ (reduce ((.said.usage?, .checked) | values | to_entries[]) as $each "
+    "({}; .usage[$each.key] = ((.usage[$each.key] // 0) + $each.value))) ",
+)
+"""The same where guardrails ask models before a person is asked: what those have used counts, too."""
 
 _OF_RESULT = (
     'if .asked.mode? == "done" then .said.result = .asked.value elif .asked.mode? == "again" then '
@@ -223,6 +230,8 @@ def _end(agent: Agent[Any], tool: Tool[..., Any]) -> list[Json]:
     if tool.question is None:
         inputs |= {"said": ref("tool_1.output"), "reason": ref("tool_1.reasonForIncompletion")}
     program = told_state(agent, _TOLD)
+    if tool.asks_first and asks_models(tool):
+        inputs, program = {**inputs, "checked": ref("approval_1.output.usage")}, program.replace(*_USED_BY_ALL)
     if asking(tool.guards(Position.OUTPUT)):
         inputs, program = {**inputs, "asked": ref("ask_result_1.output")}, f". as $in | {_OF_RESULT}{program}"
     told = t.jq("told", "told", "What the model is told of the call.", program, **inputs)

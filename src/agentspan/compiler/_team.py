@@ -17,8 +17,13 @@ from agentspan.declare.team import CHOOSE, IN_TURNS, Team
 from agentspan.stored.names import request_name, router_task_name, until_task_name
 from agentspan.stored.team import TEAM, TeamSpec
 
+_LEFT = ("result", "answers", "steps", "usage", "finish_reason")
+"""What the program of its end tells."""
+
 _NO_BUDGET: Json = {}
-_FINISHES = 'def ends: {}; ends + {{finish_reason: (if .budget | finishing then "budget" else "stop" end)}}'
+_FINISHES = (
+    'def ends: {}; (.budget | finishing) as $finishing | ends | if $finishing then .finish_reason = "budget" else . end'
+)
 _SAYS = "{} | .budget = $said.budget | .going = (.going and (.budget | finishing | not))"
 
 
@@ -39,8 +44,7 @@ def team(agent: Team, versions: Mapping[str, int]) -> tuple[Json, ...]:
         body,
         inputParameters=["prompt", "messages", "context"],
         outputParameters={
-            **{name: ref(f"end.output.result.{name}") for name in ("result", "answers", "steps", "usage")},
-            "finish_reason": "stop" if agent.budget is None else ref("end.output.result.finish_reason"),
+            **{name: ref(f"end.output.result.{name}") for name in _LEFT},
             "intact": True,
             **budget_of_team(agent, *_at_work(agent)),
         },

@@ -46,19 +46,20 @@ def result_of(run: WorkflowRecord) -> AgentResult[Any]:
     )
 
 
-def so_far(result: AgentResult[Any], status: AgentStatus) -> AgentResult[Any]:
+def so_far(result: AgentResult[Any], status: AgentStatus, turns: int) -> AgentResult[Any]:
     """The result of a run that ended without an answer, with what it had done by then: the engine stores no sums of it.
 
     Args:
         result: What `result_of` gave.
         status: The run's status.
+        turns: How many turns were begun in it.
     """
     reason = (
         result.finish_reason
         if result.finish_reason in ("max_turns", INVALID, REFUSED, OVER_BUDGET)
         else _REASONS[result.status]
     )
-    values = {**result.__dict__, "steps": status.step, "usage": status.usage, "finish_reason": reason}
+    values = {**result.__dict__, "steps": turns, "usage": status.usage, "finish_reason": reason}
     return AgentResult(**values)
 
 

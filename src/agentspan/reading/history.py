@@ -16,21 +16,19 @@ from agentspan.reading.drafts import Answered, Draft, Within, told
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.handoffs import at_work
 from agentspan.reading.output import answer_of, failure_text
-from agentspan.reading.parts import Parts
-from agentspan.reading.prices import priced_sum
+from agentspan.reading.parts import NO_PARTS, Parts
+from agentspan.reading.progress import run_progress
 from agentspan.reading.projection import segment_drafts
-from agentspan.reading.result import AgentStatus, Progress, as_text
-from agentspan.reading.run import StoredSegment, is_run, is_segment, loops, newest_segment_id
-from agentspan.reading.spent import segment_usage, used_in
-from agentspan.reading.team import member_of, members_in, team_progress
+from agentspan.reading.result import AgentStatus, as_text
+from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
+from agentspan.reading.spent import uncounted
+from agentspan.reading.team import is_unfinished, members_in, steps_of_answers, team_progress, unfinished
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
 from agentspan.reading.waits import Waits
 from agentspan.stored.format import FORMAT, format_of
-from agentspan.stored.names import tool_of_task
 from agentspan.stored.status import ENDED
 from agentspan.stored.team import TeamSpec
-from agentspan.stored.usage import Usage
 
 
 class Segment:
@@ -265,11 +263,15 @@ class History:
         metadata = run.workflow_definition["metadata"]
         team = TeamSpec.of(metadata)
         pending = [] if run.ended or newest is None else newest.pending
-        parts = Parts(self._client).of(pending)
+        begun = NO_PARTS if record is None else self._begun(record)
         if team is not None and record is not None:
-            progress = team_progress(record, team, self._at_work(pending, parts))
+            members = [(name, History(self._client, part).status()) for name, part in unfinished(record, begun)]
+            progress = team_progress(record, team, members, is_over=run.ended)
         else:
-            progress = _progress(run, None if record is None else StoredSegment.of(record), pending)
+            segment = None if record is None else StoredSegment.of(record, begun)
+            called = () if segment is None else uncounted(segment)
+            below = [History(self._client, each).status().usage for each in called]
+            progress = run_progress(run, segment, pending, below)
         return AgentStatus(
             execution_id=self.execution_id,
             agent=metadata["agent"],
@@ -277,20 +279,23 @@ class History:
             elapsed=self._elapsed(run),
             output=as_text(answer_of(run)) if run.status == "COMPLETED" else None,
             error=_error(run),
-            waits=tuple(Waits(self._client, run).of(record, parts)),
+            waits=tuple(Waits(self._client, run).of(record, NO_PARTS if run.ended else begun)),
             **progress,
         )
 
-    def _at_work(
-        self, pending: Iterable[TaskRecord], parts: Mapping[str, WorkflowRecord]
-    ) -> list[tuple[str, AgentStatus]]:
-        """The members of a team that are at work; of each its newest segment is read."""
-        begun = ((member_of(task), parts.get(task.sub_workflow_id or "")) for task in pending)
-        return [
-            (name, History(self._client, part.workflow_id).status())
-            for name, part in begun
-            if part is not None and is_run(part)
-        ]
+    def _begun(self, record: WorkflowRecord) -> Mapping[str, WorkflowRecord]:
+        """What calls of a segment have begun that have not told anything yet, by their ids."""
+        return Parts(self._client).of(task for task in record.tasks if is_unfinished(task))
+
+    def turns(self) -> int:
+        """Turns of models that were begun in the run; of a team those of all its members."""
+        run, newest = self.latest()
+        if newest is None:
+            return 0
+        if TeamSpec.of(run.workflow_definition["metadata"]) is None:
+            return StoredSegment.of(newest.record).step
+        members = unfinished(newest.record, self._begun(newest.record))
+        return steps_of_answers(newest.record) + sum(History(self._client, part).turns() for _, part in members)
 
     def latest(self) -> tuple[WorkflowRecord, Segment | None]:
         """The run, without its tasks, and its newest segment; of the segments before it nothing is read."""
@@ -328,37 +333,10 @@ def _is_settled(task: TaskRecord) -> bool:
     return task.retried or task.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
 
 
-def _progress(run: WorkflowRecord, segment: StoredSegment | None, pending: list[TaskRecord]) -> Progress:
-    return Progress(
-        current_task=_current_task(pending, segment),
-        step=0 if segment is None else segment.step,
-        max_steps=run.workflow_definition["metadata"]["max_turns"] if loops(run) else 1,
-        usage=_usage(run, segment),
-    )
-
-
-def _current_task(pending: list[TaskRecord], segment: StoredSegment | None) -> str | None:
-    names = []
-    for task in pending:
-        if task.kind in ("llm", "tool", "output", "input", "instructions", "summary"):
-            names.append("model" if task.kind == "llm" else tool_of_task(task.task_def_name))
-    doing = ", ".join(dict.fromkeys(names)) or None
-    if doing is None or segment is None or not segment.is_handed:
-        return doing
-    turn = segment.turns[-1] if segment.turns else None
-    return f"{turn.agent if turn is not None else segment.first}: {doing}"
-
-
 def _error(run: WorkflowRecord) -> str | None:
     if not run.ended or run.status == "COMPLETED":
         return None
     return failure_text(run)
-
-
-def _usage(run: WorkflowRecord, segment: StoredSegment | None) -> Usage:
-    if run.status == "COMPLETED" or segment is None:
-        return used_in(run)
-    return priced_sum(segment_usage(segment), run.workflow_definition, segment.step, run.start_time)
 
 
 def _end_draft(run: WorkflowRecord, drafts: list[Draft]) -> Draft | None:

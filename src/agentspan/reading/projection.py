@@ -274,12 +274,13 @@ def _looked_at_drafts(call: StoredCall, step: int) -> Iterator[Draft]:
     yield from person_drafts(call.review, step, _who(call))
 
 
-def _asked_drafts(call: StoredCall, step: int, now: int) -> Generator[Draft, None, bool]:
+def _asked_drafts(call: StoredCall, step: int, now: int) -> Generator[Draft | Answered, None, bool]:
     """That a person is asked about a call; returns whether it is known that one is, or is not."""
     if not call.is_part or (call.called is not None and not call.asked):
         return True
     for task in call.checks:
         yield from _waiting_drafts(task, _who(call), step, now)
+        yield from (Answered(Usage.of(failure.tokens)) for failure in task.notes.failures if failure.tokens)
     if call.checks:
         yield from _guard_drafts(call.checks[-1].notes.guards, step, call.checks[-1].end_time, **_who(call))
     request = call.request
@@ -299,11 +300,13 @@ def _who(call: StoredCall) -> dict[str, Any]:
     return {"call_id": call.planned.id, "tool_name": call.planned.tool}
 
 
-def _attempt_drafts(task: TaskRecord, call: StoredCall, step: int, now: int) -> Iterator[Draft]:
+def _attempt_drafts(task: TaskRecord, call: StoredCall, step: int, now: int) -> Iterator[Draft | Answered]:
     notes = task.notes
     yield from _waiting_drafts(task, _who(call), step, now)
     yield from _mismatch_drafts(notes.mismatch, call, step)
     for failure in notes.failures:
+        if failure.tokens is not None:  # of guardrails that ask models
+            yield Answered(Usage.of(failure.tokens))
         if failure.final:
             return
         details = {**_who(call), "error": failure.error, "attempt": failure.attempt}

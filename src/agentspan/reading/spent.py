@@ -34,10 +34,22 @@ def failed(task: TaskRecord) -> Usage:
 
 
 def segment_usage(segment: StoredSegment) -> Usage:
-    """The sums of a run as of its newest segment, with the tries of a model call that has no answer yet."""
+    """The sums of a run as of its newest segment.
+
+    With what calls have used that no turn has followed yet, and the tries of a model call that has no answer yet.
+    """
     open_turn = next((turn for turn in reversed(segment.turns) if turn.plan is None), None)
     lost = () if open_turn is None else (failed(task).to_json() for task in open_turn.model)
-    return Usage.of(added((segment.usage or {}, *lost)))
+    last = next((turn for turn in reversed(segment.turns) if turn.plan is not None), None)
+    called = () if last is None else ((call.told or {}).get("usage") or {} for call in last.calls)
+    return Usage.of(added((segment.usage or {}, *called, *lost)))
+
+
+def uncounted(segment: StoredSegment) -> list[str]:
+    """The runs of agents that were called last in it and have given no answer: its sums do not have what they used."""
+    last = next((turn for turn in reversed(segment.turns) if turn.plan is not None), None)
+    calls = () if last is None else last.calls
+    return [call.called for call in calls if call.told is None and call.called is not None]
 
 
 def used_in(run: WorkflowRecord) -> Usage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from agentspan.engine.records import PENDING, TaskRecord, WorkflowRecord
+from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.reading.asked import person_drafts
 from agentspan.reading.drafts import Draft, Within
 from agentspan.reading.result import AgentStatus, Progress
@@ -24,9 +24,30 @@ def members_in(record: WorkflowRecord) -> list[TaskRecord]:
     return [task for task in record.tasks if task.kind == "member"]
 
 
+def is_unfinished(task: TaskRecord) -> bool:
+    """Whether one of those is at work, or has ended without an answer."""
+    return task.status != "COMPLETED" and not task.retried
+
+
 def member_of(task: TaskRecord) -> str:
     """Who was called: a member, or what chooses one."""
     return str(task.input_data.get("subWorkflowName") or task.task_def_name)
+
+
+def unfinished(record: WorkflowRecord, begun: Mapping[str, WorkflowRecord]) -> list[tuple[str, str]]:
+    """Those that are at work, or have ended without an answer: who, and the run.
+
+    Args:
+        record: The run of the team, with its tasks.
+        begun: What these tasks have begun, by their ids.
+    """
+    tasks = [(member_of(task), task.sub_workflow_id or "") for task in called_in(record) if is_unfinished(task)]
+    return [(name, run_id) for name, run_id in tasks if run_id in begun and is_run(begun[run_id])]
+
+
+def steps_of_answers(record: WorkflowRecord) -> int:
+    """The turns of those that have given their answer."""
+    return sum(int(task.output_data.get("steps") or 0) for task in called_in(record) if not is_unfinished(task))
 
 
 def team_drafts(segment: StoredSegment, team: TeamSpec) -> Iterator[Draft | Within]:
@@ -67,29 +88,32 @@ def _within(parts: Mapping[str, WorkflowRecord], task: TaskRecord, step: int) ->
     return task.status == "COMPLETED"
 
 
-def _used_in(record: WorkflowRecord, running: Sequence[Usage]) -> Usage:
+def _used_in(record: WorkflowRecord, unfinished: Sequence[Usage]) -> Usage:
     """What members have used so far.
 
     Args:
         record: The run, with its tasks.
-        running: What those have used that are at work.
+        unfinished: What those have used that have given no answer.
     """
-    done = [task.output_data.get("usage") or {} for task in called_in(record) if task.status not in PENDING]
-    return Usage.of(added([*done, *(usage.to_json() for usage in running)]))
+    done = [task.output_data.get("usage") or {} for task in called_in(record) if not is_unfinished(task)]
+    return Usage.of(added([*done, *(usage.to_json() for usage in unfinished)]))
 
 
-def team_progress(record: WorkflowRecord, team: TeamSpec, at_work: Sequence[tuple[str, AgentStatus]]) -> Progress:
+def team_progress(
+    record: WorkflowRecord, team: TeamSpec, unfinished: Sequence[tuple[str, AgentStatus]], *, is_over: bool
+) -> Progress:
     """How far a team has come.
 
     Args:
         record: Its run, with its tasks.
         team: How its members work together.
-        at_work: Those that are at work, and what they are doing.
+        unfinished: Those that have given no answer, and how far they have come.
+        is_over: Whether none of them is at work any more.
     """
-    doing = [f"{name}: {status.current_task}" if status.current_task else name for name, status in at_work]
+    doing = [f"{name}: {status.current_task}" if status.current_task else name for name, status in unfinished]
     return Progress(
-        current_task=", ".join(doing) or None,
+        current_task=None if is_over else ", ".join(doing) or None,
         step=len(members_in(record)),
         max_steps=team.turns,
-        usage=_used_in(record, [status.usage for _, status in at_work]),
+        usage=_used_in(record, [status.usage for _, status in unfinished]),
     )

@@ -19,7 +19,7 @@ from agentspan.stored.guard import Guarded
 from agentspan.stored.usage import Usage, added
 
 UNKNOWN = "unknown"
-"""The model of a guardrail whose run was stored before that was."""
+"""The model of a guardrail whose run was stored before that was, or whose try failed."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ def _used_by(segment: StoredSegment) -> Iterator[Used | Within]:
         yield from _by_checks(agent, turn.checks, () if known is None else known.guards)
         for call in turn.calls:
             yield from _by_guards(agent, _looked_at(call))
+            yield from _lost(agent, (*call.checks, *call.made))
             if call.called is not None:
                 yield Within(call.called, call.planned.tool)
 
@@ -91,8 +92,12 @@ def _used_by(segment: StoredSegment) -> Iterator[Used | Within]:
 def _by_checks(agent: str, checks: Iterable[TaskRecord], guards: Iterable[Guarded]) -> Iterator[Used]:
     """What the guardrails of a prompt or an answer have used, with tries that gave no ruling."""
     yield from _by_guards(agent, guards)
-    lost = [failed(task) for task in checks]
-    yield from (Used(agent, UNKNOWN, usage) for usage in lost if usage.total_tokens)
+    yield from _lost(agent, checks)
+
+
+def _lost(agent: str, tasks: Iterable[TaskRecord]) -> Iterator[Used]:
+    """What guardrails have used in tries that failed: which of them, and so which model, is not stored."""
+    yield from (Used(agent, UNKNOWN, usage) for usage in map(failed, tasks) if usage.total_tokens)
 
 
 def _by_guards(agent: str, guards: Iterable[Guarded]) -> Iterator[Used]:

@@ -221,7 +221,7 @@ class AgentHandle(CallVerbs, OwnRequests, RunState, RunUsage, Generic[OutputT]):
         TRACES.ended(self.runtime.client, self.execution_id)
         result = replace(result_of(run), source=self._history)
         if result.is_failed:
-            result = so_far(result, self._history.status())
+            result = so_far(result, self._history.status(), self._history.turns())
         if result.is_failed and not self.runtime.settings.compat:
             raise error_of(run, result)
         answer = self._answers.get(str(run.output.get(ANSWERED_BY)), self._answers[""])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,19 +20,17 @@ from agentspan.declare.instructions import Function
 from agentspan.declare.state import CallState, StateType
 from agentspan.declare.termination import Termination
 from agentspan.declare.tool import Tool, ToolContext
-from agentspan.engine.records import TaskRecord, WorkflowRecord
+from agentspan.engine.records import TaskRecord
 from agentspan.errors import RetryTool, ToolFailed
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import MAX_BYTES, ResultError, shown, to_jsonable
 from agentspan.stored.guard import Guarded
 from agentspan.stored.inputs import CallInput
 from agentspan.stored.intervention import kept
-from agentspan.stored.mark import without_mark
-from agentspan.stored.notes import Failure, Mismatch, Notes
-from agentspan.stored.request import ModelRequest
+from agentspan.stored.notes import Failure, Notes
 from agentspan.stored.state import STATE
 from agentspan.stored.usage import added
-from agentspan.worker.guards import GuardRefused
+from agentspan.worker.guards import Asked, GuardRefused
 from agentspan.worker.handoffs import Crew
 from agentspan.worker.output import Output
 
@@ -67,8 +64,8 @@ class ModelUncalled(ToolFailed):
 LONGEST = 10 * 366 * 86_400
 """Seconds that a tool may ask to be tried again after; Conductor counts them as an int."""
 
-HANDED_ON = 2
-"""Seconds until a call that does not fit one worker's version of the tool is handed to the next."""
+_GUARDED = ("tool", "approval")
+"""The kinds of tasks in which guardrails of a tool are asked."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +149,7 @@ class Call:
     asks: list[Guarded] = field(default_factory=list)
     """Those of its result by which a person is asked."""
     used: list[Json] = field(default_factory=list)
-    """What this try has used so far, beside what its error tells: that counts where it fails."""
+    """What this try has used so far that is told nowhere else: that counts where it fails."""
 
     @cached_property
     def given(self) -> CallInput:
@@ -197,6 +194,11 @@ class Call:
         return self.earlier_failures + len(self.failures)
 
     @property
+    def is_last(self) -> bool:
+        """Whether no other try follows where this one fails."""
+        return self.failed + 1 >= self.served.tool.retry.attempts
+
+    @property
     def lost_tokens(self) -> tuple[Json, ...]:
         """What the tries of this call have used that failed."""
         return (*self.earlier_tokens, *(failure.tokens for failure in self.failures if failure.tokens))
@@ -215,9 +217,29 @@ class Call:
             mismatch = replace(mismatch, until=mismatch.until or int(taken * 1000), open=False)
         return Notes((*noted.failures, *failures), mismatch).to_json() | kept(self.task.output_data)
 
-    def noted_guards(self) -> Json:
-        """What the last report keeps of what the tool's guardrails said."""
-        return Notes(guards=tuple(self.guarded)).to_json()
+    def counting(self, asked: Asked) -> Asked:
+        """What a guardrail's model said; what that has used counts from now on."""
+        self.used += [asked[1]] if asked[1] else []
+        return asked
+
+    def note(self, guards: Sequence[Guarded]) -> None:
+        """Keep what guardrails of the tool have said, and with it what they have used."""
+        self.guarded += guards
+        self.used.clear()
+
+    @property
+    def used_by_guards(self) -> tuple[Json, ...]:
+        """What those have used in this try that have said something."""
+        return tuple(guard.usage for guard in self.guarded if guard.usage)
+
+    def noted_guards(self, *lost: Json) -> Json:
+        """What the last report keeps of what the tool's guardrails said, and what they have used in all tries.
+
+        Args:
+            *lost: What this try has used that its guardrails do not tell.
+        """
+        usage = added((*self.lost_tokens, *self.used_by_guards, *lost)) if self.task.kind in _GUARDED else {}
+        return Notes(guards=tuple(self.guarded)).to_json() | ({"usage": usage} if usage else {})
 
     def continue_as(self, task: TaskRecord) -> bool:
         """Whether the call is still at work; if so, it reports for `task`, which the server handed out meanwhile."""
@@ -289,13 +311,14 @@ def raised(call: Call, error: BaseException) -> Json:
     if isinstance(error, GuardRefused):
         return refused(failed(call, text_of(error), final=True), error)
     told = (error.tokens,) if isinstance(error, ModelAway) and error.tokens else ()
-    tokens = added((*call.used, *told)) or None
+    lost = added((*call.used, *told)) or None
     if isinstance(error, FINAL):
-        return failed(call, text_of(error), final=True, tokens=tokens)
+        return failed(call, text_of(error), final=True, tokens=lost)
     retry = call.served.tool.retry
     message = text_of(error) if isinstance(error, ModelAway) else f"{type(error).__name__}: {text_of(error)}"
-    if call.failed + 1 >= retry.attempts:
-        return failed(call, message, final=True, tokens=tokens)
+    if call.is_last:
+        return failed(call, message, final=True, tokens=lost)
+    tokens = added((lost or {}, *call.used_by_guards)) or None  # only the last try keeps what its guardrails said
     delay = retry.delay_before(call.failed + 2)
     if isinstance(error, RetryTool) and isinstance(error.after, int | float) and 0 <= error.after <= LONGEST:
         delay = error.after
@@ -319,7 +342,7 @@ def failed(call: Call, message: str, *, final: bool, delay: float = 0.0, tokens:
         return {
             "status": "FAILED_WITH_TERMINAL_ERROR",
             "reasonForIncompletion": message[:500],
-            "outputData": {"error": message, **call.notes(failure), **call.noted_guards()},
+            "outputData": {"error": message, **call.notes(failure), **call.noted_guards(tokens or {})},
         }
     return {
         "status": "IN_PROGRESS",
@@ -333,60 +356,3 @@ def refused(report: Json, error: GuardRefused) -> Json:
     if error.refused is None:
         return report
     return {**report, "outputData": {**report["outputData"], "refused": error.refused.to_json()}}
-
-
-def not_ours(task: TaskRecord, served: Served, worker_id: str, now: float) -> Json:
-    """The note on a call that is handed back, because its run was not started here and the tool may hold values."""
-    why = (
-        f"The worker {worker_id} serves {served.tool.name} only for runs that it has started itself: the function was "
-        "made for them, and may hold values of theirs. A worker that calls runtime.serve(agent) serves every run."
-    )
-    return _open(task.notes, int(now * 1000), why).to_json()
-
-
-def mismatched(call: Call, run_version: int, error: ArgumentError, worker_id: str) -> Json:
-    """The report of a call that is handed back, because the tool served here is not the one its run knows."""
-    ours = call.served.version
-    which = "an older" if ours < run_version else "a newer"
-    why = (
-        f"The worker {worker_id} serves {which} version of the tool: version {ours} of the agent, "
-        f"the run has {run_version}. {error}"
-    )
-    notes = _open(call.task.notes, int(call.host.now() * 1000), shown(why, 1000))
-    return {
-        "status": "IN_PROGRESS",
-        "callbackAfterSeconds": HANDED_ON,
-        "outputData": {**call.task.output_data, **notes.to_json()},
-    }
-
-
-def _open(notes: Notes, now: int, why: str) -> Notes:
-    """The notes with a call that no worker has taken since it was first handed back."""
-    first = notes.mismatch or Mismatch(at=now, why=why, open=True)
-    return replace(notes, mismatch=replace(first, open=True))
-
-
-def is_another(segment: WorkflowRecord, tool: Tool[..., Any]) -> bool:
-    """Whether the run's model was shown other parameters than the tool has: what they are, not how they are put."""
-    shown_as = {spec["name"]: spec["inputSchema"] for spec in segment.input.get("tools", [])}
-    told = without_mark(shown_as.get(tool.name))
-    return bool(_bare(told) != _bare(json.loads(json.dumps(dict(tool.parameters)))))
-
-
-def is_another_of_crew(run: WorkflowRecord, served: Served) -> bool:
-    """The same of a run that agents hand over: its own definition tells what the model of each was shown.
-
-    Args:
-        run: The run; its tasks are not needed.
-        served: The tool, of whichever agent.
-    """
-    request = ModelRequest.of(run.workflow_definition["metadata"]).agents[served.agent]
-    told = next((spec["parameters"] for spec in request.tools if spec["name"] == served.tool.name), None)
-    return bool(_bare(told) != _bare(json.loads(json.dumps(dict(served.tool.parameters)))))
-
-
-def _bare(schema: Any) -> Any:
-    if isinstance(schema, dict):
-        texts = ("title", "description")
-        return {key: _bare(value) for key, value in schema.items() if key not in texts or not isinstance(value, str)}
-    return [_bare(item) for item in schema] if isinstance(schema, list) else schema

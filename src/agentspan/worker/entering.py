@@ -56,7 +56,6 @@ def entered(call: Call, guards: Sequence[Guardrail], transcript: Transcript, mea
     if not blocking:
         return None
     found = verdict_on(blocking, _prompt(transcript), _knowing(call, transcript, means))
-    call.used += _used_by(found)
     transcript.prompt = found.value
     return found
 
@@ -182,7 +181,6 @@ async def once_passed(
         call.used += _tokens(model)
         model.cancel()
         raise
-    call.used += _used_by(verdict)
     if verdict.refused is None:
         if telling is not None and not model.done():
             telling.release()

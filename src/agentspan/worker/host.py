@@ -28,12 +28,13 @@ from agentspan.stored.inputs import CallInput
 from agentspan.stored.names import model_task_name
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.telemetry.logs import CallFields
-from agentspan.worker.call import HANDED_ON, Call, not_ours
+from agentspan.worker.call import Call
 from agentspan.worker.callers import Callers
 from agentspan.worker.calls import Calls
 from agentspan.worker.credentials import require
 from agentspan.worker.health import HealthFile
 from agentspan.worker.leases import Leases
+from agentspan.worker.other_versions import HANDED_ON, not_ours
 from agentspan.worker.outbox import Outbox, queues_after
 from agentspan.worker.poller import Poller
 from agentspan.worker.roster import Roster

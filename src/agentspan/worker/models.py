@@ -133,7 +133,7 @@ class Models:
         async def ask(request: ModelRequest, message: Json) -> Answer:
             return await asks.ask(request, (message,), (), LeftOut(), None)
 
-        return summarised(transcript, ask, call.lost_tokens)
+        return summarised(transcript, ask, call.lost_tokens, last=call.is_last)
 
     def _turn(
         self,

@@ -122,7 +122,7 @@ def _streamed(request: ModelRequest, hear: Callable[[str], None]) -> Callable[..
             except ModelAPIError as error:
                 if isinstance(error, ModelHTTPError):
                     raise
-                raise _away(error).having_used(_used(request, stream.get())) from error
+                raise _away(error).having_used(_used_so_far(request, stream.get())) from error
             return stream.get()
 
     return streamed
@@ -294,6 +294,11 @@ def _used(request: ModelRequest, response: ModelResponse) -> Json:
         "reasoning_tokens": usage.output_reasoning_tokens or (usage.details or {}).get("reasoning_tokens", 0),
     }
     return with_cost(request, _who(request, response), counted)
+
+
+def _used_so_far(request: ModelRequest, response: ModelResponse) -> Json | None:
+    """The same of an answer that broke off; None where the provider had told nothing of it yet."""
+    return _used(request, response) if response.usage.has_values() else None
 
 
 def _arguments(part: ToolCallPart) -> Json | None:

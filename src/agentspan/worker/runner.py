@@ -32,9 +32,6 @@ from agentspan.worker.call import (
     ModelAway,
     completed,
     failed,
-    is_another,
-    is_another_of_crew,
-    mismatched,
     raised,
     text_of,
     timed_out,
@@ -46,6 +43,7 @@ from agentspan.worker.guards import Means, arguments, entered, found_by, let_thr
 from agentspan.worker.instructions import before_the_first_turn
 from agentspan.worker.loop import ToolLoop
 from agentspan.worker.models import Models
+from agentspan.worker.other_versions import is_another, is_another_of_crew, mismatched
 from agentspan.worker.outbox import Outbox, pause_after
 from agentspan.worker.output import checked
 from agentspan.worker.state import guardrail_context
@@ -173,7 +171,7 @@ class Runner:
             return value
         shown = call.credentials.masked(to_jsonable(value))  # they may ask a model, and quote what they saw
         found = found_by(guards, shown, self._means(call), plain=plain)
-        call.guarded += found.guards
+        call.note(found.guards)
         call.asks = [told for guard, told in found.asks if guard.name in call.given.asks]
         # In a run of a version in which nobody is asked, the model is told.
         found.sent_back += [each for each in found.asks if each[0].name not in call.given.asks]
@@ -182,13 +180,13 @@ class Runner:
     def _refusing(self, call: Call, guards: Sequence[Guardrail], args: Json) -> list[Guarded]:
         """The guardrails of a tool that refuse a call, of those by which a person is asked before it."""
         found = found_by(guards, args, self._means(call))
-        call.guarded += found.guards
+        call.note(found.guards)
         return [told for _, told in found.asks]
 
     def _means(self, call: Call) -> Means:
         return Means(
             wait=lambda awaitable: self._waited(call, awaitable),
-            ask=lambda guard, text: self._model_loop.result(call, ruling(guard, text)),
+            ask=lambda guard, text: call.counting(self._model_loop.result(call, ruling(guard, text))),
             context=lambda: guardrail_context(call),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,8 @@ from agentspan.worker.answer import Answer
 from agentspan.worker.call import ModelAway
 from agentspan.worker.fallback import first_answer
 from agentspan.worker.transcript import Exchange, Transcript
+
+log: logging.Logger = logging.getLogger("agentspan.worker")
 
 Json = dict[str, Any]
 
@@ -43,33 +46,48 @@ def summary_tool(agent: Agent[Any]) -> Tool[..., Any]:
 
 
 async def summarised(
-    transcript: Transcript, ask: Callable[[ModelRequest, Json], Awaitable[Answer]], lost: Iterable[Json]
+    transcript: Transcript, ask: Callable[[ModelRequest, Json], Awaitable[Answer]], lost: Iterable[Json], *, last: bool
 ) -> Json:
     """A summary of a run's oldest exchanges, as it is stored.
 
-    Where the provider refuses for good, the run goes on without the newest of them.
+    Where the provider refuses for good, or in the last try, the run goes on without the newest of them. So it does in
+    the first try where the summary before lacks some already: a run waits for such a model once.
 
     Args:
         transcript: The conversation.
         ask: Asks a model, which is given a message of the user.
         lost: Tokens of tries that failed.
+        last: Whether no other try follows.
 
     Raises:
         ModelAway: The model cannot be reached, or says nothing; another try may help.
     """
     through = transcript.to_summarise()
     before = transcript.summary
-    message = {"role": "user", "message": _told(transcript, through)}
+    lacks = before is not None and before.error is not None
     try:
-        answer, passed = await first_answer(_request(transcript.request), lambda request: ask(request, message))
-    except ToolFailed as error:
-        text = "\n".join(part for part in (before.text if before else "", _LACKING) if part)
-        return Summary(text=text, exchanges=through, tokens=added(lost), error=str(error)).to_json()
-    tokens = added((answer.usage, *lost, *(each.tokens for each in passed if each.tokens)))
+        found = await _asked(transcript, ask, through)
+        return replace(found, tokens=added((*lost, found.tokens))).to_json()
+    except (ToolFailed, ModelAway) as error:
+        if isinstance(error, ModelAway) and not (last or lacks):
+            raise
+        log.warning("%d exchanges are left out, the newest of them without a summary: %s", through, error)
+        used = (error.tokens if isinstance(error, ModelAway) else None) or {}
+        text = before.text if before is not None else ""
+        text = text if lacks else "\n".join(part for part in (text, _LACKING) if part)
+        return Summary(text=text, exchanges=through, tokens=added((*lost, used)), error=str(error)).to_json()
+
+
+async def _asked(
+    transcript: Transcript, ask: Callable[[ModelRequest, Json], Awaitable[Answer]], through: int
+) -> Summary:
+    message = {"role": "user", "message": _told(transcript, through)}
+    answer, passed = await first_answer(_request(transcript.request), lambda request: ask(request, message))
+    tokens = added((answer.usage, *(each.tokens for each in passed if each.tokens)))
     if not answer.text.strip():
-        raise ModelAway("The model gave no summary.").having_used(answer.usage)
+        raise ModelAway("The model gave no summary.").having_used(tokens)
     text = answer.text.strip()[: transcript.request.keep_chars]
-    return Summary(text=text, exchanges=through, tokens=tokens, model=answer.model).to_json()
+    return Summary(text=text, exchanges=through, tokens=tokens, model=answer.model)
 
 
 def _request(request: ModelRequest) -> ModelRequest:
