@@ -46,7 +46,7 @@ def test_the_inbox(runtime: AgentRuntime, model: Stage) -> None:
     assert '"amount"' in shown
     assert f"request approve {one.id}" in shown
     assert '  fits      {"enum": ["yes", "no"], "type": "string"}' in run(runtime, "request", "show", question.id)
-    assert f"? waits for a person for " in run(runtime, "agent", "inspect", handle.execution_id)
+    assert "? waits for a person for " in run(runtime, "agent", "inspect", handle.execution_id)
     status = run(runtime, "agent", "status", handle.execution_id, "--exit-status", code=8)
     assert "  waits    for a person, since " in status
     assert f": approval of purse, pay, agentspan request show {one.id}\n" in status
