@@ -40,7 +40,7 @@ def test_the_inbox(runtime: AgentRuntime, model: Stage) -> None:
     assert "pay?" in listed
     assert "in 59m" in listed or "in 1h" in listed
     assert "3 requests wait." in listed
-    found = json.loads(run(runtime, "request", "list", "--run", handle.execution_id, "-o", "json"))["requests"]
+    found = json.loads(run(runtime, "request", "list", "--run", handle.execution_id, "-o", "json"))
     assert [each["id"] for each in found] == [one.id, two.id, question.id]
     shown = run(runtime, "request", "show", one.id[:13])  # the beginning of an id is enough
     assert '"amount"' in shown

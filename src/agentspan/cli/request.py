@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentspan.cli._agent import agent_name
-from agentspan.cli._app import Session
+from agentspan.cli._app import Session, Verbs
 from agentspan.cli._decision import decision_line
 from agentspan.cli._json import JsonObject
 from agentspan.cli._output import Output, emit, emit_all, example, output_option, say, shorten, table
@@ -30,7 +30,7 @@ _id = click.argument("request_id", metavar="ID")
 _by = click.option("--by", metavar="NAME", help="Who decides.  [default: your user's name]")
 
 
-@click.group("request")
+@click.group("request", cls=Verbs)
 def request_group() -> None:
     """Decide what agents ask people: approvals, questions, budgets, what guardrails refuse.
 
@@ -54,10 +54,8 @@ def list_requests(session: Session, agent: str | None, run: str | None, output: 
             headings = ("ID", "AGENT", "ASKS", "SINCE", "DEADLINE", "ABOUT")
             click.echo("\n".join(table(headings, [_row(each, now) for each in found])))
         say("1 request waits." if len(found) == 1 else f"{len(found)} requests wait.")
-    elif output == "jsonl":
-        emit_all((each.to_json() for each in found), output)
     else:
-        emit({"requests": [each.to_json() for each in found]}, output)
+        emit_all((each.to_json() for each in found), output)
 
 
 @request_group.command("show", epilog=example("agentspan request show 7744cf11-…"))
@@ -94,7 +92,7 @@ def approve(session: Session, request_id: str, args: dict[str, Any] | None, by: 
 @output_option
 @click.pass_obj
 def reject(session: Session, request_id: str, reason: str, by: str | None, output: Output) -> None:
-    """Have a call not made, leave a question without an answer, or end a run whose budget is used up.
+    """Have a call not made, leave a question without an answer, or end a run over its budget.
 
     What a guardrail refuses is not taken then: the model reads why, and of a prompt the run fails.
     """

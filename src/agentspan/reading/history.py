@@ -220,14 +220,18 @@ class History:
         found: list[Step] = []
         run = self.run()
         if TeamSpec.of(run.workflow_definition["metadata"]) is not None:
-            below = [task.sub_workflow_id for task in members_in(self._client.workflow(self.execution_id))]
-            all_of = [step for part_id in below if part_id for step in History(self._client, part_id).steps()]
+            members = members_in(self._client.workflow(self.execution_id))
+            all_of = [step for task in members if task.sub_workflow_id for step in self._steps_of_member(task)]
             return all_of if last is None else all_of[max(0, len(all_of) - last) :]
         for segment in self.segments():
             found[:0] = steps_of(segment)
             if last is not None and len(found) >= last:
                 break
         return found if last is None else found[max(0, len(found) - last) :]
+
+    def _steps_of_member(self, task: TaskRecord) -> Iterator[Step]:
+        for step in History(self._client, task.sub_workflow_id or "").steps():
+            yield step if step.agent else replace(step, agent=member_of(task))
 
     def segments(self) -> Iterator[StoredSegment]:
         """The run's segments, newest first, each read when it is asked for."""
@@ -329,10 +333,12 @@ def _is_settled(task: TaskRecord) -> bool:
 
 
 def _progress(run: WorkflowRecord, segment: StoredSegment | None, pending: list[TaskRecord]) -> Progress:
+    step = 0 if segment is None else segment.step
     return Progress(
         current_task=_current_task(pending, segment),
-        step=0 if segment is None else segment.step,
-        max_steps=run.workflow_definition["metadata"]["max_turns"] if loops(run) else 1,
+        step=step,
+        # Without tools there is one turn, and one more for each answer that is sent back.
+        max_steps=run.workflow_definition["metadata"]["max_turns"] if loops(run) else max(1, step),
         usage=_usage(run, segment),
     )
 

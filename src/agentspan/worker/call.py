@@ -287,7 +287,7 @@ def raised(call: Call, error: BaseException) -> Json:
     if isinstance(error, FINAL):
         return failed(call, text_of(error), final=True, tokens=tokens)
     retry = call.served.tool.retry
-    message = text_of(error) if isinstance(error, ModelAway) else f"{type(error).__name__}: {text_of(error)}"
+    message = text_of(error) if isinstance(error, RetryTool) else f"{type(error).__name__}: {text_of(error)}"
     if call.failed + 1 >= retry.attempts:
         return failed(call, message, final=True, tokens=tokens)
     delay = retry.delay_before(call.failed + 2)
