@@ -268,7 +268,8 @@ def http_tool(
         raise DefinitionError(f"{what}: content_type is one of {', '.join(_CONTENT_TYPES)}, not {content_type!r}")
     check_address(url, what)
     sent = dict(headers or {}) | ({"Accept": accept} if accept else {})
-    schema, files = _with_blanks(input_schema or {}, url), ()
+    schema = _with_blanks(input_schema or {}, url)
+    files: tuple[str, ...] = ()
     if content_type == MULTIPART_TYPE:
         schema, files = for_models(schema)
     call = HttpCall(
