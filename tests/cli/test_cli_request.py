@@ -40,25 +40,38 @@ def test_the_inbox(runtime: AgentRuntime, model: Stage) -> None:
     assert "pay?" in listed
     assert "in 59m" in listed or "in 1h" in listed
     assert "3 requests wait." in listed
-    found = json.loads(run(runtime, "request", "list", "--run", handle.execution_id, "-o", "json"))["requests"]
+    found = json.loads(run(runtime, "request", "list", "--run", handle.execution_id, "-o", "json"))
     assert [each["id"] for each in found] == [one.id, two.id, question.id]
-    assert '"amount"' in run(runtime, "request", "show", one.id)
+    shown = run(runtime, "request", "show", one.id[:13])  # the beginning of an id is enough
+    assert '"amount"' in shown
+    assert f"request approve {one.id}" in shown
+    assert '  fits      {"enum": ["yes", "no"], "type": "string"}' in run(runtime, "request", "show", question.id)
+    assert "? waits for a person for " in run(runtime, "agent", "inspect", handle.execution_id)
     status = run(runtime, "agent", "status", handle.execution_id, "--exit-status", code=8)
     assert "  waits    for a person, since " in status
-    assert f": approval of purse, agentspan request show {one.id}\n" in status
+    assert f": approval of purse, pay, agentspan request show {one.id}\n" in status
     assert f" request answer {question.id} ANSWER" in run(runtime, "agent", "why", handle.execution_id)
     assert f"request approve {one.id}" in run(runtime, "agent", "why", handle.execution_id)
 
-    assert "amount" in run(runtime, "request", "approve", one.id, "--args", '{"amount": "x"}', code=2)
+    refused = run(runtime, "request", "approve", one.id, "--args", '{"amount": "x"}', code=2)
+    assert "amount" in refused
+    assert f"`agentspan request show {one.id}` prints what fits." in refused
+    assert "is an approval" in run(runtime, "request", "answer", one.id, "yes", code=2)
     assert "no JSON object" in run(runtime, "request", "approve", one.id, "--args", "5", code=2)
     assert "is approved" in run(runtime, "request", "approve", one.id, "--args", '{"amount": 5}', "--by", "ann")
     assert "already, by ann" in run(runtime, "request", "reject", one.id, code=1)
     assert json.loads(run(runtime, "request", "reject", two.id, "--reason", "no", "-o", "json"))["status"] == "decided"
-    assert "Not taken" in run(runtime, "request", "answer", question.id, "perhaps", code=2)
+    assert "Not taken: the answer: " in run(runtime, "request", "answer", question.id, "perhaps", code=2)
     assert "is answered" in run(runtime, "request", "answer", question.id, "yes", "--by", "eve")
     assert handle.result(timeout=60).output == "Done."
-    assert "approved, with other arguments by ann" in run(runtime, "request", "show", one.id)
-    assert "no execution" in run(runtime, "request", "show", "nothing", code=1)
+    assert 'approved with {"amount": 5} by ann' in run(runtime, "request", "show", one.id)
+    unknown = run(runtime, "request", "show", "nothing", code=1)
+    assert "has no request 'nothing'" in unknown
+    assert "agentspan request list" in unknown
+    timeline = run(runtime, "agent", "inspect", handle.execution_id)
+    assert '    ! approved with {"amount": 5} by ann\n    ← "paid 5"' in timeline
+    assert "    ! rejected by" in timeline
+    assert '    ! answered with "yes" by eve\n    ← "yes"' in timeline
     shown = run(runtime, "agent", "stream", handle.execution_id)
-    assert "approved by ann" in shown
-    assert "ask_boss: approved by eve" in shown
+    assert "pay: approved, with amount=5 by ann" in shown
+    assert "ask_boss: answered by eve" in shown

@@ -80,7 +80,7 @@ BROKEN: list[tuple[Any, str]] = [
     (is_interrupted, "KeyboardInterrupt: "),
     (ends_its_generator, "GeneratorExit: "),
     (exits_asynchronously, "SystemExit: 3"),
-    (comes_back_at_a_silly_time, "RetryTool: later"),
+    (comes_back_at_a_silly_time, "later"),
 ]
 
 

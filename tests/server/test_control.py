@@ -102,8 +102,8 @@ def test_what_is_over_cannot_be_controlled_and_says_so(runtime: AgentRuntime, mo
     handle = runtime.start(Agent("over", model=model.play([say("done")])), "Go.")
     handle.result(timeout=60)
 
-    for verb in ("pause", "resume", "cancel", "retry"):
-        with pytest.raises(Conflict, match=f"is COMPLETED: it cannot {verb}") as caught:
+    for verb, done in {"pause": "paused", "resume": "resumed", "cancel": "cancelled", "retry": "retried"}.items():
+        with pytest.raises(Conflict, match=f"is COMPLETED: it cannot be {done}") as caught:
             getattr(handle, verb)()
         assert "must be" in str(caught.value.hint)
         assert handle.execution_id in str(caught.value)

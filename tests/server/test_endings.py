@@ -202,7 +202,7 @@ def test_what_cannot_be_stopped(
         handle.stop()
     gate.set()
     handle.result(60)
-    with pytest.raises(Conflict, match="is COMPLETED: it cannot stop"):
+    with pytest.raises(Conflict, match="is COMPLETED: it cannot be stopped"):
         handle.stop()
 
     alone = runtime.start(make("stopped_alone", [say("hello")]), "Hello.", serve=False)

@@ -26,6 +26,15 @@ def as_json(values: Any) -> Any:
     return json.loads(json.dumps([value.to_json() for value in values]))
 
 
+def as_far_as(found: Any, then: Any) -> Any:
+    """What is told now, without what the version of then told nothing of."""
+    if isinstance(found, list) and isinstance(then, list):
+        return [as_far_as(*both) for both in zip(found, then, strict=True)]
+    if isinstance(found, dict) and isinstance(then, dict):
+        return {name: as_far_as(found[name], then[name]) for name in then if name in found}
+    return found
+
+
 def test_each_kind_of_run_is_there() -> None:
     assert {path.stem for path in OPEN} == {"paused", "waits_for_a_worker"}
     assert len(ENDED) >= 17
@@ -38,10 +47,7 @@ def test_its_events_are_those_of_then(path: Path) -> None:
 
     events = as_json(history.events(history.look()))
     used = [event["usage"] for event in events if "usage" in event]
-    then = run.recording["events"]
-    if not any("usage" in event for event in then):  # those of before events told it
-        events = [{name: value for name, value in event.items() if name != "usage"} for event in events]
-    assert events == then, "a later version may tell more"
+    assert as_far_as(events, run.recording["events"]) == run.recording["events"]
     told = run.recording["result"].get("usage") or run.recording["status"]["usage"]
     assert sum(usage["prompt_tokens"] for usage in used) == told["prompt_tokens"]
 
@@ -50,7 +56,8 @@ def test_its_events_are_those_of_then(path: Path) -> None:
 def test_its_steps_are_those_of_then(path: Path) -> None:
     run = RecordedRun(path)
 
-    assert as_json(History(run, run.execution_id).steps()) == run.recording["steps"]  # type: ignore[arg-type]
+    steps = as_json(History(run, run.execution_id).steps())  # type: ignore[arg-type]
+    assert as_far_as(steps, run.recording["steps"]) == run.recording["steps"]
 
 
 @pytest.mark.parametrize("path", ENDED, ids=name)

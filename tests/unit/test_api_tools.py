@@ -52,7 +52,7 @@ PETS: dict[str, Any] = {
             },
             "put": {
                 "operationId": "upload",
-                "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {}}}},
+                "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}},
             },
         },
         "/search": {
@@ -108,7 +108,7 @@ def test_operations_become_tools(site: Site, caplog: pytest.LogCaptureFixture) -
     tools = by_name(api_tool(PETS, base_url=site.url))
 
     assert list(tools) == ["pets_get", "delete_pets_petId", "add", "search"]
-    assert "upload is left out: its body is multipart/form-data, and not JSON or a form" in caplog.text
+    assert "upload is left out: its body is application/octet-stream, and not JSON or a form" in caplog.text
     assert tools["pets_get"].description == "One pet."
     assert tools["pets_get"].parameters["required"] == ["petId", "X-Key"]
     assert tools["delete_pets_petId"].parameters["properties"] == {"petId": {"type": "integer"}}
@@ -192,6 +192,65 @@ def test_a_document_has_an_address_a_file_or_is_a_value(site: Site, tmp_path: Pa
     assert site.asked[-1]["path"] == "/v1/search"
 
 
+def test_a_form_with_files(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    binary = {"type": "string", "format": "binary"}
+    form = {"$ref": "#/components/schemas/Upload"}
+    document = {
+        "openapi": "3.0.3",
+        "paths": {
+            "/files": {
+                "post": {
+                    "operationId": "upload",
+                    "requestBody": {"content": {"multipart/form-data": {"schema": form}}},
+                },
+                "put": {"operationId": "store", "requestBody": {"content": {"image/png": {}}}},
+            }
+        },
+        "components": {
+            "schemas": {
+                "Scan": {**binary, "description": "A page."},
+                "Upload": {
+                    "type": "object",
+                    "properties": {
+                        "title": {"type": "string"},
+                        "tags": {"type": "array", "items": {"type": "string"}},
+                        "meta": {"type": "object"},
+                        "cover": {"$ref": "#/components/schemas/Scan"},
+                        "pages": {"type": "array", "items": binary},
+                    },
+                },
+            }
+        },
+    }
+    tools = by_name(api_tool(document, base_url=site.url))
+    fields = tools["upload"].parameters["properties"]["body"]["properties"]
+
+    assert fields["cover"]["required"] == ["name", "content"]
+    assert fields["cover"]["description"] == "A page."
+    assert "store is called without its body, which is image/png" in caplog.text
+
+    cover = {"name": 'a "b".csv', "content": "x,ä\r\n1,2"}
+    body = {"title": "T", "tags": ["p", "q"], "meta": {"n": 1}, "cover": cover, "pages": [{"name": "1", "content": ""}]}
+    for _ in range(2):
+        site.will(200, "{}")
+        ask(tools["upload"], body=body)
+    first, second = site.asked
+    boundary = first["headers"]["Content-Type"].removeprefix("multipart/form-data; boundary=")
+    parts = [
+        'Content-Disposition: form-data; name="title"\r\n\r\nT',
+        'Content-Disposition: form-data; name="tags"\r\n\r\np',
+        'Content-Disposition: form-data; name="tags"\r\n\r\nq',
+        'Content-Disposition: form-data; name="meta"\r\nContent-Type: application/json\r\n\r\n{"n":1}',
+        'Content-Disposition: form-data; name="cover"; filename="a %22b%22.csv"\r\nContent-Type: text/csv\r\n\r\n'
+        "x,ä\r\n1,2",
+        'Content-Disposition: form-data; name="pages"; filename="1"\r\nContent-Type: application/octet-stream\r\n\r\n',
+    ]
+    assert first["body"] == "".join(f"--{boundary}\r\n{part}\r\n" for part in parts) + f"--{boundary}--\r\n"
+    assert second["body"] == first["body"]
+    with pytest.raises(ToolFailed, match="cover is a file: send an object with its name and its content"):
+        ask(tools["upload"], body={"cover": "x"})
+
+
 def test_some_of_them_only() -> None:
     where = {"base_url": "https://pets.example"}
 
@@ -199,7 +258,7 @@ def test_some_of_them_only() -> None:
     assert [each.name for each in api_tool(PETS, tool_names=["add"], prefix="pet_", **where)] == ["pet_add"]
     with pytest.raises(DefinitionError, match="has no operation named 'sell'; it has pets_get, "):
         api_tool(PETS, tool_names=["sell"], **where)
-    with pytest.raises(DefinitionError, match="upload cannot be a tool: its body is multipart/form-data"):
+    with pytest.raises(DefinitionError, match="upload cannot be a tool: its body is application/octet-stream"):
         api_tool(PETS, tool_names=["upload"], **where)
     with pytest.raises(DefinitionError, match="has 5 operations, more than max_tools=2: pets_get, "):
         api_tool(PETS, max_tools=2, **where)

@@ -67,6 +67,17 @@ def test_arguments_go_where_they_belong(site: Site, monkeypatch: pytest.MonkeyPa
     assert pickle.loads(pickle.dumps(weather)) == weather
 
 
+def test_a_form_may_have_files(site: Site) -> None:
+    schema = {"properties": {"id": {"type": "integer"}, "report": {"type": "string", "format": "binary"}}}
+    upload = http_tool("upload", "Upload.", site.url, "POST", input_schema=schema, content_type="multipart/form-data")
+    site.will(204)
+
+    assert upload.parameters["properties"]["report"]["required"] == ["name", "content"]
+    assert ask(upload, id=7, report={"name": "r.txt", "content": "all fine"}) == "204 No Content"
+    assert 'name="id"\r\n\r\n7\r\n' in site.asked[0]["body"]
+    assert 'filename="r.txt"\r\nContent-Type: text/plain\r\n\r\nall fine\r\n' in site.asked[0]["body"]
+
+
 def test_a_body_is_json_or_a_form(site: Site) -> None:
     schema = {"properties": {"sku": {}, "amount": {}}, "required": ["sku"]}
     order = http_tool("order", "Order.", site.url + "/orders", "post", input_schema=schema)

@@ -96,7 +96,17 @@ class Failure(click.ClickException):
             click.echo(f"       {plain(self.hint)}", err=True)
 
 
-class Lazy(click.Group):
+class Verbs(click.Group):
+    """A group that says in a line what each of its commands does, and cuts none."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands."""
+        rows = [(name, self.commands[name].get_short_help_str(200)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class Lazy(Verbs):
     """A group whose commands are imported when they are used.
 
     Args:
@@ -122,12 +132,6 @@ class Lazy(click.Group):
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
         found = [CompletionItem(name, help=self.commands[name].get_short_help_str(200)) for name in names]
         return found + click.Command.shell_complete(self, ctx, incomplete)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        rows = [(name, self.commands[name].get_short_help_str(200)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
 
 
 class Root(Lazy):

@@ -59,8 +59,7 @@ def _line(event: Event) -> str:
 def _within_step(event: Event) -> str:
     match event.type:
         case "tool_call":
-            arguments = ", ".join(f"{name}={_text(value)}" for name, value in (event.args or {}).items())
-            return f"→ {event.tool_name}({arguments})"
+            return f"→ {event.tool_name}({_arguments(event)})"
         case "tool_result":
             return f"← {event.tool_name}: {_text(event.result)}"
         case "tool_retry" | "model_retry":
@@ -89,8 +88,11 @@ def _of_people_and_guards(event: Event) -> str:
             return f"» {event.target}"
         case "decision":
             who = f" by {event.by}" if event.by else ""
+            if event.action in ("extended", "finished"):
+                return f"! {event.tool_name}: {event.text}{who and f' Decided{who}.'}"
             why = f": {event.text}" if event.text else ""
-            return f"! {event.tool_name}: {'approved' if event.approved else 'rejected'}{who}{why}"
+            instead = f", with {_arguments(event)}" if event.args is not None else ""
+            return f"! {event.tool_name}: {event.action}{instead}{who}{why}"
         case "guardrail_pass":
             return f"✓ {event.guardrail_name} passes {_looked_at(event)}"
         case "guardrail_fail":
@@ -103,6 +105,10 @@ def _looked_at(event: Event) -> str:
     if event.tool_name is None:
         return "the prompt" if event.position == "input" else "the answer"
     return f"the {'arguments' if event.position == 'input' else 'result'} of {event.tool_name}"
+
+
+def _arguments(event: Event) -> str:
+    return ", ".join(f"{name}={_text(value)}" for name, value in (event.args or {}).items())
 
 
 def _text(value: Any) -> str:

@@ -21,6 +21,7 @@ from agentspan.reading.durations import duration
 from agentspan.reading.result import as_text
 
 if TYPE_CHECKING:
+    from agentspan.declare.approval import Request
     from agentspan.reading.reasons import MissingWorker
     from agentspan.reading.result import AgentStatus
 
@@ -122,7 +123,7 @@ def status_lines(status: AgentStatus, now: datetime) -> Iterator[str]:
         yield f"  doing    {status.current_task}"
     for request in status.requests:
         since = f", since {duration((now - request.asked).total_seconds())}" if request.asked else ""
-        yield f"  waits    for a person{since}: {request.kind} of {request.agent}, agentspan request show {request.id}"
+        yield f"  waits    for a person{since}: {_asked(request)}, agentspan request show {request.id}"
     for missing in status.missing_workers:
         yield f"  waits    {_missing(missing, now)}"
     for busy in status.busy_workers:
@@ -136,6 +137,12 @@ def status_lines(status: AgentStatus, now: datetime) -> Iterator[str]:
         yield f"  answer   {shorten(status.output)}"
     if status.usage.total_tokens:
         yield f"  tokens   {status.usage.counts}"
+
+
+def _asked(request: Request) -> str:
+    about = {"output": "its answer", "input": "its prompt"} if request.kind == "guardrail" else {"budget": ""}
+    what = about.get(request.tool, request.tool)
+    return f"{request.kind} of {request.agent}" + (what and f", {flat(what)}")
 
 
 def _missing(missing: MissingWorker, now: datetime) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentspan.errors import InputError, NotFound
 from agentspan.reading.index import PAGE, Owned, read_moment, started
-from agentspan.stored.names import segment_name
+from agentspan.stored.names import request_name, segment_name
 from agentspan.stored.usage import Usage
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[\w-]+")
 _SHOWN = 5
+_WHOLE = 36
+"""Characters of an id."""
 
 
 def find_id(runtime: AgentRuntime, given: str) -> str:
@@ -35,10 +37,30 @@ def find_id(runtime: AgentRuntime, given: str) -> str:
         matches = _beginning_with(runtime.client, given)
         if not matches:
             raise error from None
+    return _only(matches, given, "runs")
+
+
+def find_request_id(runtime: AgentRuntime, given: str) -> str:
+    """The id of the request that `given` names: the id itself, or a beginning that only one request has.
+
+    Raises:
+        InputError: It is no id, or several requests begin so.
+    """
+    if not _ID.fullmatch(given):
+        raise InputError(f"{given!r} is not a request's id.", hint="`agentspan request list` shows those that wait.")
+    if len(given) >= _WHOLE:
+        return given
+    names = request_name("*", "*")
+    found = runtime.client.search(f'workflowId="{given}*" AND workflowType="{names}"', size=PAGE)
+    matches = [each for each in found if each.workflow_id.startswith(given)]
+    return _only(matches, given, "requests") if matches else given
+
+
+def _only(matches: list[RunSummary], given: str, what: str) -> str:
     if len(matches) > 1:
         listed = ", ".join(run.workflow_id for run in matches[:_SHOWN])
         more = ", …" if len(matches) > _SHOWN else ""
-        raise InputError(f"Several runs begin with {given!r}: {listed}{more}", hint="Give more of the id.")
+        raise InputError(f"Several {what} begin with {given!r}: {listed}{more}", hint="Give more of the id.")
     return matches[0].workflow_id
 
 

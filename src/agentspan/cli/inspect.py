@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentspan.cli._agent import agent_id, handle_of
+from agentspan.cli._decision import decision_line
 from agentspan.cli._output import Output, emit, emit_all, example, output_option, status_lines, width
 from agentspan.cli._text import cut, flat
 from agentspan.reading.durations import brief
 
 if TYPE_CHECKING:
+    from agentspan.declare.approval import Request
     from agentspan.reading.timeline import Attempt, Step, ToolCall
 
 
@@ -72,12 +74,27 @@ def _call_lines(call: ToolCall, now: datetime) -> Iterator[str]:
     state = f"  {_state(call.attempts[-1], now)}" if call.attempts else ""
     # How it went stands before the arguments, which may be long.
     yield f"  → {flat(call.tool)}{state}  {_arguments(call.args)}".rstrip()
+    if call.request is not None:
+        yield from _request_lines(call.request, now)
     final = call.error is not None and bool(call.attempts) and call.attempts[-1].error == call.error
     yield from _failures(call.attempts[:-1] if final else call.attempts)
     if call.error is not None:
         yield f"    ← error: {flat(call.error)}"
-    elif call.attempts and call.attempts[-1].status == "done":
+    elif _is_answered(call.request) or (call.attempts and call.attempts[-1].status == "done"):
         yield f"    ← {_value(call.result)}"
+
+
+def _request_lines(request: Request, now: datetime) -> Iterator[str]:
+    if request.status == "waiting":
+        since = f" for {brief((now - request.asked).total_seconds())}" if request.asked else ""
+        yield f"    ? waits for a person{since}: agentspan request show {request.id}"
+    elif request.decision is not None:
+        yield f"    ! {decision_line(request.decision, request.kind)}"
+
+
+def _is_answered(request: Request | None) -> bool:
+    decision = None if request is None or request.kind != "question" else request.decision
+    return decision is not None and decision.approved
 
 
 def _state(attempt: Attempt, now: datetime) -> str:

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentspan.cli._agent import agent_name
-from agentspan.cli._app import Session
+from agentspan.cli._app import Session, Verbs
+from agentspan.cli._decision import decision_line
 from agentspan.cli._json import JsonObject
 from agentspan.cli._output import Output, emit, emit_all, example, output_option, say, shorten, table
+from agentspan.cli._runs import find_request_id
 from agentspan.cli._text import plain
 from agentspan.errors import NotFound
-from agentspan.reading.asked import decision_told
 from agentspan.reading.durations import duration
+from agentspan.reading.people import deciding
+from agentspan.schema.output import WRAPPED
 
 if TYPE_CHECKING:
     from agentspan.declare.approval import Request
@@ -27,12 +30,12 @@ _id = click.argument("request_id", metavar="ID")
 _by = click.option("--by", metavar="NAME", help="Who decides.  [default: your user's name]")
 
 
-@click.group("request")
+@click.group("request", cls=Verbs)
 def request_group() -> None:
     """Decide what agents ask people: approvals, questions, budgets, what guardrails refuse.
 
     A call that needs an approval, a question of an agent, a run whose budget is used up, or what a guardrail refuses
-    waits until somebody decides, from any machine. Each request has an id of its own.
+    waits until somebody decides, from any machine. ID is a request's id, or the beginning of one.
     """
 
 
@@ -50,11 +53,9 @@ def list_requests(session: Session, agent: str | None, run: str | None, output: 
         if found:
             headings = ("ID", "AGENT", "ASKS", "SINCE", "DEADLINE", "ABOUT")
             click.echo("\n".join(table(headings, [_row(each, now) for each in found])))
-        say(f"{len(found)} requests wait.")
-    elif output == "jsonl":
-        emit_all((each.to_json() for each in found), output)
+        say("1 request waits." if len(found) == 1 else f"{len(found)} requests wait.")
     else:
-        emit({"requests": [each.to_json() for each in found]}, output)
+        emit_all((each.to_json() for each in found), output)
 
 
 @request_group.command("show", epilog=example("agentspan request show 7744cf11-…"))
@@ -63,7 +64,7 @@ def list_requests(session: Session, agent: str | None, run: str | None, output: 
 @click.pass_obj
 def show(session: Session, request_id: str, output: Output) -> None:
     """Show a request: what is asked, what fits as an answer, and who has decided it."""
-    runtime = session.runtime()
+    runtime, request_id = _named(session, request_id)
     found = _found(runtime, request_id)
     if output == "text":
         click.echo("\n".join(_lines(found, runtime.client.moment())))
@@ -79,7 +80,7 @@ def show(session: Session, request_id: str, output: Output) -> None:
 @click.pass_obj
 def approve(session: Session, request_id: str, args: dict[str, Any] | None, by: str | None, output: Output) -> None:
     """Have a call made, or have taken what a guardrail refuses."""
-    runtime = session.runtime()
+    runtime, request_id = _named(session, request_id)
     runtime.approve(request_id, args=args, by=by or _user())
     _tell(runtime, request_id, "approved", output)
 
@@ -91,11 +92,11 @@ def approve(session: Session, request_id: str, args: dict[str, Any] | None, by: 
 @output_option
 @click.pass_obj
 def reject(session: Session, request_id: str, reason: str, by: str | None, output: Output) -> None:
-    """Have a call not made, leave a question without an answer, or end a run whose budget is used up.
+    """Have a call not made, leave a question without an answer, or end a run over its budget.
 
     What a guardrail refuses is not taken then: the model reads why, and of a prompt the run fails.
     """
-    runtime = session.runtime()
+    runtime, request_id = _named(session, request_id)
     runtime.reject(request_id, reason, by=by or _user())
     _tell(runtime, request_id, "rejected", output)
 
@@ -108,7 +109,7 @@ def reject(session: Session, request_id: str, reason: str, by: str | None, outpu
 @click.pass_obj
 def answer(session: Session, request_id: str, value: str, by: str | None, output: Output) -> None:
     """Answer a question: with a text, or with JSON where its answer has a type."""
-    runtime = session.runtime()
+    runtime, request_id = _named(session, request_id)
     typed = _found(runtime, request_id).answer_schema is not None
     runtime.answer(request_id, _json(value) if typed else value, by=by or _user())
     _tell(runtime, request_id, "answered", output)
@@ -127,9 +128,9 @@ def answer(session: Session, request_id: str, value: str, by: str | None, output
 @click.pass_obj
 def extend(session: Session, /, request_id: str, by: str | None, output: Output, **more: Any) -> None:
     """Let a run use more than its budget."""
-    runtime = session.runtime()
+    runtime, request_id = _named(session, request_id)
     runtime.extend(request_id, by=by or _user(), **more)
-    _tell(runtime, request_id, "decided: the budget is extended", output)
+    _tell(runtime, request_id, "extended", output)
 
 
 @request_group.command("finish", epilog=example("agentspan request finish 7744cf11-…"))
@@ -139,9 +140,15 @@ def extend(session: Session, /, request_id: str, by: str | None, output: Output,
 @click.pass_obj
 def finish(session: Session, request_id: str, by: str | None, output: Output) -> None:
     """Have a run whose budget is used up end with an answer, which its model gives without tools."""
-    runtime = session.runtime()
+    runtime, request_id = _named(session, request_id)
     runtime.finish(request_id, by=by or _user())
-    _tell(runtime, request_id, "decided: the model answers with what there is", output)
+    _tell(runtime, request_id, "finished: the model answers with what there is", output)
+
+
+def _named(session: Session, given: str) -> tuple[AgentRuntime, str]:
+    """The server, and the id of the request that `given` names on it."""
+    runtime = session.runtime()
+    return runtime, find_request_id(runtime, given)
 
 
 def _tell(runtime: AgentRuntime, request_id: str, what: str, output: Output) -> None:
@@ -194,18 +201,22 @@ def _lines(request: Request, now: datetime) -> Iterator[str]:
     yield f"  about     {plain(json.dumps(request.args, ensure_ascii=False))}"
     for guard in request.guardrails:
         yield f"  refused   by the guardrail {plain(guard.name)}: {plain(guard.message)}"
-    fits = request.schema if request.kind != "question" else request.answer_schema or {"type": "string"}
-    yield f"  fits      {plain(json.dumps(fits, ensure_ascii=False))}"
-    yield f"  since     {_ago(request.asked, now)}"
+    yield f"  fits      {plain(json.dumps(_fitting(request), ensure_ascii=False))}"
+    yield f"  asked     {_ago(request.asked, now)}"
+    if request.decision is not None:
+        yield f"  decision  {decision_line(request.decision, request.kind)}"
+        return
     if request.due is not None:
         default = plain(json.dumps(request.default, ensure_ascii=False))
         yield f"  deadline  {_left(request.due, now)}, then {default}"
-    decision = request.decision
-    if decision is not None:
-        who = "the deadline" if decision.overdue else decision.by or "somebody"
-        what = "approved" if decision.approved else "rejected"
-        edited = ", with other arguments" if decision.edited else ""
-        if request.kind == "budget":
-            yield f"  decision  {plain(decision_told(decision))} By {plain(who)}."
-            return
-        yield f"  decision  {what}{edited} by {plain(who)}" + (f": {plain(decision.reason)}" if decision.reason else "")
+    if request.status == "waiting":
+        yield from (f"  next      {plain(command)}" for command in deciding(request))
+
+
+def _fitting(request: Request) -> dict[str, Any]:
+    """The JSON Schema of what may be given: other arguments, an extension, or an answer as it is typed."""
+    if request.kind != "question":
+        return request.schema
+    schema = request.answer_schema or {"type": "string"}
+    properties = schema.get("properties", {})
+    return dict(properties[WRAPPED]) if list(properties) == [WRAPPED] else schema

@@ -28,7 +28,7 @@ def extend(client: Conductor, request_id: str, more: Mapping[str, Any], *, by: s
     """
     request, task = waiting(client, request_id, "budget")
     extension = {limit: value for limit, value in more.items() if value is not None}
-    check(extension, request.schema, "an extension")
+    check(extension, request.schema, "an extension", request.id)
     spent = Spent.of(request.args)
     for limit in spent.over:
         if spent.spent[limit] >= spent.limits[limit] + extension.get(limit, 0):

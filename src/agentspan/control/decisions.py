@@ -52,7 +52,7 @@ def approve(
     edited: dict[str, Any] = {}
     if args is not None:
         what = "what is to be taken instead" if request.kind == "guardrail" else f"the arguments of {request.tool}"
-        check(dict(args), request.schema, what)
+        check(dict(args), request.schema, what, request.id)
         edited = {"args": dict(args)}
     decide(client, request, task, {"approved": True, **edited}, by)
 
@@ -91,7 +91,7 @@ def answer(client: Conductor, request_id: str, value: Any, *, by: str | None = N
         NotFound: There is no such request.
     """
     request, task = waiting(client, request_id, "question")
-    check(_in_object(request, value), request.answer_schema or {"type": "string"}, "the answer")
+    check(_in_object(request, value), request.answer_schema or {"type": "string"}, "the answer", request.id)
     decide(client, request, task, {"approved": True, "answer": value}, by)
 
 
@@ -101,13 +101,14 @@ def _in_object(request: Request, value: Any) -> Any:
     return {WRAPPED: value} if list(properties) == [WRAPPED] else value
 
 
-def check(value: Any, schema: Mapping[str, Any], what: str) -> None:
+def check(value: Any, schema: Mapping[str, Any], what: str, request_id: str) -> None:
     """Refuse what does not fit.
 
     Args:
         value: What somebody gave.
         schema: The JSON Schema that it has to fit.
         what: What messages call it.
+        request_id: The request that it is for.
 
     Raises:
         InputError: It says why.
@@ -115,11 +116,13 @@ def check(value: Any, schema: Mapping[str, Any], what: str) -> None:
     check_value(value, what)
     validator = jsonschema_rs.validator_for({**schema})
     problems = [
-        f"{'.'.join(str(each) for each in error.instance_path) or what}: {error.message}"
+        f"{'.'.join(str(each) for each in error.instance_path if each != WRAPPED) or what}: {error.message}"
         for error in validator.iter_errors(value)
     ]
     if problems:
-        raise InputError(f"Not taken: {'; '.join(problems)}", hint="`agentspan request show ID` prints what fits.")
+        raise InputError(
+            f"Not taken: {'; '.join(problems)}", hint=f"`agentspan request show {request_id}` prints what fits."
+        )
 
 
 def waiting(client: Conductor, request_id: str, *kinds: str) -> tuple[Request, TaskRecord]:
@@ -139,7 +142,8 @@ def waiting(client: Conductor, request_id: str, *kinds: str) -> tuple[Request, T
     spec = RequestSpec.of(record.workflow_definition["metadata"])
     if spec is not None and kinds and spec.kind not in kinds:
         verbs = _VERBS[spec.kind]
-        raise InputError(f"Request {request_id} of {spec.tool} is a kind of {spec.kind}: it can be {verbs}.")
+        article = "an" if spec.kind == "approval" else "a"
+        raise InputError(f"Request {request_id} of {spec.tool} is {article} {spec.kind}: it can be {verbs}.")
     deadline = time.monotonic() + COMING
     while True:
         request, task = request_of(record), person_task(record)
@@ -210,10 +214,5 @@ def _too_late(record: WorkflowRecord, request: Request | None) -> str:
         )
     if decision is None:
         return f"{named} of {request.tool} is void: it ended as {record.status} without a decision."
-    what = "approved" if decision.approved else "rejected"
-    if request.kind == "question" and decision.approved:
-        what = "answered"
-    if request.kind == "budget":
-        what = "decided"
     who = "by its deadline" if decision.overdue else f"by {decision.by}" if decision.by else "by somebody"
-    return f"{named} of {request.tool} is {what} already, {who}."
+    return f"{named} of {request.tool} is {decision.verb(request.kind)} already, {who}."

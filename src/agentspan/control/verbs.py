@@ -32,7 +32,7 @@ def pause(client: Conductor, history: History) -> None:
     Raises:
         Conflict: The run is over, or paused already.
     """
-    _expect(history, "pause", "RUNNING")
+    _expect(history, "paused", "RUNNING")
     # Conductor pauses the one execution it is given. The run first: from then on it begins no other segment.
     client.pause(history.execution_id)
     deadline = time.monotonic() + BEGINNING
@@ -51,7 +51,7 @@ def resume(client: Conductor, history: History) -> None:
     Raises:
         Conflict: The run is not paused.
     """
-    _expect(history, "resume", "PAUSED")
+    _expect(history, "resumed", "PAUSED")
     # The run last: until then it is PAUSED, and whoever dies on the way can resume it again.
     for begun in reversed(list(open_below(client, history.execution_id))):
         if begun.status == "PAUSED":
@@ -68,7 +68,7 @@ def cancel(client: Conductor, history: History, reason: str) -> None:
     """
     if len(quote(check_text(reason, "reason"))) > LONGEST_REASON:
         raise InputError(f"reason is too long: it stands in an address, which has {LONGEST_REASON:,} bytes for it")
-    _expect(history, "cancel", "RUNNING", "PAUSED")
+    _expect(history, "cancelled", "RUNNING", "PAUSED")
     client.terminate(history.execution_id, reason)
 
 
@@ -78,7 +78,7 @@ def retry(client: Conductor, history: History) -> None:
     Raises:
         Conflict: The run is alive, or ended with an answer.
     """
-    run = _expect(history, "retry", "FAILED", "TERMINATED", "TIMED_OUT")
+    run = _expect(history, "retried", "FAILED", "TERMINATED", "TIMED_OUT")
     if run.output.get("finish_reason") == INVALID:
         raise Conflict(
             f"Run {history.execution_id} failed by answers that did not fit; there is no failed call to go on from.",
@@ -110,11 +110,11 @@ def retry(client: Conductor, history: History) -> None:
     client.retry(history.execution_id)
 
 
-def _expect(history: History, verb: str, *statuses: str) -> WorkflowRecord:
+def _expect(history: History, done: str, *statuses: str) -> WorkflowRecord:
     run = history.run()
     if run.status not in statuses:
         raise Conflict(
-            f"Run {history.execution_id} is {run.status}: it cannot {verb}.",
-            hint=f"To {verb}, a run must be {' or '.join(statuses)}.",
+            f"Run {history.execution_id} is {run.status}: it cannot be {done}.",
+            hint=f"To be {done}, a run must be {' or '.join(statuses)}.",
         )
     return run

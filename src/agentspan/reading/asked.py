@@ -33,9 +33,16 @@ def decision_drafts(part: WorkflowRecord, request: Request, who: Json, step: int
     decision = request.decision
     if decision is None:
         return
-    details = {**who, "request_id": request.id, "approved": decision.approved, "by": decision.by}
-    text = decision_told(decision) if request.kind == "budget" else _why(decision)
-    yield Draft(type="decision", step=step, at=decided_at(part), details={**details, "text": text})
+    details = {
+        **who,
+        "request_id": request.id,
+        "approved": decision.approved,
+        "action": decision.verb(request.kind),
+        "by": decision.by,
+        "text": decision_told(decision) if request.kind == "budget" else _why(decision),
+        "args": decision.given if decision.edited else None,
+    }
+    yield Draft(type="decision", step=step, at=decided_at(part), details=details)
 
 
 def person_drafts(part: WorkflowRecord | None, step: int, who: Json | None = None) -> Iterator[Draft]:

@@ -201,16 +201,20 @@ class Decided(Event):
         tool_name: The tool.
         request_id: The request.
         approved: Whether the call is made; of a question whether there is an answer.
+        action: What was done: `approved`, `rejected`, `answered`, `extended` or `finished`.
         by: Who; None where nobody said, or the deadline decided.
         text: Why, in that person's words.
+        args: What is taken instead of what was shown; None where it is that.
     """
 
     call_id: str
     tool_name: str
     request_id: str
     approved: bool
+    action: str
     by: str | None = None
     text: str | None = None
+    args: dict[str, Any] | None = None
     type: Literal["decision"] = "decision"
 
 

@@ -22,7 +22,7 @@ from agentspan.reading.projection import segment_drafts
 from agentspan.reading.result import AgentStatus, as_text
 from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
 from agentspan.reading.spent import uncounted
-from agentspan.reading.team import is_unfinished, members_in, steps_of_answers, team_progress, unfinished
+from agentspan.reading.team import is_unfinished, member_of, members_in, steps_of_answers, team_progress, unfinished
 from agentspan.reading.timeline import Step
 from agentspan.reading.turns import steps_of
 from agentspan.reading.waits import Waits
@@ -218,14 +218,18 @@ class History:
         found: list[Step] = []
         run = self.run()
         if TeamSpec.of(run.workflow_definition["metadata"]) is not None:
-            below = [task.sub_workflow_id for task in members_in(self._client.workflow(self.execution_id))]
-            all_of = [step for part_id in below if part_id for step in History(self._client, part_id).steps()]
+            members = members_in(self._client.workflow(self.execution_id))
+            all_of = [step for task in members if task.sub_workflow_id for step in self._steps_of_member(task)]
             return all_of if last is None else all_of[max(0, len(all_of) - last) :]
         for segment in self.segments():
             found[:0] = steps_of(segment)
             if last is not None and len(found) >= last:
                 break
         return found if last is None else found[max(0, len(found) - last) :]
+
+    def _steps_of_member(self, task: TaskRecord) -> Iterator[Step]:
+        for step in History(self._client, task.sub_workflow_id or "").steps():
+            yield step if step.agent else replace(step, agent=member_of(task))
 
     def segments(self) -> Iterator[StoredSegment]:
         """The run's segments, newest first, each read when it is asked for."""

@@ -66,7 +66,7 @@ def invalid(run: WorkflowRecord, result: AgentResult[Any]) -> OutputInvalid | No
         execution_id=run.workflow_id,
         raw=run.output.get("result"),
         reasons=problems,
-        hint="`raw` of this error has the answer; look at the output_type, its descriptions and the instructions.",
+        hint="The answer is `raw` of this exception. Look at the output_type, its descriptions and the instructions.",
         result=result,
     )
 

@@ -37,9 +37,14 @@ def person_reason(request: Request, now: float) -> Reason:
         text=text,
         since=request.asked,
         tool=request.tool,
-        next=tuple(f"agentspan request {verb} {request.id}{_needed(verb, request)}" for verb in _VERBS[request.kind]),
+        next=deciding(request),
         request=request,
     )
+
+
+def deciding(request: Request) -> tuple[str, ...]:
+    """The commands that decide a request."""
+    return tuple(f"agentspan request {verb} {request.id}{_needed(verb, request)}" for verb in _VERBS[request.kind])
 
 
 def _needed(verb: str, request: Request) -> str:

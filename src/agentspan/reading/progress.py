@@ -24,10 +24,12 @@ def run_progress(
         pending: The tasks of that which are at work, or wait for it.
         below: What agents have used that were called, and that its sums do not have yet.
     """
+    step = 0 if segment is None else segment.step
     return Progress(
         current_task=_current_task(pending, segment),
-        step=0 if segment is None else segment.step,
-        max_steps=run.workflow_definition["metadata"]["max_turns"] if loops(run) else 1,
+        step=step,
+        # Without tools there is one turn, and one more for each answer that is sent back.
+        max_steps=run.workflow_definition["metadata"]["max_turns"] if loops(run) else max(1, step),
         usage=_usage(run, segment, below),
     )
 

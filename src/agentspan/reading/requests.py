@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from agentspan.declare.approval import Request
 from agentspan.engine.client import Conductor
@@ -15,6 +16,8 @@ from agentspan.stored.budget import Spent
 from agentspan.stored.guard import Guarded
 from agentspan.stored.names import request_name
 from agentspan.stored.person import DECIDED, PERSON, Decision, RequestSpec
+
+Json = dict[str, Any]
 
 _PAGE = 100
 
@@ -81,7 +84,16 @@ def decision_of(record: WorkflowRecord) -> Decision | None:
     for task in reversed(record.tasks):
         if task.reference_task_name == DECIDED and task.status == "COMPLETED":
             found = (task.output_data.get("result") or {}).get("decision")
-            return Decision.of(found) if found else None
+            return Decision.of(found, _given(record, found)) if found else None
+    return None
+
+
+def _given(record: WorkflowRecord, decision: Json) -> Any:
+    """What the person gave whose decision it is: the answer, or what is taken instead."""
+    for task in person_tasks(record):
+        said = task.output_data
+        if task.status == "COMPLETED" and said.get("id") == decision.get("id"):
+            return said.get("answer", said.get("args"))
     return None
 
 
@@ -96,7 +108,13 @@ def find_request(client: Conductor, request_id: str) -> WorkflowRecord:
     Raises:
         NotFound: There is none of that id, or it is no request's.
     """
-    record = client.workflow(request_id)
+    try:
+        record = client.workflow(request_id)
+    except NotFound:
+        raise NotFound(
+            f"The server at {client.settings.address} has no request {request_id!r}.",
+            hint="`agentspan request list` shows the requests that wait.",
+        ) from None
     if RequestSpec.of(record.workflow_definition.get("metadata", {})) is None:
         raise NotFound(
             f"{request_id!r} is an execution of {record.workflow_name}, not a request to a person.",

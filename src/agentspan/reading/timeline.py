@@ -146,7 +146,7 @@ class Step:
         segment_id: The execution that holds it on the server: a segment, or the run itself.
         model: The model call.
         calls: The tool calls, in the order the model asked for them.
-        agent: Whose step it was, of a run that agents hand over; None of any other.
+        agent: Whose step it was, of a run that agents hand over, or of a team; None of any other.
         summary: What was written down before it of older exchanges; its tokens count as the model call's.
     """
 

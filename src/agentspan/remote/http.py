@@ -16,6 +16,7 @@ from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.tool import Tool, current_tool_context
 from agentspan.errors import DefinitionError, ToolFailed
 from agentspan.remote.environment import behind_host, filled, handed, names_in, placed
+from agentspan.remote.multipart import MULTIPART_TYPE, for_models, written
 from agentspan.schema.foreign import given_arguments
 
 Where = Literal["path", "query", "header", "cookie", "body", "whole body"]
@@ -28,6 +29,8 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _WITHOUT_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
+
+_CONTENT_TYPES = (JSON_TYPE, FORM_TYPE, MULTIPART_TYPE)
 
 _BLANKS = re.compile(r"(\$\{[A-Za-z_][A-Za-z0-9_]*\})|\{([^{}]+)\}")
 """What a URL leaves open: `${NAME}` to the environment, `{name}` to the model."""
@@ -99,6 +102,7 @@ class HttpCall:
         basic: `user:password` of basic authentication.
         places: Where arguments go, by their names; others go to the query, or to the body where there is one.
         content_type: How the body is written.
+        files: The fields of a multipart body that are files.
         timeout: Seconds a request may take.
         max_bytes: How much of an answer is read.
     """
@@ -110,6 +114,7 @@ class HttpCall:
     basic: str = field(default="", repr=False)
     places: tuple[tuple[str, Placed], ...] = ()
     content_type: str = JSON_TYPE
+    files: tuple[str, ...] = ()
     timeout: float = 30
     max_bytes: int = 100_000
 
@@ -157,10 +162,10 @@ class HttpCall:
         headers |= {each.name: _in_header(each, value) for each, value in parts.get("header", ())}
         if cookies := "; ".join(f"{name}={quote(value)}" for name, value in _pairs(parts.get("cookie", ()))):
             headers["Cookie"] = f"{headers['Cookie']}; {cookies}" if "Cookie" in headers else cookies
-        content = self._body(parts)
+        content, content_type = self._body(parts)
         own = {
             "Accept": _ACCEPT,
-            "Content-Type": self.content_type if content is not None else None,
+            "Content-Type": content_type if content is not None else None,
             "Idempotency-Key": key if self.method in ("POST", "PATCH") else None,
         }
         given = {name.lower() for name in headers}
@@ -187,20 +192,22 @@ class HttpCall:
 
         return _BLANKS.sub(put, address)
 
-    def _body(self, parts: Mapping[Where, Sequence[tuple[Placed, Any]]]) -> bytes | None:
+    def _body(self, parts: Mapping[Where, Sequence[tuple[Placed, Any]]]) -> tuple[bytes | None, str]:
         whole = parts.get("whole body")
         fields = parts.get("body", ())
         if not whole and not fields:
-            return None
-        if self.content_type == FORM_TYPE:
+            return None, self.content_type
+        if self.content_type in (FORM_TYPE, MULTIPART_TYPE):
             fields = [
                 (Placed("body", name), value) for _, values in whole or () for name, value in values.items()
             ] or fields
-            return urlencode(_pairs(fields)).encode()
+            if self.content_type == MULTIPART_TYPE:
+                return written([(each.name, value) for each, value in fields], self.files)
+            return urlencode(_pairs(fields)).encode(), self.content_type
         value = whole[0][1] if whole else {each.name: value for each, value in fields}
         if self.content_type.startswith("text/") and isinstance(value, str):
-            return value.encode()
-        return _json(value).encode()
+            return value.encode(), self.content_type
+        return _json(value).encode(), self.content_type
 
 
 def http_tool(
@@ -241,7 +248,8 @@ def http_tool(
         input_schema: JSON Schema of the arguments; without one they are those that `url` names, as texts. What `url`
             does not name goes to the query of GET, HEAD, DELETE and OPTIONS, and to the body of the others.
         accept: What to ask for; JSON, then any text, unless given.
-        content_type: How a body is written: `application/json` or `application/x-www-form-urlencoded`.
+        content_type: How a body is written: `application/json`, `application/x-www-form-urlencoded`, or
+            `multipart/form-data`, whose fields of the format `binary` are files that the model writes as texts.
         credentials: Names of credentials that are kept out of results, beside those that are named in texts.
         retry: How often a call is tried when the address cannot be reached, is busy (429, 503), or breaks off or fails
             (500, 502, 504) a request that may be made twice. POST and PATCH have an `Idempotency-Key`, the same for
@@ -256,10 +264,14 @@ def http_tool(
     method = method.upper()
     if method not in _METHODS:
         raise DefinitionError(f"{what}: method is one of {', '.join(_METHODS)}, not {method!r}")
-    if content_type not in (JSON_TYPE, FORM_TYPE):
-        raise DefinitionError(f"{what}: content_type is {JSON_TYPE!r} or {FORM_TYPE!r}, not {content_type!r}")
+    if content_type not in _CONTENT_TYPES:
+        raise DefinitionError(f"{what}: content_type is one of {', '.join(_CONTENT_TYPES)}, not {content_type!r}")
     check_address(url, what)
     sent = dict(headers or {}) | ({"Accept": accept} if accept else {})
+    schema = _with_blanks(input_schema or {}, url)
+    files: tuple[str, ...] = ()
+    if content_type == MULTIPART_TYPE:
+        schema, files = for_models(schema)
     call = HttpCall(
         tool=name,
         method=method,
@@ -267,10 +279,11 @@ def http_tool(
         headers=tuple(sent.items()),
         places=tuple((each, Placed("path", each)) for each in blanks_of(url)),
         content_type=content_type,
+        files=files,
         timeout=whole_seconds(timeout, f"{what}: timeout", least=1),
         max_bytes=max_bytes,
     )
-    return tool_of(call, description, _with_blanks(input_schema or {}, url), retry, tuple(credentials or ()))
+    return tool_of(call, description, schema, retry, tuple(credentials or ()))
 
 
 def tool_of(

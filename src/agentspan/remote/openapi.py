@@ -15,6 +15,7 @@ from agentspan.declare.toolset import Toolset, toolset
 from agentspan.errors import DefinitionError
 from agentspan.remote._document import Source, read_document, server_of, shown, title_of
 from agentspan.remote.http import FORM_TYPE, JSON_TYPE, HttpCall, Placed, blanks_of, check_address, tool_of
+from agentspan.remote.multipart import MULTIPART_TYPE, for_models
 from agentspan.schema.foreign import found_at, name_for_models
 
 log: logging.Logger = logging.getLogger("agentspan.remote")
@@ -173,8 +174,11 @@ def _tool(api: _Api, operation: _Operation) -> Tool[..., Any]:
             places.append((name, Placed("path", name)))
             required.append(name)
     content_type, body, needed = _body(api, operation)
+    files: tuple[str, ...] = ()
     if body is not None:
         argument = "body" if "body" not in properties else "request_body"
+        if content_type == MULTIPART_TYPE:
+            body, files = for_models(_form(api, body))
         properties[argument] = body
         places.append((argument, Placed("whole body", "body")))
         required += [argument] if needed else []
@@ -186,6 +190,7 @@ def _tool(api: _Api, operation: _Operation) -> Tool[..., Any]:
         basic=secured.basic,
         places=tuple(places),
         content_type=content_type,
+        files=files,
         timeout=api.timeout,
         max_bytes=api.max_bytes,
     )
@@ -247,11 +252,22 @@ def _body(api: _Api, operation: _Operation) -> tuple[str, Json | None, bool]:
     content = body.get("content", {})
     for kind, told in content.items():
         plain = kind.partition(";")[0].strip().lower()
-        if plain in (JSON_TYPE, FORM_TYPE) or plain.endswith("+json") or plain == "*/*":
+        if plain in (JSON_TYPE, FORM_TYPE, MULTIPART_TYPE) or plain.endswith("+json") or plain == "*/*":
             return JSON_TYPE if plain == "*/*" else plain, told.get("schema", {}), bool(body.get("required"))
+    kinds = " or ".join(content) or "of no kind"
     if not body.get("required"):
+        log.warning(
+            "%s: %s is called without its body, which is %s, not JSON or a form", api.name, operation.name, kinds
+        )
         return JSON_TYPE, None, False
-    raise _Impossible(f"its body is {' or '.join(content) or 'of no kind'}, and not JSON or a form")
+    raise _Impossible(f"its body is {kinds}, and not JSON or a form")
+
+
+def _form(api: _Api, schema: Json) -> Json:
+    """The schema of a form with those of its fields, so that files are seen among them."""
+    found = _resolved(api, schema)
+    fields = {name: _resolved(api, field) for name, field in found.get("properties", {}).items()}
+    return {**found, "properties": fields} if fields else found
 
 
 @dataclass

@@ -28,6 +28,14 @@ _NAMES: dict[str, str] = {
     "time": "seconds",
 }
 
+_ONE: dict[str, str] = {
+    "tokens": "token",
+    "input_tokens_per_request": "input token of a request",
+    "calls": "call of a tool",
+    "turns": "turn",
+    "time": "second",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
@@ -83,7 +91,7 @@ def _is_cancelled(left: Any) -> bool:
 def extension_told(extension: Mapping[str, Any]) -> str:
     """By what a budget was extended, in a few words."""
     found = [
-        f"${more:.4f}" if limit == "cost" else f"{more:,.0f} {_NAMES.get(limit, limit)}"
+        f"${more:.4f}" if limit == "cost" else f"{more:,.0f} {(_ONE if more == 1 else _NAMES).get(limit, limit)}"
         for limit, more in extension.items()
     ]
     return ", ".join(found)

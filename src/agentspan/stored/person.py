@@ -69,6 +69,7 @@ class Decision:
         overdue: Whether nobody decided in time, and the default stands.
         id: What tells it from other decisions on the same request.
         extended: By how much a budget is extended; None of what is no extension.
+        given: What that person gave: the answer, or what is taken instead; None of what is no more than a yes or a no.
     """
 
     approved: bool
@@ -78,9 +79,10 @@ class Decision:
     overdue: bool = False
     id: str | None = None
     extended: Json | None = None
+    given: Any = None
 
     @classmethod
-    def of(cls, found: Mapping[str, Any]) -> Decision:
+    def of(cls, found: Mapping[str, Any], given: Any = None) -> Decision:
         """Read it from what is stored."""
         return cls(
             approved=bool(found.get("approved")),
@@ -90,4 +92,17 @@ class Decision:
             overdue=bool(found.get("overdue")),
             id=found.get("id"),
             extended=found.get("extended") or found.get("extend"),
+            given=given,
         )
+
+    def verb(self, kind: RequestKind) -> str:
+        """What was done with the request, in a word.
+
+        Args:
+            kind: What was asked for.
+        """
+        if not self.approved:
+            return "rejected"
+        if kind == "budget":
+            return "extended" if self.extended else "finished"
+        return "answered" if kind == "question" else "approved"

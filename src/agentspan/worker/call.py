@@ -315,7 +315,7 @@ def raised(call: Call, error: BaseException) -> Json:
     if isinstance(error, FINAL):
         return failed(call, text_of(error), final=True, tokens=lost)
     retry = call.served.tool.retry
-    message = text_of(error) if isinstance(error, ModelAway) else f"{type(error).__name__}: {text_of(error)}"
+    message = text_of(error) if isinstance(error, RetryTool) else f"{type(error).__name__}: {text_of(error)}"
     if call.is_last:
         return failed(call, message, final=True, tokens=lost)
     tokens = added((lost or {}, *call.used_by_guards)) or None  # only the last try keeps what its guardrails said

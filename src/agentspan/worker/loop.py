@@ -26,6 +26,10 @@ STALLED = 3.0
 """Seconds without a sign of life after which a tool counts as holding the loop."""
 
 
+LEAVING = 2.0
+"""Seconds that a loop which ends has for what is left on it: a tool may not heed that it is cancelled."""
+
+
 class ToolLoop:
     """Runs what tools await. A loop that has ended, or that a tool holds, is replaced for the calls to come."""
 
@@ -125,10 +129,12 @@ class _Turning:
         return None
 
     def stop(self) -> None:
-        """End now."""
+        """End now, and let connections be closed."""
         with self._lock:
             if not self.over:
                 self._loop.call_soon_threadsafe(self._loop.stop)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(LEAVING)
 
     def leave_the_rest(self) -> None:
         """Let the calls that have not begun yet begin elsewhere, and end when the last of the others has left."""

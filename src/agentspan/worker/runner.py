@@ -16,7 +16,7 @@ from agentspan.declare.agent import Agent
 from agentspan.declare.guardrail import Guardrail, Position
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import WorkflowRecord
-from agentspan.errors import NotFound, ServerError
+from agentspan.errors import NotFound, RetryTool, ServerError
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import to_jsonable
 from agentspan.stored.guard import Guarded
@@ -29,7 +29,6 @@ from agentspan.worker.call import (
     FINAL,
     Call,
     Json,
-    ModelAway,
     completed,
     failed,
     raised,
@@ -247,7 +246,7 @@ class Runner:
         try:
             if isinstance(error, FINAL):
                 log.info("%s failed for good: %s", call, text_of(error))
-            elif isinstance(error, ModelAway):  # nobody's code is at fault
+            elif isinstance(error, RetryTool):  # nobody's code is at fault
                 log.warning("%s failed in attempt %d: %s", call, call.attempt, text_of(error))
             else:
                 log.warning("%s raised in attempt %d", call, call.attempt, exc_info=error)
