@@ -14,7 +14,7 @@ PATHS = {
     "agent": ["Agent", "Strategy", "scatter_gather"],
     "cli_config": ["CliConfig"],
     "code_execution_config": ["CodeExecutionConfig"],
-    "exceptions": ["AgentAPIError", "AgentNotFoundError", "AgentspanError", "ConfigurationError"],
+    "exceptions": ["AgentAPIError", "AgentNotFoundError", "AgentspanError", "ConfigurationError", "TerminalToolError"],
     "guardrail": ["Guardrail", "GuardrailResult", "LLMGuardrail", "OnFail", "Position", "RegexGuardrail", "guardrail"],
     "handoff": ["OnTextMention", "OnToolResult"],
     "result": ["AgentEvent", "AgentHandle", "AgentResult", "AgentStream", "EventType", "Status", "TokenUsage"],

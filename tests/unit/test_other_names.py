@@ -28,6 +28,10 @@ def agent(**options: Any) -> Agent:
             {"model_settings": ModelSettings(top_p=0.5, temperature=0.2)},
         ),
         ({"thinking_budget_tokens": 2048}, {"model_settings": ModelSettings(thinking_tokens=2048)}),
+        (
+            {"base_url": "http://127.0.0.1/v1", "model_place": "worker"},
+            {"model_settings": ModelSettings(base_url="http://127.0.0.1/v1"), "model_place": "worker"},
+        ),
         ({"reasoning_effort": "low"}, {"model_settings": ModelSettings(reasoning_effort="low")}),
         ({"timeout_seconds": 60}, {"timeout": 60}),
         ({"timeout_seconds": 0}, {}),
@@ -90,7 +94,6 @@ def test_two_values_and_wrong_ones_are_refused(make: Any, options: dict[str, Any
     [
         (agent, "gate", "router"),
         (agent, "before_model_callback", "hooks"),
-        (agent, "base_url", "models.md"),
         (agent, "anything", "migrating"),
         (made, "anything", "migrating"),
     ],

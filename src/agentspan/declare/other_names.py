@@ -36,6 +36,7 @@ class AgentNames(TypedDict, total=False):
         temperature: `ModelSettings.temperature`.
         thinking_budget_tokens: `ModelSettings.thinking_tokens`.
         reasoning_effort: `ModelSettings.reasoning_effort`.
+        base_url: `ModelSettings.base_url`.
         timeout_seconds: `Agent.timeout`; 0 sets no limit.
         stop_when: `Agent.termination`, as a function.
         memory: Messages that each run begins with.
@@ -59,6 +60,7 @@ class AgentNames(TypedDict, total=False):
     temperature: float | None
     thinking_budget_tokens: int | None
     reasoning_effort: str | None
+    base_url: str | None
     timeout_seconds: float | None
     stop_when: Callable[..., bool] | None
     memory: ConversationMemory | None
@@ -107,6 +109,7 @@ _MODEL_SETTINGS = {
     "temperature": "temperature",
     "thinking_budget_tokens": "thinking_tokens",
     "reasoning_effort": "reasoning_effort",
+    "base_url": "base_url",
 }
 
 _BACKOFFS: dict[str, Backoff] = {"fixed": "fixed", "linear_backoff": "linear", "exponential_backoff": "exponential"}
@@ -115,7 +118,6 @@ _INSTEAD = {
     "allowed_commands": "The commands that a model may run: tools=[cli_tool(['ls', 'git status'])].",
     "gate": "Team(…, strategy='router', router=function) chooses what goes on; or run the parts one by one.",
     "planner": "Say in the instructions that it is to make a plan first.",
-    "base_url": "docs/models.md says where the address of a model is set.",
     "before_agent_callback": "hooks=[handler] of a CallbackHandler that has on_agent_start.",
     "after_agent_callback": "hooks=[handler] of a CallbackHandler that has on_agent_end.",
     "before_model_callback": "hooks=[handler] of a CallbackHandler that has on_model_start.",
