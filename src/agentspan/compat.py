@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, TextIO, cast
 
@@ -14,6 +15,7 @@ from agentspan.declare.tool import current_tool_context
 from agentspan.errors import ConfigError, ToolFailed
 from agentspan.reading.events import AnyEvent
 from agentspan.reading.result import AgentResult, AgentStatus
+from agentspan.schema.values import to_jsonable
 
 _RENAMED = {"api_key": "auth_key", "api_secret": "auth_secret", "auto_start_server": "autostart"}
 
@@ -156,15 +158,19 @@ class CompatResult(AgentResult):
 
 
 def result(plain: AgentResult[Any]) -> CompatResult:
-    """A result in upstream's form."""
+    """A result in upstream's form: what has a type is given as JSON values."""
     values = {name: value for name, value in plain.__dict__.items() if name != "output"}
-    output = {"result": plain.output, "finishReason": plain.finish_reason}
+    output = {"result": to_jsonable(plain.output), "finishReason": plain.finish_reason}
     return CompatResult(**values, output=cast("str", output), plain=plain)
 
 
-def event(found: AnyEvent) -> AnyEvent:
-    """An event in upstream's form."""
-    return replace(found, output={"result": found.output}) if found.type == "done" else found
+def events(found: Iterable[AnyEvent]) -> list[AnyEvent]:
+    """Events in upstream's form; `waiting` is for a person there, so those of a worker are left out."""
+    return [
+        replace(each, output={"result": each.output}) if each.type == "done" else each
+        for each in found
+        if each.type != "waiting" or each.request_id is not None
+    ]
 
 
 def status(found: AgentStatus) -> AgentStatus:

@@ -117,7 +117,9 @@ def test_what_waits_says_so_everywhere(runtime: AgentRuntime, model: Stage, plac
     assert not status.is_running
     assert [reason.kind for reason in status.waits] == ["person"]
     assert status.requests[0].id == request.id
-    assert status.pending_tool == {"tool_name": "refund", "parameters": {"amount": 5}, "request_id": request.id}
+    pending = dict(status.pending_tool or {})
+    assert list(pending.pop("response_schema")["properties"]) == ["approved", "reason"]
+    assert pending == {"tool_name": "refund", "parameters": {"amount": 5}, "request_id": request.id}
     assert f"agentspan request approve {request.id}" in status.waits[0].next
     assert request.id in [each.id for each in runtime.requests(agent="till")]
     assert request.id in [each.id for each in runtime.requests()]
@@ -257,7 +259,8 @@ def test_a_question_is_answered_with_what_fits(runtime: AgentRuntime, model: Sta
         runtime.answer(request.id, "green")
     with pytest.raises(InputError, match="answered or rejected"):
         runtime.approve(request.id)
-    handle.respond("blue", by="ann")
+    assert list(request.response_schema["properties"]) == ["response"]
+    handle.respond({"selected": "blue"} if place == "worker" else "blue", by="ann")
     assert handle.result(timeout=60).output == "Blue it is."
     assert told(model, agent.model) == ["blue"]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 
 from agentspan.agents import (
     Agent,
@@ -68,6 +69,17 @@ def test_outputs_are_dicts(compat: AgentRuntime, model: Stage) -> None:
     assert "three" in handle._repr_html_()
     # So it is for this runtime, and not for the run.
     assert AgentRuntime(compat.settings.server_url).handle(result.execution_id).result().output == "three"
+
+
+class Sum(BaseModel):
+    total: int
+
+
+def test_an_answer_with_a_type_is_given_as_json(compat: AgentRuntime, model: Stage) -> None:
+    agent = Agent("typed", model=model.play([say('{"total": 3}')]), output_type=Sum)
+    result = compat.run(agent, "1 + 2?")
+    assert result.output == {"result": {"total": 3}, "finishReason": "stop"}
+    assert result.plain.output == Sum(total=3)
 
 
 def test_a_run_that_failed_gives_a_result(compat: AgentRuntime, runtime: AgentRuntime, model: Stage) -> None:

@@ -28,10 +28,17 @@ def agent(**options: Any) -> Agent:
             {"model_settings": ModelSettings(top_p=0.5, temperature=0.2)},
         ),
         ({"thinking_budget_tokens": 2048}, {"model_settings": ModelSettings(thinking_tokens=2048)}),
+        (
+            {"base_url": "http://127.0.0.1/v1", "model_place": "worker"},
+            {"model_settings": ModelSettings(base_url="http://127.0.0.1/v1"), "model_place": "worker"},
+        ),
         ({"reasoning_effort": "low"}, {"model_settings": ModelSettings(reasoning_effort="low")}),
         ({"timeout_seconds": 60}, {"timeout": 60}),
         ({"timeout_seconds": 0}, {}),
         ({"max_tokens": None, "temperature": None, "timeout_seconds": None}, {}),
+        ({"introduction": "Knows cities."}, {"description": "Knows cities."}),
+        ({"introduction": "I know cities.", "description": "Cities."}, {"description": "Cities."}),
+        ({"stateful": True, "include_contents": "default", "agents": [], "strategy": "handoff"}, {}),
     ],
 )
 def test_an_option_of_an_agent_under_another_name_is_that_option(others: dict[str, Any], own: dict[str, Any]) -> None:
@@ -52,7 +59,7 @@ def made(**options: Any) -> Tool[..., Any]:
         ({"retry_count": 0}, {"retry": Retry(1, delay=2, backoff="linear")}),
         ({"retry_delay_seconds": 9, "retry_policy": "fixed"}, {"retry": Retry(3, delay=9, backoff="fixed")}),
         ({"retry_policy": "exponential_backoff"}, {"retry": Retry(3, delay=2, backoff="exponential")}),
-        ({"isolated": False, "retry_count": None}, {}),
+        ({"isolated": False, "stateful": True, "retry_count": None}, {}),
     ],
 )
 def test_an_option_of_a_tool_under_another_name_is_that_option(others: dict[str, Any], own: dict[str, Any]) -> None:
@@ -84,7 +91,12 @@ def test_two_values_and_wrong_ones_are_refused(make: Any, options: dict[str, Any
 
 @pytest.mark.parametrize(
     ("make", "name", "note"),
-    [(agent, "agents", "Team"), (agent, "gate", "migrating")],
+    [
+        (agent, "gate", "router"),
+        (agent, "before_model_callback", "hooks"),
+        (agent, "anything", "migrating"),
+        (made, "anything", "migrating"),
+    ],
 )
 def test_what_nothing_stands_behind_is_no_option(make: Any, name: str, note: str) -> None:
     with pytest.raises(TypeError, match=f"got an unexpected keyword argument '{name}'") as caught:
@@ -101,3 +113,9 @@ def test_a_function_of_a_conductor_worker_is_a_tool_of_its_task_name() -> None:
     assert tool(decorated, name="look").name == "look"
     with pytest.raises(DefinitionError, match=r"tool 'city\.lookup': models need a name"):
         tool(worker_task(task_definition_name="city.lookup")(lookup))
+
+
+def test_a_number_of_calls_that_a_tool_may_have_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="tool 'lookup': max_calls has no effect here") as warned:
+        assert tool(max_calls=3)(lookup) == made()
+    assert warned[0].filename == __file__

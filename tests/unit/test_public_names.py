@@ -98,6 +98,7 @@ NAMES = {
         "Step",
         "StepBegan",
         "StopMessageTermination",
+        "Strategy",
         "Summarised",
         "Team",
         "Termination",

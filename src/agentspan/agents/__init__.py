@@ -11,6 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from agentspan.agents import _names
 from agentspan.compat import AgentConfig, get_credential, plan
 from agentspan.compiler import Definition, compile_agent
 from agentspan.config import Settings, configure
@@ -38,6 +39,7 @@ from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import RateLimit, Retry
 from agentspan.declare.price import Price
 from agentspan.declare.settings import ContextBudget, ModelSettings
+from agentspan.declare.strategy import Strategy
 from agentspan.declare.team import Team, scatter_gather
 from agentspan.declare.termination import (
     FunctionTermination,
@@ -211,6 +213,7 @@ __all__ = [
     "Step",
     "StepBegan",
     "StopMessageTermination",
+    "Strategy",
     "Summarised",
     "Team",
     "Termination",
@@ -283,7 +286,7 @@ _LATE = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _names.__getattr__(name)
     return getattr(import_module(_LATE[name]), name)
 
 

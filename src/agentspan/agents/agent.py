@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.settings import ContextBudget, ModelSettings
+from agentspan.declare.strategy import Strategy
+from agentspan.declare.team import Team, scatter_gather
 
-__all__ = ["Agent", "ContextBudget", "ModelSettings"]
+__all__ = ["Agent", "ContextBudget", "ModelSettings", "Strategy", "Team", "scatter_gather"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentspan.agents._names import __getattr__
 from agentspan.reading.events import Event, EventType
 from agentspan.reading.result import AgentResult, AgentStatus
 from agentspan.runtime.handle import AgentHandle
@@ -19,4 +20,5 @@ __all__ = [
     "FinishReason",
     "Status",
     "Usage",
+    "__getattr__",
 ]

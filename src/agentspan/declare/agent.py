@@ -19,11 +19,11 @@ from agentspan.declare.credentials import with_credentials
 from agentspan.declare.fallback import check_models, models_of
 from agentspan.declare.guardrail import Guardrail, OnFail, Position
 from agentspan.declare.guardrails import as_guardrails, asking, check_names
-from agentspan.declare.handoff import Handoff, as_handoffs, check_handoffs
+from agentspan.declare.handoff import Handoff, Transitions, as_handoffs, check_handoffs
 from agentspan.declare.instructions import Each, Instructions, check_fields, check_instructions
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.metadata import checked_metadata
-from agentspan.declare.other_names import AgentNames, agent_values
+from agentspan.declare.other_names import AgentNames, Declared, agent_values
 from agentspan.declare.output import OutputT, Typed, Validator, checked_output
 from agentspan.declare.places import Place, check_place, place_of
 from agentspan.declare.policy import Retry, check_count, whole_seconds
@@ -75,13 +75,13 @@ class AgentOptions(AgentNames, total=False):
     on_max_turns: OnMaxTurns
     budget: Budget | None
     handoffs: Sequence[Agent[Any] | Handoff]
-    allowed_transitions: Mapping[str, Sequence[str]] | None
+    allowed_transitions: Transitions | None
     termination: Termination | Callable[[TerminationContext], bool] | None
     required_tools: Sequence[str]
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Agent(Generic[OutputT]):
+class Agent(Generic[OutputT], metaclass=Declared):
     """A named declaration: model, instructions, tools, limits.
 
         agent = Agent("support", model="openai/gpt-4o", tools=[lookup], instructions="Answer briefly.")
@@ -117,7 +117,7 @@ class Agent(Generic[OutputT]):
     hooks: tuple[CallbackHandler, ...] = field(compare=False)
     budget: Budget | None
     handoffs: tuple[Handoff, ...]
-    allowed_transitions: Mapping[str, Sequence[str]] | None = field(hash=False)
+    allowed_transitions: Transitions | None = field(hash=False)
     termination: Termination | None
     required_tools: tuple[str, ...]
     memory: ConversationMemory | None = field(compare=False)
@@ -173,7 +173,7 @@ class Agent(Generic[OutputT]):
         hooks: Sequence[CallbackHandler] = (),
         budget: Budget | None = None,
         handoffs: Sequence[Agent[Any] | Handoff] = (),
-        allowed_transitions: Mapping[str, Sequence[str]] | None = None,
+        allowed_transitions: Transitions | None = None,
         termination: Termination | Callable[[TerminationContext], bool] | None = None,
         required_tools: Sequence[str] = (),
         **others: Unpack[AgentNames],

@@ -45,7 +45,8 @@ def agent_tool(
     Args:
         agent: The agent.
         name: What models call it; the agent's name unless given.
-        description: What models are told it does; the agent's own description unless given.
+        description: What models are told it does; the agent's own description unless given, or else how its
+            instructions begin.
         max_turns: Its limit in these calls; the agent's own unless given.
         state: `own`: each call begins with a state of its own, made from the `context=` of the run that calls.
             `shared`: it begins with the state of that run, and what its calls change counts there as what the call
@@ -57,7 +58,7 @@ def agent_tool(
     """
     if not isinstance(agent, Agent):
         raise DefinitionError(f"agent_tool needs an Agent, not {agent!r}")
-    text = agent.description if description is None else description
+    text = (agent.description or agent.fixed_instructions[:300]) if description is None else description
     if not text.strip():
         raise DefinitionError(
             f"agent {agent.name!r} is to be called by others, and nothing says what it does",

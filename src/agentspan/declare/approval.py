@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from agentspan.declare.policy import whole_seconds
 from agentspan.errors import DefinitionError
-from agentspan.schema.output import AnswerType
+from agentspan.schema.output import WRAPPED, AnswerType
 from agentspan.stored.guard import Guarded
 from agentspan.stored.person import Decision, RequestKind
 
@@ -141,6 +141,20 @@ class Request:
     status: Literal["waiting", "decided", "void"] = "waiting"
     decision: Decision | None = None
     guardrails: tuple[Guarded, ...] = ()
+
+    @property
+    def takes_fields(self) -> bool:
+        """Whether the answer to the question is an object; any other is in the only field of one."""
+        return list(self.response_schema["properties"]) != [WRAPPED]
+
+    @property
+    def response_schema(self) -> dict[str, Any]:
+        """The JSON Schema of a dict that `AgentHandle.respond` takes: a decision, or an answer."""
+        text = {"type": "string"}
+        if self.kind == "question":
+            return self.answer_schema or {"type": "object", "properties": {WRAPPED: text}, "required": [WRAPPED]}
+        decided = {"type": "boolean", "description": f"Approve {self.tool}"}
+        return {"type": "object", "properties": {"approved": decided, "reason": text}, "required": ["approved"]}
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON-able values."""

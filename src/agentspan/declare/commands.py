@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +20,7 @@ class CliConfig:
         timeout: Seconds that each may take.
         working_dir: Where they run; an empty folder for each call unless given.
         allow_shell: Not here: commands are run without a shell.
+        guardrails: What looks at each command, and at what it gave; see `tool`.
     """
 
     enabled: bool = True
@@ -27,6 +28,7 @@ class CliConfig:
     timeout: float = 30
     working_dir: str | None = None
     allow_shell: bool = False
+    guardrails: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class CodeExecutionConfig:
         executor: A `Container`; None for beside the worker.
         timeout: Seconds that each program may take.
         working_dir: Where it runs; an empty folder for each call unless given.
+        allowed_commands: Not here: code starts what programs it likes, and a container says which there are.
     """
 
     enabled: bool = True
@@ -46,6 +49,7 @@ class CodeExecutionConfig:
     executor: Any = None
     timeout: float = 30
     working_dir: str | None = None
+    allowed_commands: Sequence[str] = ()
 
 
 def command_tools(agent: str, named: Mapping[str, Any]) -> list[Any]:
@@ -65,14 +69,13 @@ def command_tools(agent: str, named: Mapping[str, Any]) -> list[Any]:
     tools, limits = import_module("agentspan.sandbox.tools"), import_module("agentspan.sandbox.limits").ProcessLimits
     made = []
     if cli is not None:
-        made.append(
-            tools.cli_tool(
-                cli.allowed_commands,
-                name=f"{agent}_run_command",
-                folder=cli.working_dir,
-                limits=limits(time=cli.timeout),
-            )
+        command = tools.cli_tool(
+            cli.allowed_commands,
+            name=f"{agent}_run_command",
+            folder=cli.working_dir,
+            limits=limits(time=cli.timeout),
         )
+        made.append(replace(command, guardrails=tuple(cli.guardrails)))
     if code is not None:
         made.append(
             tools.code_tool(
@@ -112,4 +115,10 @@ def _code(agent: str, named: Mapping[str, Any]) -> CodeExecutionConfig | None:
         return None
     if not isinstance(config, CodeExecutionConfig):
         raise DefinitionError(f"agent {agent!r}: code_execution is a CodeExecutionConfig, not {config!r}")
+    if config.allowed_commands:
+        raise DefinitionError(
+            f"agent {agent!r}: code that its model has written starts what programs it likes: allowed_commands has no "
+            "effect on it",
+            hint="Leave them out, and give it a container with those programs alone: executor=Container(image=…).",
+        )
     return config if config.enabled and named.get("local_code_execution") is not False else None

@@ -42,9 +42,16 @@ class HandoffContext:
 
 @dataclass(frozen=True)
 class OnTextMention:
-    """The agent's model says something: its text holds `text`, in upper or lower case."""
+    """The agent's model says something: its text holds `text`, in upper or lower case.
+
+    Attributes:
+        text: The text.
+        target: The name of who takes over, where it stands in `allowed_transitions`; `handoff(agent, when=…)` names the
+            agent itself.
+    """
 
     text: str
+    target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,14 +61,19 @@ class OnToolResult:
     Attributes:
         tool_name: The tool.
         result_contains: A text that its result holds, as JSON where it is no text itself; None for any result.
+        target: The name of who takes over, where it stands in `allowed_transitions`.
     """
 
     tool_name: str
     result_contains: str | None = None
+    target: str | None = None
 
 
 When: TypeAlias = OnTextMention | OnToolResult | Callable[[HandoffContext], "bool | Awaitable[bool]"]
 """What makes an agent take over, other than a call of the model."""
+
+Transitions: TypeAlias = Mapping[str, Sequence["str | OnTextMention | OnToolResult"]]
+"""Who may hand over to whom, by names: by a call of the model, or by a condition that has a `target`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +170,7 @@ def crew(agent: Agent[Any]) -> dict[str, Agent[Any]]:
 def transitions(agent: Agent[Any]) -> dict[str, tuple[Handoff, ...]]:
     """The handoffs of each agent that may be at work in a run of this one, by its name."""
     agents = crew(agent)
-    allowed: dict[str, Sequence[str]] = {}
+    allowed: dict[str, Sequence[str | OnTextMention | OnToolResult]] = {}
     for each in (*reversed(agents.values()), agent):
         allowed |= each.allowed_transitions or {}
     return {
@@ -167,10 +179,19 @@ def transitions(agent: Agent[Any]) -> dict[str, tuple[Handoff, ...]]:
     }
 
 
-def _between(source: Agent[Any], targets: Sequence[str], agents: Mapping[str, Agent[Any]]) -> Iterator[Handoff]:
+def _between(
+    source: Agent[Any], targets: Sequence[str | OnTextMention | OnToolResult], agents: Mapping[str, Agent[Any]]
+) -> Iterator[Handoff]:
     for target in targets:
-        own = [each for each in source.handoffs if each.agent.name == target]
-        yield from own or [Handoff(agent=agents[target])]
+        if isinstance(target, str):
+            own = [each for each in source.handoffs if each.agent.name == target]
+            yield from own or [Handoff(agent=agents[target])]
+        else:
+            yield Handoff(agent=agents[_name_of(target)], when=replace(target, target=None))
+
+
+def _name_of(target: str | OnTextMention | OnToolResult) -> str:
+    return target if isinstance(target, str) else target.target or ""
 
 
 def looks_in_turns(agent: Agent[Any]) -> bool:
@@ -201,8 +222,8 @@ def check_handoffs(agent: Agent[Any]) -> None:
     _check_state(agents, what)
     _check_entry(agent, what)
     for source, targets in (agent.allowed_transitions or {}).items():
-        unknown = [name for name in (source, *targets) if name not in agents]
-        if unknown or source in targets or isinstance(targets, str):
+        names = () if isinstance(targets, str) else tuple(map(_name_of, targets))
+        if not set(names) <= agents.keys() - {source} or source not in agents or isinstance(targets, str):
             raise DefinitionError(
                 f"{what}: allowed_transitions has {source!r}: {targets!r}",
                 hint=f"It has a list of other agents for each one, of these: {', '.join(agents)}.",

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypedDict
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from agentspan.declare.callbacks import CallbackHandler, as_handlers
 from agentspan.declare.commands import CliConfig, CodeExecutionConfig
 from agentspan.declare.memory import ConversationMemory
 from agentspan.declare.policy import Backoff, Retry, check_count
 from agentspan.errors import DefinitionError
+
+
+class Declared(type):
+    """The type of agents: `Agent(agents=…)` makes what scripts for another SDK mean by it, which may be a team."""
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args: Any, **options: Any) -> Any:
+            """Make one."""
+            if not options.get("agents") or "agents" in cls.__dataclass_fields__:
+                return super().__call__(*args, **options)
+            return import_module("agentspan.declare.members").of_members(*args, **options)  # which needs agents
 
 
 class AgentNames(TypedDict, total=False):
@@ -22,6 +36,7 @@ class AgentNames(TypedDict, total=False):
         temperature: `ModelSettings.temperature`.
         thinking_budget_tokens: `ModelSettings.thinking_tokens`.
         reasoning_effort: `ModelSettings.reasoning_effort`.
+        base_url: `ModelSettings.base_url`.
         timeout_seconds: `Agent.timeout`; 0 sets no limit.
         stop_when: `Agent.termination`, as a function.
         memory: Messages that each run begins with.
@@ -33,12 +48,19 @@ class AgentNames(TypedDict, total=False):
         local_code_execution: A `code_tool`, with a network.
         allowed_languages: What its programs are written in.
         code_execution: The same, and more of it.
+        agents: Others that it works with; `Team`, or `agent_tool`.
+        strategy: How: one of `Strategy`; `handoff` unless given.
+        router: Who chooses one of them.
+        introduction: `Agent.description`.
+        stateful: Says nothing here: a run is served by the process that has started it while that lives.
+        include_contents: Says nothing here: an agent that is asked sees what it is asked.
     """
 
     max_tokens: int | None
     temperature: float | None
     thinking_budget_tokens: int | None
     reasoning_effort: str | None
+    base_url: str | None
     timeout_seconds: float | None
     stop_when: Callable[..., bool] | None
     memory: ConversationMemory | None
@@ -50,6 +72,12 @@ class AgentNames(TypedDict, total=False):
     local_code_execution: bool | None
     allowed_languages: Sequence[str] | None
     code_execution: CodeExecutionConfig | None
+    agents: Sequence[Any] | None
+    strategy: str | None
+    router: Any
+    introduction: str | None
+    stateful: bool | None
+    include_contents: str | None
 
 
 class ToolNames(TypedDict, total=False):
@@ -62,6 +90,8 @@ class ToolNames(TypedDict, total=False):
         retry_policy: `Retry.backoff`: `fixed`, `linear_backoff` or `exponential_backoff`.
         approval_required: `approval=True`.
         isolated: Says nothing here: a tool runs in a thread of its worker, or on its event loop.
+        stateful: Says nothing here: a run is served by the process that has started it while that lives.
+        max_calls: Has no effect here, and a warning says so.
     """
 
     timeout_seconds: float | None
@@ -70,6 +100,8 @@ class ToolNames(TypedDict, total=False):
     retry_policy: str | None
     approval_required: bool | None
     isolated: bool | None
+    stateful: bool | None
+    max_calls: int | None
 
 
 _MODEL_SETTINGS = {
@@ -77,15 +109,22 @@ _MODEL_SETTINGS = {
     "temperature": "temperature",
     "thinking_budget_tokens": "thinking_tokens",
     "reasoning_effort": "reasoning_effort",
+    "base_url": "base_url",
 }
 
 _BACKOFFS: dict[str, Backoff] = {"fixed": "fixed", "linear_backoff": "linear", "exponential_backoff": "exponential"}
 
 _INSTEAD = {
-    "agents": "Team(name, [a, b], strategy=…) has agents; Agent(tools=[agent_tool(a), …]) asks them.",
-    "strategy": "Team(name, [a, b], strategy=…) has one.",
-    "router": "Team(name, [a, b], strategy='router', router=…) has one.",
     "allowed_commands": "The commands that a model may run: tools=[cli_tool(['ls', 'git status'])].",
+    "gate": "Team(…, strategy='router', router=function) chooses what goes on; or run the parts one by one.",
+    "planner": "Say in the instructions that it is to make a plan first.",
+    "before_agent_callback": "hooks=[handler] of a CallbackHandler that has on_agent_start.",
+    "after_agent_callback": "hooks=[handler] of a CallbackHandler that has on_agent_end.",
+    "before_model_callback": "hooks=[handler] of a CallbackHandler that has on_model_start.",
+    "after_model_callback": "hooks=[handler] of a CallbackHandler that has on_model_end.",
+    "retry_count": "model_retry=Retry(…) asks a model again; handle.retry() goes on at what failed.",
+    "retry_delay_seconds": "model_retry=Retry(…, delay=…) asks a model again.",
+    "fail_fast": "An agent that is asked and cannot answer is an error that the one who asked reads.",
 }
 _PAGE = "docs/migrating.md says what there is here."
 
@@ -117,6 +156,8 @@ def agent_values(what: str, given: Mapping[str, Any], others: Mapping[str, Any])
     if "stop_when" in named:
         _refuse_two(what, "termination", given["termination"])
         values["termination"] = named["stop_when"]
+    if "introduction" in named and not given["description"]:
+        values["description"] = named["introduction"]
     memory, callbacks = named.get("memory"), tuple(named.get("callbacks", ()))
     if memory is not None and not isinstance(memory, ConversationMemory):
         raise DefinitionError(f"{what}: memory must be a ConversationMemory, not {memory!r}")
@@ -134,6 +175,11 @@ def tool_policy(
     """
     _refuse_unknown("tool()", others, ToolNames.__annotations__)
     named = _given(others)
+    if "max_calls" in named:
+        warnings.warn(
+            f"{what}: max_calls has no effect here; Agent(max_turns=…) and Agent(budget=Budget(calls=…)) bound a run.",
+            stacklevel=3,
+        )
     if "timeout_seconds" in named:
         _refuse_two(what, "timeout", timeout)
         timeout = named["timeout_seconds"] or None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -12,11 +13,14 @@ from agentspan.declare.agent_tool import agent_tool
 from agentspan.declare.budget import Budget, Share
 from agentspan.declare.called import check_called
 from agentspan.declare.guardrails import of_prompt
+from agentspan.declare.handoff import Transitions
 from agentspan.declare.human_tool import human_tool
+from agentspan.declare.strategy import Strategy
 from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
 
-Strategy = Literal["sequential", "parallel", "router", "round_robin", "random", "manual", "swarm"]
+Way: TypeAlias = Literal["sequential", "parallel", "router", "round_robin", "random", "manual", "swarm"]
+"""How members work together."""
 
 Router: TypeAlias = Callable[[str], "str | Awaitable[str]"]
 """Chooses a member by its name, from the prompt."""
@@ -25,10 +29,12 @@ Until: TypeAlias = "str | Callable[[str], bool | Awaitable[bool]]"
 """When members that take turns stop: a text that one of them says, or a function of what was said last."""
 
 _ONCE = ("sequential", "parallel", "router")
-IN_TURNS: tuple[Strategy, ...] = ("round_robin", "random", "manual")
+IN_TURNS: tuple[Way, ...] = ("round_robin", "random", "manual")
 """The strategies whose members take turns."""
 
 _AND_THEN = "_then_"
+_LONGEST = 100
+"""Characters of an agent's name."""
 
 CHOOSE = "who_goes_on"
 """The question by which a person chooses."""
@@ -54,7 +60,7 @@ class Team(Agent[Any]):
     """
 
     agents: tuple[Agent[Any], ...]
-    strategy: Strategy
+    strategy: Way
     router: Agent[Any] | Router | None
     until: Until | None
     synthesis: Agent[Any] | None
@@ -64,7 +70,7 @@ class Team(Agent[Any]):
         name: str,
         agents: Sequence[Agent[Any]],
         *,
-        strategy: Strategy = "sequential",
+        strategy: Way | Strategy = "sequential",
         router: Agent[Any] | Router | None = None,
         model: str = "",
         instructions: str = "",
@@ -73,7 +79,7 @@ class Team(Agent[Any]):
         timeout: float | None = None,
         until: Until | None = None,
         synthesis: Agent[Any] | str | None = None,
-        allowed_transitions: Mapping[str, Sequence[str]] | None = None,
+        allowed_transitions: Transitions | None = None,
         budget: Budget | None = None,
     ) -> None:
         """Declare a team.
@@ -110,8 +116,8 @@ class Team(Agent[Any]):
         """
         what = f"team {name!r}"
         members = _members(agents, what)
-        if strategy not in get_args(Strategy):
-            raise DefinitionError(f"{what}: strategy is {', '.join(get_args(Strategy))}, not {strategy!r}")
+        if strategy not in get_args(Way):
+            raise DefinitionError(f"{what}: strategy is {', '.join(get_args(Way))}, not {strategy!r}")
         if max_turns is not None and strategy in _ONCE:
             raise DefinitionError(f"{what}: max_turns is for members that take turns, and these are {strategy}")
         if until is not None and (strategy not in IN_TURNS or not _is_end(until)):
@@ -135,7 +141,7 @@ class Team(Agent[Any]):
             timeout=timeout,
             **(_swarm(members, allowed_transitions, budget) if swarms else {"budget": budget}),
         )
-        self.__dict__.update(agents=members, strategy=strategy, router=chooser, until=until, synthesis=gathers)
+        self.__dict__.update(agents=members, strategy=str(strategy), router=chooser, until=until, synthesis=gathers)
         if budget is not None and not swarms:
             self.__dict__.update(vars(_sharing(self, Share.of(budget), what)), budget=budget)
         last = members[-1] if strategy == "sequential" else gathers
@@ -192,9 +198,7 @@ class Team(Agent[Any]):
         return f"<Team {self.name} ({self.strategy}: {', '.join(agent.name for agent in self.agents)})>"
 
 
-def _swarm(
-    members: Sequence[Agent[Any]], allowed: Mapping[str, Sequence[str]] | None, budget: Budget | None
-) -> dict[str, Any]:
+def _swarm(members: Sequence[Agent[Any]], allowed: Transitions | None, budget: Budget | None) -> dict[str, Any]:
     """What an agent has that is a swarm: all hand over to all, and what goes for the run is the first one's."""
     to_all = {}
     for each in members:
@@ -271,13 +275,19 @@ def in_sequence(first: Agent[Any], second: Agent[Any]) -> Team:
     if not isinstance(second, Agent):
         raise DefinitionError(f"agent {first.name!r} >> {second!r}: that is no agent")
     members = [*_parts(first), *_parts(second)]
-    return Team(_AND_THEN.join(agent.name for agent in members), members)
+    return Team(_sequence_name(members), members)
 
 
 def _parts(agent: Agent[Any]) -> tuple[Agent[Any], ...]:
     if not isinstance(agent, Team) or agent.budget is not None:
         return (agent,)
-    return agent.agents if agent.name == _AND_THEN.join(each.name for each in agent.agents) else (agent,)
+    return agent.agents if agent.name == _sequence_name(agent.agents) else (agent,)
+
+
+def _sequence_name(members: Sequence[Agent[Any]]) -> str:
+    """The names of all; of many as much of that as a name may have, and what tells it from others."""
+    name = _AND_THEN.join(agent.name for agent in members)
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _members(agents: Sequence[Agent[Any]], what: str) -> tuple[Agent[Any], ...]:

@@ -84,9 +84,17 @@ class AgentStatus:
 
     @property
     def pending_tool(self) -> dict[str, Any] | None:
-        """The first of these requests, as other SDKs' scripts read it: tool_name, parameters, request_id; or None."""
+        """The first of these requests as other SDKs' scripts read it, or None.
+
+        `tool_name`, `parameters`, `request_id`, and `response_schema`: the JSON Schema of what `respond` takes.
+        """
         for request in self.requests:
-            return {"tool_name": request.tool, "parameters": request.args, "request_id": request.id}
+            return {
+                "tool_name": request.tool,
+                "parameters": request.args,
+                "request_id": request.id,
+                "response_schema": request.response_schema,
+            }
         return None
 
     @property

@@ -155,7 +155,7 @@ class OwnRequests:
         """Answer a question, or decide about a call by `{"approved": …, "reason": …}`.
 
         Args:
-            output: The answer.
+            output: The answer; of one that is no object also a dict with nothing else in it.
             request: Which one; the only one there is unless given.
             by: Who answers.
 
@@ -166,7 +166,8 @@ class OwnRequests:
         meant = self._meant(request)
         found = self.runtime.request(meant)
         if found is None or found.kind == "question":
-            self.runtime.answer(meant, output, by=by)
+            only = found is not None and not found.takes_fields and isinstance(output, Mapping) and len(output) == 1
+            self.runtime.answer(meant, next(iter(output.values())) if only else output, by=by)
         elif not isinstance(output, Mapping) or not isinstance(output.get("approved"), bool):
             raise InputError(
                 f"Request {meant} is about a call of {found.tool}: a dict with approved decides it, not {output!r}",

@@ -125,7 +125,7 @@ class EventStream(Iterator[AnyEvent], Generic[OutputT]):
         elif self._tokens is not None:
             seq = stored[-1].seq if stored else self.cursor
             fresh += self._tokens.fresh(self._history.newest, seq)
-        return [compat.event(each) for each in fresh] if self.handle.runtime.settings.compat else fresh, over
+        return compat.events(fresh) if self.handle.runtime.settings.compat else fresh, over
 
     async def get_result_async(self) -> AgentResult[OutputT]:
         """Wait for the end of the run on an event loop, and return what it gave; see `get_result`."""
