@@ -16,7 +16,7 @@ from agentspan.engine.client import Conductor
 from agentspan.errors import ConfigError, NotFound, ServerError
 from agentspan.reading.run import StoredSegment, is_skipped, turns_of
 from agentspan.schema.values import MAX_BYTES
-from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
+from agentspan.stored.names import OUTPUT_TOOL, TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.state import CHANGED, STATE
@@ -357,19 +357,28 @@ def _is_alone(part: Part | None) -> bool:
     return part is not None and bool(part.alone)
 
 
-def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:
+def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | str]) -> Json:
+    """What is made of a call. Who reads the answer itself, and who takes over, is no task: others decide on those."""
     call_id, name, args = call
-    task, error = request.tool_tasks.get(name), None
-    if task is None:
+    given = {} if isinstance(args, str) else args
+    unmade = why_unmade(answer.finish_reason, args)
+    task, error = None, None
+    if name == OUTPUT_TOOL and request.output is not None:
+        error = args if isinstance(args, str) else None
+    elif name in (each.tool for each in request.transfers):
+        error = unmade
+    elif name not in request.tool_tasks:
         error = f"There is no tool named {name}. The tools are: {', '.join(spec['name'] for spec in request.tools)}."
     else:
-        error = why_unmade(answer.finish_reason, args) or _unasked(request.parts.get(name), args)
-    planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}
+        error = unmade or _unasked(request.parts.get(name), given)
+        task = None if error else request.tool_tasks[name]
+    planned: Json = {"id": call_id, "name": name, "args": given, "task": task}
     return planned if error is None else {**planned, "error": error}
 
 
-def _unasked(part: Part | None, args: Json | None) -> str | None:
-    if part is None or part.prompt is None or isinstance((args or {}).get(part.prompt), str):
+def _unasked(part: Part | None, args: Json) -> str | None:
+    asked = None if part is None or part.prompt is None else args.get(part.prompt)
+    if part is None or part.prompt is None or (isinstance(asked, str) and asked.strip()):
         return None
     return "Not called: it needs a text that says what is asked of it."
 

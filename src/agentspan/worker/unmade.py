@@ -11,16 +11,14 @@ _CUT = {
 }
 
 
-def why_unmade(finish_reason: str, args: dict[str, Any] | None) -> str | None:
+def why_unmade(finish_reason: str, args: dict[str, Any] | str) -> str | None:
     """What the model is told of a call that cannot be made as it stands; None of one that can.
 
     Args:
         finish_reason: Why its answer ended.
-        args: The call's arguments, None where they are no JSON object.
+        args: The call's arguments, or why there are none.
     """
-    return _CUT.get(finish_reason) or (
-        "Not called: its arguments are no JSON object. Call again." if args is None else None
-    )
+    return _CUT.get(finish_reason) or (f"Not called: {args}. Call again." if isinstance(args, str) else None)
 
 
 def why_ended(finish_reason: str, *, said: bool) -> str:
