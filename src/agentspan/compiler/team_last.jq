@@ -1,4 +1,5 @@
 # The answer of a team whose members took turns: the last one.
-.said as $all
-| {answers: ([$all[] | {key: .name, value: .result}] | from_entries), usage: used($all),
-   steps: ([$all[].steps] | add), result: $all[-1].result}
+. as $in
+| $in.said as $all
+| {answers: ([$all[] | {key: .name, value: answer($in.outputs[.name])}] | from_entries), usage: used($all),
+   steps: ([$all[].steps] | add), result: answer($in.outputs[$all[-1].name])}

@@ -16,7 +16,7 @@ from agentspan.engine.client import Conductor
 from agentspan.errors import ConfigError, NotFound, ServerError
 from agentspan.reading.run import StoredSegment, is_skipped, turns_of
 from agentspan.schema.values import MAX_BYTES
-from agentspan.stored.names import OUTPUT_TOOL, TURNS_PER_SEGMENT, tool_reference
+from agentspan.stored.names import TURNS_PER_SEGMENT, tool_reference
 from agentspan.stored.plan import Plan
 from agentspan.stored.request import ModelInput, ModelRequest, Part
 from agentspan.stored.state import CHANGED, STATE
@@ -40,7 +40,7 @@ from agentspan.worker.summaries import summarised
 from agentspan.worker.tokens import Listeners, Telling
 from agentspan.worker.too_long import TooLong
 from agentspan.worker.transcript import Exchange, LeftOut, Transcript
-from agentspan.worker.unmade import why_ended, why_unmade
+from agentspan.worker.unmade import planned_call, why_ended
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -325,7 +325,7 @@ async def _typed(planned: Awaitable[Json], transcript: Transcript, output: Outpu
 def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
     """What comes next, as the turn's route and readers take it."""
     step = given.steps + given.turn
-    calls = [_planned(request, answer, call) for call in answer.calls]
+    calls = [planned_call(request, answer, call) for call in answer.calls]
     known = [place for place, call in enumerate(calls) if call["task"] is not None]
     over = bool(calls) and step >= request.max_turns
     mode = "done"
@@ -355,32 +355,6 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
 def _is_alone(part: Part | None) -> bool:
     """Whether a call is begun without a fork, where it is its turn's only one."""
     return part is not None and bool(part.alone)
-
-
-def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | str]) -> Json:
-    """What is made of a call. Who reads the answer itself, and who takes over, is no task: others decide on those."""
-    call_id, name, args = call
-    given = {} if isinstance(args, str) else args
-    unmade = why_unmade(answer.finish_reason, args)
-    task, error = None, None
-    if name == OUTPUT_TOOL and request.output is not None:
-        error = args if isinstance(args, str) else None
-    elif name in (each.tool for each in request.transfers):
-        error = unmade
-    elif name not in request.tool_tasks:
-        error = f"There is no tool named {name}. The tools are: {', '.join(spec['name'] for spec in request.tools)}."
-    else:
-        error = unmade or _unasked(request.parts.get(name), given)
-        task = None if error else request.tool_tasks[name]
-    planned: Json = {"id": call_id, "name": name, "args": given, "task": task}
-    return planned if error is None else {**planned, "error": error}
-
-
-def _unasked(part: Part | None, args: Json) -> str | None:
-    asked = None if part is None or part.prompt is None else args.get(part.prompt)
-    if part is None or part.prompt is None or (isinstance(asked, str) and asked.strip()):
-        return None
-    return "Not called: it needs a text that says what is asked of it."
 
 
 def _fork(
