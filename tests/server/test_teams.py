@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 from typing import Any
 
@@ -21,7 +22,7 @@ from agentspan.agents import (
     scatter_gather,
     tool,
 )
-from agentspan.testing import call, calls, fail, say, wait_until
+from agentspan.testing import ModelRequest, Reply, call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 
 PLACES = ("server", "worker")
@@ -182,6 +183,38 @@ def test_one_is_chosen_by_a_function(runtime: AgentRuntime, model: Stage) -> Non
     team = Team("desk", [desk.member("billing"), desk.member("refunds")], strategy="router", router=choose)
     assert runtime.run(team, "Money back!").output == "refunds says 11"
     assert runtime.run(team, "Pay!").output == "billing says 4"
+
+
+@pytest.mark.parametrize("chosen", ["refund", None, ["billing"]], ids=["unknown", "nothing", "a list"])
+def test_a_function_that_chooses_nobody_fails_the_run(runtime: AgentRuntime, model: Stage, chosen: Any) -> None:
+    desk = Desk(model)
+    team = Team("desk", [desk.member("billing"), desk.member("refunds")], strategy="router", router=lambda _: chosen)
+    with pytest.raises(ExecutionFailed, match=r"chose .*, who is no member of it: its members are"):
+        runtime.run(team, "Pay!", timeout=60)
+    assert desk.told("billing") == []
+
+
+def test_until_takes_what_is_true(runtime: AgentRuntime, model: Stage) -> None:
+    desk = Desk(model)
+    members = [desk.member("ann"), desk.member("bob")]
+    team = Team("talk", members, strategy="round_robin", max_turns=5, until=re.compile("bob").search)
+    assert runtime.run(team, "Go.", timeout=60).steps == 2
+
+
+@pytest.mark.parametrize("said", ["${workflow.input.prompt} ${said.output.result} $.x", "long " * 20_000])
+def test_what_is_said_in_turns_is_data_and_may_be_long(runtime: AgentRuntime, model: Stage, said: str) -> None:
+    told: list[str] = []
+
+    def script(request: ModelRequest) -> Reply:
+        told.append(request.prompt)
+        return say(said)
+
+    members = [Agent(name, model=model.play(script), model_place="worker") for name in ("ann", "bob")]
+    result = runtime.run(Team("talk", members, strategy="round_robin", max_turns=6), said, timeout=90)
+
+    turns = [f"[{name}]: {said}" for name in ("ann", "bob") * 3]
+    assert told == ["\n\n".join([said, *turns[:turn]]) for turn in range(6)]
+    assert (result.output, result.sub_results) == (said, {"ann": said, "bob": said})
 
 
 @pytest.mark.parametrize("place", PLACES)

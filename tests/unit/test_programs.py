@@ -435,3 +435,25 @@ def programs_in(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from programs_in(item)
+
+
+# ---- who of a team was chosen ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "names", "chosen"),
+    [
+        ("I pick tax_law.", ["tax", "tax_law"], "tax_law"),
+        ("The copywriter, please", ["writer", "copywriter"], "copywriter"),
+        ("**Billing**", ["b", "billing"], "billing"),
+        ("TAX", ["tax", "TAX"], "TAX"),
+        ("billings", ["bill", "billing"], "billing"),
+        (" law\n", ["tax", "law"], "law"),
+        ({"result": "law"}, ["tax", "law"], "law"),
+        ("I do not know.", ["tax", "law"], "tax"),
+        (None, ["tax", "law"], "tax"),
+    ],
+)
+def test_a_member_is_named_by_a_whole_word(said: object, names: list[str], chosen: str) -> None:
+    programs = f"{program('team_words')} {program('team_chosen')}"
+    assert compiled(programs).input_value({"said": said, "names": names}).first() == {"name": chosen}

@@ -145,7 +145,7 @@ Not optional: Conductor's retry does not go on from an optional sub-workflow to 
 
 _NO_PROMPT = (
     "elif ($in.parts[.name].prompt? // null) as $name "
-    '| $name != null and (($given[$name]? // null) | type) != "string" '
+    '| $name != null and (($given[$name]? // null) | type != "string" or test("^\\\\s*$")) '
     'then .task = null | .error = "Not called: it needs a text that says what is asked of it."'
 )
 """jq: an agent is asked something."""

@@ -176,20 +176,19 @@ def _routed(agent: Team, versions: Mapping[str, int]) -> list[Json]:
 
 
 def _in_turns(agent: Team, versions: Mapping[str, int]) -> list[Json]:
-    prompt = ref("next.output.result.prompt")
+    prompt = ref(ref("next.output.result.told"))  # what that names: the run's prompt, or that with all that was said
     names = _names(agent)
     before = ref("said.output.result.said")
     tasks = [
         t.jq(
             "next",
             "next",
-            "Whose turn it is, and what was said.",
+            "Whose turn it is.",
             _program("next"),
             before=before,
             names=names,
             how=agent.strategy,
             execution_id=ref("workflow.workflowId"),
-            prompt=ref("workflow.input.prompt"),
         )
     ]
     name = ref("next.output.result.name")
@@ -218,6 +217,7 @@ def _in_turns(agent: Team, versions: Mapping[str, int]) -> list[Json]:
             "What was said.",
             _with_budget(agent, "said", _SAYS),
             before=before,
+            told=prompt,
             member=name,
             outputs=outputs,
             most=agent.max_turns,
@@ -233,7 +233,7 @@ def _in_turns(agent: Team, versions: Mapping[str, int]) -> list[Json]:
         goes_on += " && $.until_1['result'] != true"
     rounds = t.do_while("turns", "turns", goes_on, tasks, keep_last=agent.max_turns)
     query, budget = _with_budget(agent, "last", _FINISHES), budget_of_team(agent, *_at_work(agent))
-    return [rounds, t.jq("end", "end", "What the team answers.", query, said=before, **budget)]
+    return [rounds, t.jq("end", "end", "What the team answers.", query, said=before, outputs=outputs, **budget)]
 
 
 def _cases(agent: Team, versions: Mapping[str, int], prompt: str, budget: Json) -> dict[str, list[Json]]:

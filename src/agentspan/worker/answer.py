@@ -23,7 +23,7 @@ class Answer:
     Attributes:
         message: The whole of it, as JSON.
         text: Its text.
-        calls: The calls in it: id, name and arguments, None where they are no JSON object.
+        calls: The calls in it: id, name and arguments; a text in their place says why there are none.
         finish_reason: Why it ends there: `stop`, `length`, `content_filter`, `tool_call`.
         usage: Tokens of this call, and what they cost.
         model: What answered.
@@ -31,7 +31,7 @@ class Answer:
 
     message: Json
     text: str
-    calls: tuple[tuple[str, str, Json | None], ...]
+    calls: tuple[tuple[str, str, Json | str], ...]
     finish_reason: str
     usage: Json
     model: str

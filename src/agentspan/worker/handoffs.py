@@ -32,7 +32,6 @@ from agentspan.stored.state import STATE
 from agentspan.worker.guards import OTHERS
 from agentspan.worker.output import Output
 from agentspan.worker.transcript import Transcript
-from agentspan.worker.unmade import why_unmade
 
 Json = dict[str, Any]
 
@@ -152,7 +151,7 @@ class Crew:
             if handoff is None:
                 calls.append(call)
                 continue
-            error = "Not done: another agent takes over already." if target else _unfit(handoff, call, planned)
+            error = "Not done: another agent takes over already." if target else _unfit(handoff, call)
             own = {key: value for key, value in call.items() if key != "error"}
             if error is None:
                 target = handoff.agent.name
@@ -169,8 +168,8 @@ class Crew:
         return None
 
 
-def _unfit(handoff: Handoff, call: Json, planned: Json) -> str | None:
-    unmade = why_unmade(planned["finish_reason"], call["args"])
+def _unfit(handoff: Handoff, call: Json) -> str | None:
+    unmade: str | None = call.get("error")
     if unmade is not None or handoff.arguments is None:
         return unmade
     try:

@@ -43,7 +43,7 @@ class LastTurn:
         """The request of the turn."""
         return replace(request, settings={**request.settings, "tool_choice": "none"}) if request.tools else request
 
-    def calls(self, calls: tuple[tuple[str, str, Json | None], ...]) -> tuple[tuple[str, str, Json | None], ...]:
+    def calls(self, calls: tuple[tuple[str, str, Json | str], ...]) -> tuple[tuple[str, str, Json | str], ...]:
         """What the model has called, without the tools that it may not call any more."""
         return tuple(call for call in calls if call[1] == OUTPUT_TOOL)
 

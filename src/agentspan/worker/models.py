@@ -40,7 +40,7 @@ from agentspan.worker.summaries import summarised
 from agentspan.worker.tokens import Listeners, Telling
 from agentspan.worker.too_long import TooLong
 from agentspan.worker.transcript import Exchange, LeftOut, Transcript
-from agentspan.worker.unmade import why_ended, why_unmade
+from agentspan.worker.unmade import planned_call, why_ended
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -323,7 +323,7 @@ async def _typed(planned: Awaitable[Json], transcript: Transcript, output: Outpu
 def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
     """What comes next, as the turn's route and readers take it."""
     step = given.steps + given.turn
-    calls = [_planned(request, answer, call) for call in answer.calls]
+    calls = [planned_call(request, answer, call) for call in answer.calls]
     known = [place for place, call in enumerate(calls) if call["task"] is not None]
     over = bool(calls) and step >= request.max_turns
     mode = "done"
@@ -353,23 +353,6 @@ def plan(request: ModelRequest, given: ModelInput, answer: Answer) -> Json:
 def _is_alone(part: Part | None) -> bool:
     """Whether a call is begun without a fork, where it is its turn's only one."""
     return part is not None and bool(part.alone)
-
-
-def _planned(request: ModelRequest, answer: Answer, call: tuple[str, str, Json | None]) -> Json:
-    call_id, name, args = call
-    task, error = request.tool_tasks.get(name), None
-    if task is None:
-        error = f"There is no tool named {name}. The tools are: {', '.join(spec['name'] for spec in request.tools)}."
-    else:
-        error = why_unmade(answer.finish_reason, args) or _unasked(request.parts.get(name), args)
-    planned: Json = {"id": call_id, "name": name, "args": args or {}, "task": None if error else task}
-    return planned if error is None else {**planned, "error": error}
-
-
-def _unasked(part: Part | None, args: Json | None) -> str | None:
-    if part is None or part.prompt is None or isinstance((args or {}).get(part.prompt), str):
-        return None
-    return "Not called: it needs a text that says what is asked of it."
 
 
 def _fork(

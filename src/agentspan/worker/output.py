@@ -152,7 +152,12 @@ def typed_plan(plan: Json, output: Output, rejected: int, last: bool) -> Json:
         return {**plan, "calls": told}
     found = answers[0]["args"] if answers else plan["text"]
     reason = plan["finish_reason"]
-    verdict = judged(output, found, finish_reason=reason, rejected=rejected, last=last)
+    broken = answers[0].get("error") if answers else None
+    if broken is None:
+        verdict = judged(output, found, finish_reason=reason, rejected=rejected, last=last)
+    else:
+        problems = (CUT_OFF, broken) if reason == "length" else (broken,)
+        verdict = _rejected(output, found, problems, rejected=rejected, last=last)
     ended = {"max_turns": "stop", "tool_call": "stop"}.get(reason, reason)
     return {
         **plan,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from agentspan.stored.request import ModelRequest
 from agentspan.worker.answer import Answer
 from agentspan.worker.call import Json, ModelAway, ModelUncalled
 from agentspan.worker.call_ids import with_own_ids
+from agentspan.worker.carried import carried
 from agentspan.worker.files import with_files
 from agentspan.worker.odd_answers import refusal_of, whole
 from agentspan.worker.offer import parameters, with_called
@@ -266,13 +266,14 @@ def _made(model: str, base_url: str | None) -> Model:
 
 
 def _answer(request: ModelRequest, response: ModelResponse) -> Answer:
-    texts = [part.content for part in response.parts if isinstance(part, TextPart)]
+    stored = carried(response)
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
-    (message,) = ModelMessagesTypeAdapter.dump_python([response], mode="json", exclude_none=True)
     return Answer(
-        message=message,
-        text="".join(texts) or refusal_of(response),
-        calls=tuple((part.tool_call_id, part.tool_name, _arguments(part)) for part in calls),
+        message=stored.message,
+        text=stored.text or refusal_of(response),
+        calls=tuple(
+            (part.tool_call_id, part.tool_name, args) for part, args in zip(calls, stored.arguments, strict=True)
+        ),
         finish_reason=response.finish_reason or "stop",
         usage=_used(request, response),
         model=_who(request, response),
@@ -299,14 +300,3 @@ def _used(request: ModelRequest, response: ModelResponse) -> Json:
 def _used_so_far(request: ModelRequest, response: ModelResponse) -> Json | None:
     """The same of an answer that broke off; None where the provider had told nothing of it yet."""
     return _used(request, response) if response.usage.has_values() else None
-
-
-def _arguments(part: ToolCallPart) -> Json | None:
-    """The arguments as the model gave them; None when they are no JSON object."""
-    if part.args is None or part.args == "":
-        return {}
-    try:
-        found = json.loads(part.args) if isinstance(part.args, str) else part.args
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None

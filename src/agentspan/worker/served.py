@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,8 @@ from agentspan.declare.handoff import as_one, crew
 from agentspan.declare.places import why_called, why_worker
 from agentspan.declare.team import Team
 from agentspan.declare.tool import Tool, tool
+from agentspan.errors import ToolFailed
+from agentspan.schema.values import shown
 from agentspan.stored.names import (
     approval_task_name,
     input_task_name,
@@ -128,14 +131,33 @@ def _team(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
     if not isinstance(agent, Team):
         return
     if agent.router_function is not None:
-        chooses = agent.router_function
-        yield router_task_name(agent.name), Served(agent.name, version, _of_prompt(chooses), asks=chooses)
+        chooses, names = agent.router_function, [each.name for each in agent.agents]
+
+        def member(said: Any) -> str:
+            if said not in names:
+                message = f"The router of the team {agent.name} chose {shown(repr(said), 200)}, who is no member of it"
+                raise ToolFailed(f"{message}: its members are {', '.join(names)}.")
+            return str(said)
+
+        yield router_task_name(agent.name), Served(agent.name, version, _of_prompt(chooses, member), asks=chooses)
     if callable(agent.until):
-        yield until_task_name(agent.name), Served(agent.name, version, _of_prompt(agent.until), asks=agent.until)
+        until = agent.until
+        yield until_task_name(agent.name), Served(agent.name, version, _of_prompt(until, bool), asks=until)
 
 
-def _of_prompt(function: Callable[[str], Any]) -> Tool[..., Any]:
+def _of_prompt(function: Callable[[str], Any], meant: Callable[[Any], Any]) -> Tool[..., Any]:
+    """What stands for a function of a team.
+
+    Args:
+        function: The function.
+        meant: What is made of what it says.
+    """
+
+    async def later(said: Any) -> Any:
+        return meant(await said)
+
     def asked(prompt: str) -> Any:
-        return function(prompt)
+        said = function(prompt)
+        return later(said) if inspect.isawaitable(said) else meant(said)
 
     return tool(asked)
