@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from agentspan.agents.testing._expect import Expectation, expect
+from agentspan.agents.testing._expect import expect
 from agentspan.reading.result import AgentResult
 
-P = ParamSpec("P")
+
+def assert_agent_ran(result: AgentResult[Any], agent_name: str) -> None:
+    """Another agent took part."""
+    expect(result).agent_ran(agent_name)
 
 
-def _of(part: Callable[Concatenate[Expectation, P], Expectation]) -> Callable[Concatenate[AgentResult[Any], P], None]:
-    def check(result: AgentResult[Any], /, *args: P.args, **options: P.kwargs) -> None:
-        part(expect(result), *args, **options)
-
-    check.__doc__ = part.__doc__
-    return check
+def assert_event_sequence(result: AgentResult[Any], types: Sequence[str]) -> None:
+    """Events of these types came in this order; others may be between them."""
+    expect(result).event_sequence(types)
 
 
 def assert_events_contain(result: AgentResult[Any], event_type: str, *, expected: bool = True, **values: Any) -> None:
@@ -24,19 +24,71 @@ def assert_events_contain(result: AgentResult[Any], event_type: str, *, expected
     expect(result).events_contain(event_type, expected=expected, **values)
 
 
-assert_agent_ran = _of(Expectation.agent_ran)
-assert_event_sequence = _of(Expectation.event_sequence)
-assert_guardrail_failed = _of(Expectation.guardrail_failed)
-assert_guardrail_passed = _of(Expectation.guardrail_passed)
-assert_handoff_to = _of(Expectation.handoff_to)
-assert_max_turns = _of(Expectation.max_turns)
-assert_no_errors = _of(Expectation.no_errors)
-assert_output_contains = _of(Expectation.output_contains)
-assert_output_matches = _of(Expectation.output_matches)
-assert_output_type = _of(Expectation.output_type)
-assert_status = _of(Expectation.status)
-assert_tool_call_order = _of(Expectation.tool_call_order)
-assert_tool_called_with = _of(Expectation.used_tool)
-assert_tool_not_used = _of(Expectation.did_not_use_tool)
-assert_tool_used = _of(Expectation.used_tool)
-assert_tools_used_exactly = _of(Expectation.tools_used_exactly)
+def assert_guardrail_failed(result: AgentResult[Any], name: str) -> None:
+    """A guardrail found something."""
+    expect(result).guardrail_failed(name)
+
+
+def assert_guardrail_passed(result: AgentResult[Any], name: str) -> None:
+    """A guardrail found nothing."""
+    expect(result).guardrail_passed(name)
+
+
+def assert_handoff_to(result: AgentResult[Any], agent_name: str) -> None:
+    """The run was handed to another agent."""
+    expect(result).handoff_to(agent_name)
+
+
+def assert_max_turns(result: AgentResult[Any], n: int) -> None:
+    """The run took no more than `n` steps."""
+    expect(result).max_turns(n)
+
+
+def assert_no_errors(result: AgentResult[Any]) -> None:
+    """There is no event of an error."""
+    expect(result).no_errors()
+
+
+def assert_output_contains(result: AgentResult[Any], text: str, *, case_sensitive: bool = True) -> None:
+    """The answer has a text in it."""
+    expect(result).output_contains(text, case_sensitive=case_sensitive)
+
+
+def assert_output_matches(result: AgentResult[Any], pattern: str) -> None:
+    """A regular expression is found in the answer."""
+    expect(result).output_matches(pattern)
+
+
+def assert_output_type(result: AgentResult[Any], type_: type) -> None:
+    """The answer is of a type."""
+    expect(result).output_type(type_)
+
+
+def assert_status(result: AgentResult[Any], status: str) -> None:
+    """The run ended as `status`."""
+    expect(result).status(status)
+
+
+def assert_tool_call_order(result: AgentResult[Any], names: Sequence[str]) -> None:
+    """Tools were called in this order; others may be between them."""
+    expect(result).tool_call_order(names)
+
+
+def assert_tool_called_with(result: AgentResult[Any], name: str, *, args: dict[str, Any] | None = None) -> None:
+    """A tool was called with these arguments, beside others."""
+    expect(result).used_tool(name, args=args)
+
+
+def assert_tool_not_used(result: AgentResult[Any], name: str) -> None:
+    """A tool was not called."""
+    expect(result).did_not_use_tool(name)
+
+
+def assert_tool_used(result: AgentResult[Any], name: str) -> None:
+    """A tool was called."""
+    expect(result).used_tool(name)
+
+
+def assert_tools_used_exactly(result: AgentResult[Any], names: Iterable[str]) -> None:
+    """These tools were called, however often, and no others."""
+    expect(result).tools_used_exactly(names)
