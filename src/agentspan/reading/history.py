@@ -103,18 +103,7 @@ class History:
             NotFound: There is no such execution, or it is no agent's run.
         """
         run = self._client.workflow(self.execution_id, tasks=False)
-        metadata = run.workflow_definition.get("metadata", {})
-        if "agent" not in metadata:
-            raise NotFound(
-                f"Execution {self.execution_id!r} is a run of the workflow {run.workflow_name}, not of an agent.",
-                hint="`agentspan agent list` shows the runs of agents.",
-            )
-        if format_of(metadata) > FORMAT:
-            raise UnknownFormat(
-                f"The run {self.execution_id} is stored in form {format_of(metadata)}, and this agentspan knows none "
-                f"after {FORMAT}.",
-                hint="Upgrade agentspan to the version that started the run.",
-            )
+        _check_known(run)
         return run
 
     def fresh(self, after: int) -> tuple[list[AnyEvent], bool]:
@@ -331,6 +320,21 @@ def conversation(run: WorkflowRecord) -> list[dict[str, str]]:
 
 def _below(draft: Draft | Answered, agent: str) -> Draft | Answered:
     return replace(draft, path=(agent, *draft.path)) if isinstance(draft, Draft) else draft
+
+
+def _check_known(run: WorkflowRecord) -> None:
+    metadata = run.workflow_definition.get("metadata", {})
+    if "agent" not in metadata:
+        raise NotFound(
+            f"Execution {run.workflow_id!r} is a run of the workflow {run.workflow_name}, not of an agent.",
+            hint="`agentspan agent list` shows the runs of agents.",
+        )
+    if format_of(metadata) > FORMAT:
+        raise UnknownFormat(
+            f"The run {run.workflow_id} is stored in form {format_of(metadata)}, and this agentspan knows none "
+            f"after {FORMAT}.",
+            hint="Upgrade agentspan to the version that started the run.",
+        )
 
 
 def _is_settled(task: TaskRecord) -> bool:
