@@ -121,7 +121,7 @@ PRICE = {"id": "1", "name": "price", "args": {"what": "tea"}, "task": "a.price"}
 
 
 def final(number: str, **args: object) -> dict[str, Any]:
-    return {"id": number, "name": "final_result", "args": args, "task": None, "error": "There is no tool of that name."}
+    return {"id": number, "name": "final_result", "args": args, "task": None}
 
 
 def plan(text: str = "", *calls: dict[str, Any], finish: str = "stop", mode: str = "done") -> dict[str, Any]:
