@@ -89,7 +89,11 @@ def test_nobody_takes_over_by_arguments_that_are_no_json(runtime: AgentRuntime, 
 
     assert handle.result(60).output == "billed"
     told = [(event.type, event.error) for event in handle.stream() if event.type in ("tool_result", "handoff")]
-    assert told[0] == {"error": "Not called: it needs a text that says what is asked of it."}
+    assert told == [
+        ("tool_result", "Not called: its arguments are no JSON object. Call again."),
+        ("tool_result", None),
+        ("handoff", None),
+    ]
 
 
 @dataclass

@@ -108,10 +108,8 @@ def test_a_plan_of_the_servers_call_says_nothing_more() -> None:
 
 def test_why_a_call_is_not_made() -> None:
     assert why_unmade("stop", {}) is None
-    assert (
-        why_unmade("stop", "its arguments are no JSON object")
-        == "Not called: its arguments are no JSON object. Call again."
-    )
+    told = "Not called: its arguments are no JSON object. Call again."
+    assert why_unmade("stop", "its arguments are no JSON object") == told
     assert "cut off at its longest" in str(why_unmade("length", {}))
     assert "content filter" in str(why_unmade("content_filter", {"a": 1}))
     assert [why_ended("stop", said=False), why_ended("stop", said=True), why_ended("content_filter", said=False)] == [

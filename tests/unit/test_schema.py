@@ -894,11 +894,17 @@ def nested(depth: int) -> list[Any]:
 async def forgotten(): ...
 
 
+class Measured(BaseModel):
+    celsius: float
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
         (float("nan"), "not JSON compliant"),
         ({"a": [Point(float("inf"))]}, "not JSON compliant"),  # type: ignore[arg-type]
+        (Measured(celsius=float("inf")), "not JSON compliant"),
+        ([{"a": Measured(celsius=float("nan"))}], "not JSON compliant"),
         ((n for n in range(3)), "holds a generator"),
         (iter([1]), "return a list"),
         ([object()], "holds a object"),

@@ -165,6 +165,8 @@ def _plain(value: object) -> object:
     core = import_module("pydantic_core")
     try:
         text = core.to_json(value, bytes_mode="utf8", inf_nan_mode="constants")
+        if b"null" in text:  # which is what a model makes of infinity, unless it says otherwise
+            json.dumps(core.to_jsonable_python(value, bytes_mode="utf8", inf_nan_mode="constants"), allow_nan=False)
         return json.loads(text, object_pairs_hook=_unique)
     except (core.PydanticSerializationError, UnicodeDecodeError) as error:
         what = "bytes that are not text: encode them, for instance with base64"
