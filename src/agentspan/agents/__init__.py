@@ -120,7 +120,17 @@ if TYPE_CHECKING:
     from agentspan.remote.openapi import api_tool
     from agentspan.runtime.handle import AgentHandle
     from agentspan.runtime.runtime import AgentRuntime
-    from agentspan.runtime.shared import run, run_async, start, start_async, stream, stream_async
+    from agentspan.runtime.shared import (
+        deploy,
+        resume,
+        run,
+        run_async,
+        serve,
+        start,
+        start_async,
+        stream,
+        stream_async,
+    )
     from agentspan.runtime.stream import EventStream
     from agentspan.sandbox.limits import Container, ProcessLimits
     from agentspan.sandbox.tools import cli_tool, code_tool
@@ -245,6 +255,7 @@ __all__ = [
     "compile_agent",
     "configure",
     "current_tool_context",
+    "deploy",
     "get_credential",
     "guardrail",
     "handoff",
@@ -252,9 +263,11 @@ __all__ = [
     "human_tool",
     "mcp_tool",
     "plan",
+    "resume",
     "run",
     "run_async",
     "scatter_gather",
+    "serve",
     "start",
     "start_async",
     "stream",
@@ -275,8 +288,11 @@ _LATE = {
     "OAuthClient": "agentspan.remote.oauth",
     "EventStream": "agentspan.runtime.stream",
     "AgentRuntime": "agentspan.runtime.runtime",
+    "deploy": "agentspan.runtime.shared",
+    "resume": "agentspan.runtime.shared",
     "run": "agentspan.runtime.shared",
     "run_async": "agentspan.runtime.shared",
+    "serve": "agentspan.runtime.shared",
     "start": "agentspan.runtime.shared",
     "start_async": "agentspan.runtime.shared",
     "stream": "agentspan.runtime.shared",

@@ -4,6 +4,28 @@ from __future__ import annotations
 
 from agentspan.compat import plan
 from agentspan.config import configure
-from agentspan.runtime.shared import run, run_async, start, start_async, stream, stream_async
+from agentspan.runtime.shared import (
+    deploy,
+    resume,
+    run,
+    run_async,
+    serve,
+    start,
+    start_async,
+    stream,
+    stream_async,
+)
 
-__all__ = ["configure", "plan", "run", "run_async", "start", "start_async", "stream", "stream_async"]
+__all__ = [
+    "configure",
+    "deploy",
+    "plan",
+    "resume",
+    "run",
+    "run_async",
+    "serve",
+    "start",
+    "start_async",
+    "stream",
+    "stream_async",
+]

@@ -114,10 +114,9 @@ def run(context: click.Context, target: str, prompt: str, given: dict[str, Any] 
     with session.runtime() as runtime, reserved_stdout() as stdout:
         tokens = sys.stderr.isatty() and output != "jsonl"
         events = runtime.stream(agent, _read(prompt), context=given, tokens=tokens)
-        handle = events.handle
-        say(_started(handle))
-        spoken, seen = Spoken(), 0
+        handle, spoken, seen = events.handle, Spoken(), 0
         try:
+            say(_started(handle))
             for event in events:
                 seen = event.seq
                 if output == "jsonl":

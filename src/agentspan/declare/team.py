@@ -15,6 +15,7 @@ from agentspan.declare.called import check_called
 from agentspan.declare.guardrails import of_prompt
 from agentspan.declare.handoff import Transitions
 from agentspan.declare.human_tool import human_tool
+from agentspan.declare.settings import ModelSettings
 from agentspan.declare.strategy import Strategy
 from agentspan.declare.tool import Tool
 from agentspan.errors import DefinitionError
@@ -316,7 +317,7 @@ def _chooser(
     known = "\n".join(f"- {agent.name}: {agent.description or agent.fixed_instructions[:300]}" for agent in members)
     told = f"{instructions}\n\n" if instructions else ""
     asked = f"{told}Choose who answers the user. Answer with one of these names, and nothing else:\n{known}"
-    return Agent(f"{name}_router", model=model, instructions=asked, model_place=members[0].model_place)
+    return Agent(f"{name}_router", model=model, instructions=asked, **_called_as(members[0], model))
 
 
 def _synthesis(name: str, members: Sequence[Agent[Any]], synthesis: Agent[Any] | str, model: str) -> Agent[Any]:
@@ -328,4 +329,11 @@ def _synthesis(name: str, members: Sequence[Agent[Any]], synthesis: Agent[Any] |
     asked = (
         f"{synthesis}\n\nBelow the request stands what others have answered, each with a name. Make one answer of it."
     )
-    return Agent(f"{name}_synthesis", model=model or first.model, instructions=asked, model_place=first.model_place)
+    model = model or first.model
+    return Agent(f"{name}_synthesis", model=model, instructions=asked, **_called_as(first, model))
+
+
+def _called_as(first: Agent[Any], model: str) -> dict[str, Any]:
+    """Who calls the model of an agent that its team makes, and where it is: as the first member's, of one provider."""
+    base_url = first.model_settings.base_url if model.partition("/")[0] == first.provider else None
+    return {"model_place": first.model_place, "model_settings": ModelSettings(base_url=base_url)}

@@ -1,10 +1,10 @@
-"""`start`, `run` and `stream`: a runtime that a program does not have to make."""
+"""`start`, `run`, `serve` and the like: a runtime that a program does not have to make."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator
-from typing import Unpack
+from typing import Any, Unpack
 
 from agentspan import forks
 from agentspan.config import Settings, load_settings
@@ -36,7 +36,7 @@ forks.tell(_renewal)
 
 
 def shared_runtime() -> AgentRuntime:
-    """The runtime behind `start`, `run` and `stream`: one per process and settings."""
+    """The runtime behind `start`, `run`, `serve` and the like: one per process and settings."""
     settings = load_settings()
     with _shared_lock:
         if settings not in _shared:
@@ -96,3 +96,18 @@ async def stream_async(
     """Start a run and iterate over its events with `async for`; see `AgentRuntime.stream_async`."""
     async for event in _given(runtime).stream_async(agent, prompt, **options):
         yield event
+
+
+def serve(*agents: Agent[Any], runtime: AgentRuntime | None = None, blocking: bool = True) -> None:
+    """Register the agents and serve their tools, by default until SIGTERM or Ctrl-C; see `AgentRuntime.serve`."""
+    _given(runtime).serve(*agents, blocking=blocking)
+
+
+def deploy(*agents: Agent[Any], runtime: AgentRuntime | None = None) -> dict[str, int]:
+    """Register agents without starting anything; the version of each, by its name."""
+    return _given(runtime).deploy(*agents)
+
+
+def resume(execution_id: str, agent: Agent[Typed], *, runtime: AgentRuntime | None = None) -> AgentHandle[Typed]:
+    """Come back to a run: serve its agent's tools in the background, and give the run's handle."""
+    return _given(runtime).resume(execution_id, agent)
