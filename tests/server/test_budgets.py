@@ -182,7 +182,7 @@ def test_what_is_no_decision_is_refused_and_one_counts(runtime: AgentRuntime, ma
             verb()
     handle.extend(calls=10)
     for again in (lambda: runtime.extend(request.id, calls=10), lambda: runtime.finish(request.id)):
-        with pytest.raises(Conflict, match="is decided already"):
+        with pytest.raises(Conflict, match="about the budget is extended already"):
             again()
 
     assert handle.result(60).output == "I saw all."
@@ -382,10 +382,10 @@ def test_the_command_line(runtime: AgentRuntime, make: Make) -> None:
     assert "The budget is used up: 2 of 2 calls of tools" in cli("agent", "why", handle.execution_id)
     assert request.id in cli("request", "list", "--agent", "budget_cli")
     assert '"minProperties"' in cli("request", "show", request.id)
-    assert "the budget is extended" in cli("request", "extend", request.id, "--calls", "1", "--by", "ann")
+    assert "is extended" in cli("request", "extend", request.id, "--calls", "1", "--by", "ann")
     shown = json.loads(cli("request", "show", request.id, "--json"))
     assert shown["decision"]["extended"] == {"calls": 1}
-    assert "Extended by 1 calls of tools. By ann." in cli("request", "show", request.id)
+    assert "extended with 1 call of a tool more by ann" in cli("request", "show", request.id)
     wait_until(
         lambda: [each.id for each in handle.requests()] not in ([], [request.id]), "the next request", timeout=60
     )

@@ -117,7 +117,8 @@ def _named(module: ModuleType, name: str, place: str) -> Agent:
             raise TargetError(f"{place} has no {name!r}.", hint=_suggestion(module, name))
         found = getattr(found, part)
     if not isinstance(found, Agent):
-        raise TargetError(f"{name!r} in {place} is a {type(found).__name__}, not an Agent.", hint=_agents_hint(module))
+        kind = "type" if isinstance(found, type) else type(found).__name__
+        raise TargetError(f"{name!r} in {place} is a {kind}, not an Agent.", hint=_agents_hint(module))
     return found
 
 

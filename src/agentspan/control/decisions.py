@@ -212,7 +212,8 @@ def _too_late(record: WorkflowRecord, request: Request | None) -> str:
         return f"{named} asks nobody: " + (
             "its call is over." if record.ended else "no worker has checked its call yet."
         )
+    named = f"{named} about the budget" if request.kind == "budget" else f"{named} of {request.tool}"
     if decision is None:
-        return f"{named} of {request.tool} is void: it ended as {record.status} without a decision."
+        return f"{named} is void: it ended as {record.status} without a decision."
     who = "by its deadline" if decision.overdue else f"by {decision.by}" if decision.by else "by somebody"
-    return f"{named} of {request.tool} is {decision.verb(request.kind)} already, {who}."
+    return f"{named} is {decision.verb(request.kind)} already, {who}."
