@@ -42,7 +42,7 @@ def test_the_worker_is_killed_while_the_budget_waits(runtime: AgentRuntime, mode
             first.kill()
         assert request.args == {"spent": {"calls": 3}, "limits": {"calls": 3}, "over": ["calls"]}
         handle.extend(calls=4, by="ann")
-        with pytest.raises(Conflict, match="is decided already, by ann"):
+        with pytest.raises(Conflict, match="is extended already, by ann"):
             handle.extend(request.id, calls=4)
         with ledger.worker() as second:
             again = paused(handle, request.id)

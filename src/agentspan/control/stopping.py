@@ -66,7 +66,7 @@ def _stopped(client: Conductor, history: History) -> bool:
         return True
     segment = newest_segment_id(run)
     tasks = [] if segment is None else client.tasks(segment, 0)
-    if any(is_skipped(task) for task in tasks):
+    if _is_passed_over(tasks):
         return True
     following = _newest_turn(tasks) + 1
     if segment is None or following >= TURNS_PER_SEGMENT:  # the last one hands on what the next segment begins with
@@ -75,7 +75,13 @@ def _stopped(client: Conductor, history: History) -> bool:
         client.call("PUT", f"/workflow/{segment}/skiptask/llm_{following}")
     except (Conflict, ServerRejected):  # it has just begun, or the segment has just ended
         return False
-    return True
+    time.sleep(LOOK)  # the engine may have begun it at that very moment, too: then it is not passed over
+    return _is_passed_over(client.tasks(segment, 0))
+
+
+def _is_passed_over(tasks: list[TaskRecord]) -> bool:
+    made = {task.place for task in tasks if task.kind == "llm" and not is_skipped(task)}
+    return any(is_skipped(task) and task.place not in made for task in tasks)
 
 
 def _newest_turn(tasks: list[TaskRecord]) -> int:
