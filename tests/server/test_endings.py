@@ -166,7 +166,10 @@ def test_a_stop_lets_the_turn_finish_and_the_model_answer(
 def test_a_stop_at_the_end_of_a_segment_waits_for_the_next(
     runtime: AgentRuntime, make: Make, gate: threading.Event
 ) -> None:
-    agent = make("stopped_late", until_told, tools=[held(gate, 7)])
+    def thinks(request: ModelRequest) -> Reply:
+        return until_told(request).after(0.2)  # a call that begins is not skipped: turns take as long as real ones
+
+    agent = make("stopped_late", thinks, tools=[held(gate, 7)])
     handle = runtime.start(agent, "Look around.")
     wait_until(at_work(handle, 8), "the tool to be at work")
     threading.Timer(0.3, gate.set).start()
