@@ -18,7 +18,6 @@ _OTHER_NAMES = {
     "function_tool": ("agentspan.declare.tool", "tool"),
 }
 
-_ON_THE_RUNTIME = "it is a method: `with AgentRuntime() as runtime: runtime.{}(…)`"
 _MEDIA = "a tool of your own asks such a model, and returns a link: `@tool(credentials=[…])`"
 _CONTAINER = "`code_tool(container=Container(image=…))` runs code in a container, `code_tool()` beside the worker"
 _SEARCH = "a tool of your own asks the store: `@tool(credentials=[…])`, or `mcp_tool(server_url)`"
@@ -48,7 +47,7 @@ _INSTEAD = {
     "agent": "`Agent(name, model=…, instructions=…)` declares an agent; its instructions may be a function",
     "audio_tool": _MEDIA,
     "create_agent": _OTHER_SDK,
-    "deploy_async": _ON_THE_RUNTIME.format("deploy"),
+    "deploy_async": "it is a method: `with AgentRuntime() as runtime: runtime.deploy(…)`",
     "discover_agents": "`agentspan worker start module:agent` finds agents by their import path",
     "image_tool": _MEDIA,
     "index_tool": _SEARCH,

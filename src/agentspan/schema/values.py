@@ -64,6 +64,20 @@ def to_jsonable(value: object, max_bytes: int = MAX_BYTES) -> Any:
     return result
 
 
+def why_not_carried(value: object, max_bytes: int = MAX_BYTES) -> str | None:
+    """Why JSON, or Conductor, would not carry a value intact, to follow its name; None of one that is carried.
+
+    Args:
+        value: Anything.
+        max_bytes: How long its JSON may be.
+    """
+    try:
+        to_jsonable(value, max_bytes)
+    except ResultError as error:
+        return str(error).removeprefix("the result ")
+    return None
+
+
 def check_text(value: object, what: str) -> str:
     """Return `value` if it is a text that Conductor carries intact.
 

@@ -18,7 +18,7 @@ from agentspan.engine.client import Conductor
 from agentspan.errors import RetryTool
 from agentspan.reading.requests import request_of
 from agentspan.schema.arguments import ArgumentError
-from agentspan.schema.values import MAX_BYTES, ResultError, to_jsonable
+from agentspan.schema.values import MAX_BYTES, why_not_carried
 from agentspan.stored.guard import Guarded
 from agentspan.stored.mark import text_mark
 
@@ -77,10 +77,8 @@ def checked(tools: Mapping[str, Tool[..., Any]], given: Json, look: Look, wait: 
     except ArgumentError as error:
         return {"mode": "refuse", "error": str(error)}
     plain = _without(mark, args)
-    try:
-        to_jsonable(plain, given.get("max_bytes") or MAX_BYTES)
-    except ResultError as error:
-        problem = str(error).removeprefix("the result ")
+    problem = why_not_carried(plain, given.get("max_bytes") or MAX_BYTES)
+    if problem is not None:
         return {"mode": "refuse", "error": f"Not called: what the arguments hold {problem}. Call again."}
     asks = look(asking(found.guards(Position.INPUT)), plain)
     approval = found.approval

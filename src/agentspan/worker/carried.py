@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelResponse, ModelResponsePart, TextPart, ToolCallPart
 
-from agentspan.schema.values import MAX_BYTES, ResultError, to_jsonable
+from agentspan.schema.values import MAX_BYTES, why_not_carried
 from agentspan.worker.call import ModelAway
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ class Carried:
     @property
     def problem(self) -> str | None:
         """Why it cannot be stored."""
-        return _problem((self.message, self.text, self.arguments), MOST)
+        return why_not_carried((self.message, self.text, self.arguments), MOST)
 
 
 def carried(response: ModelResponse) -> Carried:
@@ -79,16 +79,8 @@ def _refuse(constant: str) -> None:
 
 
 def _storable(call: ToolCallPart, args: Json | str, share: int) -> Json | str:
-    problem = None if isinstance(args, str) else _problem((call.args, args), share)
+    problem = None if isinstance(args, str) else why_not_carried((call.args, args), share)
     return args if problem is None else f"its arguments cannot be stored: what they hold {problem}"
-
-
-def _problem(value: Any, most: int) -> str | None:
-    try:
-        to_jsonable(value, most)
-    except ResultError as error:
-        return str(error).removeprefix("the result ")
-    return None
 
 
 def _without(parts: Sequence[ModelResponsePart], lacking: Iterator[bool]) -> list[ModelResponsePart]:
