@@ -34,7 +34,8 @@ def stop(client: Conductor, history: History) -> None:
     run = history.run()
     if run.status != "RUNNING":
         raise Conflict(
-            f"Run {history.execution_id} is {run.status}: it cannot stop.", hint="To stop, a run must be RUNNING."
+            f"Run {history.execution_id} is {run.status}: it cannot be stopped.",
+            hint="To be stopped, a run must be RUNNING.",
         )
     if TeamSpec.of(run.workflow_definition["metadata"]) is not None:
         raise Conflict(
