@@ -54,7 +54,7 @@ class Chaos:
 @pytest.mark.parametrize(
     ("steps", "kills"),
     [
-        (30, 4),
+        (20, 3),
         pytest.param(200, 30, marks=pytest.mark.long),
         pytest.param(1000, 60, marks=pytest.mark.long),
     ],

@@ -33,7 +33,7 @@ def script(steps: int) -> Callable[[ModelRequest], Reply]:
 @pytest.mark.parametrize(
     ("steps", "kills"),
     [
-        (14, 4),
+        (10, 2),
         pytest.param(80, 20, marks=pytest.mark.long),
     ],
 )
@@ -73,7 +73,7 @@ def test_a_run_survives_the_death_of_its_server(
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("away", [20, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("away", [10, pytest.param(300, marks=pytest.mark.long)])
 def test_a_result_waits_for_a_server_that_is_away_and_so_do_readers(
     server: LocalServer, model: Stage, tmp_path: Path, away: float
 ) -> None:
