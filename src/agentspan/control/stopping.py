@@ -90,7 +90,7 @@ def _stopped(client: Conductor, history: History, *, quick: bool) -> bool:
     # The last one of a segment hands on what the next segment begins with.
     if segment is not None and following < TURNS_PER_SEGMENT and is_steady:
         with suppress(Conflict, ServerRejected):  # it has just begun, or the segment has just ended
-            client.skip(segment, f"llm_{following}")
+            client.call("PUT", f"/workflow/{segment}/skiptask/llm_{following}")
     return False
 
 

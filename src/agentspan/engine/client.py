@@ -171,13 +171,6 @@ class Conductor(Connection):
         """Make the engine look at an execution now."""
         self.call("PUT", f"/workflow/decide/{_segment(execution_id)}", fail_over=HUNG)
 
-    def skip(self, execution_id: str, reference: str) -> None:
-        """Have the engine pass over a task that it has not begun.
-
-        It is not told whether it has done so: of the task and the skip only the first is stored, and the answer is 200.
-        """
-        self.call("PUT", f"/workflow/{_segment(execution_id)}/skiptask/{_segment(reference)}")
-
     def terminate(self, execution_id: str, reason: str) -> None:
         """End an execution."""
         self.call("DELETE", f"/workflow/{_segment(execution_id)}", [("reason", reason)])
