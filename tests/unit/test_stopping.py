@@ -8,6 +8,7 @@ import pytest
 
 from agentspan.control.stopping import stop
 from agentspan.engine.client import Conductor
+from agentspan.errors import Conflict
 from agentspan.reading.history import History
 from agentspan.stored.format import FORMAT
 from tests.unit.little_engine import Answer, Json, LittleEngine, ago, serving
@@ -32,18 +33,21 @@ class Race(LittleEngine):
         }
         self.skips: list[str] = []
         self.lost_skips = 0
-        self.looks = 0
+        self.left_out = False
         self.before = self._meanwhile
 
     def _meanwhile(self, method: str, path: str) -> Answer | None:
         if method == "GET" and path == "/workflow/seg/tasks":
-            self.looks += 1
             return 200, {"results": self.tasks_of}
         if method == "PUT" and "/skiptask/" in path:
             reference = path.rpartition("/")[2]
             self.skips.append(reference)
             lost = len(self.skips) <= self.lost_skips
             self.tasks_of.append(task(reference, "IN_PROGRESS" if lost else "SKIPPED"))
+            if self.left_out:
+                self.tasks_of[1]["status"] = "COMPLETED"
+            elif self.tasks_of[1]["status"] == "COMPLETED":
+                self.tasks_of.append(task("tool_2", "SCHEDULED", "a.look"))
             return 200, None
         return None
 
@@ -85,6 +89,16 @@ def test_nothing_is_skipped_while_the_engine_begins_what_follows(race: Race, cli
     stop(client, History(client, "run"))
 
     assert race.skips == ["llm_3"]
+
+
+def test_a_turn_that_the_engine_has_left_out_is_told(
+    race: Race, client: Conductor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentspan.control.stopping.STANDS", 0.1)
+    race.left_out = True
+
+    with pytest.raises(Conflict, match="stands still"):
+        stop(client, History(client, "run"))
 
 
 def test_a_run_that_is_to_stop_already_is_left_alone(race: Race, client: Conductor) -> None:

@@ -7,7 +7,8 @@ the model without tools in the turn after it.
 The engine takes no lock for that (docs/engine.md). Where it begins the very call at that moment, only the one of both
 is stored that came first: where that is the call, the wish is lost, and a later call is skipped; where it is the wish,
 the engine has begun nothing, and never will. So a call is skipped that is not begun soon: the next one where what is at
-work has been so for a while, and where all goes quickly the one after that.
+work has been so for a while, and where all goes quickly the one after that. Should it come to that all the same, as a
+tool ends at that very moment, it is told.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ LOOK = 0.05
 STEADY = 0.3
 """Seconds that something has been at work when it is no more likely to end at once."""
 
+STANDS = 5.0
+"""Seconds without anything at work after which nothing will be."""
+
 QUICK = 0.6
 """Seconds after which a run whose tasks all end sooner than that is taken to go on so."""
 
@@ -41,7 +45,8 @@ def stop(client: Conductor, history: History) -> None:
     """Have a run end with an answer once its turn is over.
 
     Raises:
-        Conflict: The run is over or paused, its model is called by the server, or it cannot be stopped at this turn.
+        Conflict: The run is over or paused, its model is called by the server, it cannot be stopped at this turn, or the
+            engine has left out the turn after it and the run stands still.
     """
     run = history.run()
     if run.status != "RUNNING":
@@ -69,6 +74,25 @@ def stop(client: Conductor, history: History) -> None:
                 hint="Stop it once that turn is over.",
             )
         time.sleep(LOOK)
+    begun = time.monotonic()
+    while not _goes_on(client, history):
+        if time.monotonic() - begun > STANDS:
+            raise Conflict(
+                f"Run {history.execution_id} stands still: the engine was about to begin the turn that it was to "
+                "pass over, and has begun none.",
+                hint="`cancel` ends it, without an answer; start it anew.",
+            )
+        time.sleep(LOOK)
+
+
+def _goes_on(client: Conductor, history: History) -> bool:
+    """Whether something of the newest segment is at work, or it is over."""
+    run = client.workflow(history.execution_id)
+    segment = newest_segment_id(run)
+    if run.ended or segment is None:
+        return True
+    record = client.workflow(segment)
+    return record.ended or any(task.status in PENDING for task in record.tasks)
 
 
 def _stopped(client: Conductor, history: History, *, quick: bool) -> bool:
