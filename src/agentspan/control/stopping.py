@@ -45,8 +45,8 @@ def stop(client: Conductor, history: History) -> None:
     """Have a run end with an answer once its turn is over.
 
     Raises:
-        Conflict: The run is over or paused, its model is called by the server, it cannot be stopped at this turn, or the
-            engine has left out the turn after it and the run stands still.
+        Conflict: The run is over or paused, its model is called by the server, it cannot be stopped at this turn, or
+            the engine has left out the turn after it and the run stands still.
     """
     run = history.run()
     if run.status != "RUNNING":
