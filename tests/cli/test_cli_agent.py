@@ -234,7 +234,7 @@ def test_list_shows_runs_of_agents_only(app: Callable[..., Cli], runtime: AgentR
         AgentHandle(execution_id, runtime).result(60)
 
     heading, *rows = cli("agent", "list", "--agent", cli.name)[0].splitlines()
-    assert heading.split() == ["ID", "AGENT", "STATUS", "STARTED", "DURATION", "TOKENS", "COST"]
+    assert heading.split() == ["ID", "AGENT", "STATUS", "WAITS", "FOR", "STARTED", "DURATION", "TOKENS", "COST"]
     assert [row.split()[:3] for row in rows] == [[each, cli.name, "COMPLETED"] for each in reversed(ids)]
     listed = cli.json("agent", "list", "--agent", cli.name, "--status", "completed", "--limit", "2")
     assert [run["execution_id"] for run in listed] == ids[:0:-1]

@@ -90,7 +90,7 @@ def test_the_schema_of_a_run(runtime: AgentRuntime, model: Stage, name: str) -> 
     (line,) = invoke(runtime, "agent", "list", "--agent", name, "-o", "jsonl").stdout.splitlines()
     run = json.loads(line)
 
-    assert {key: type(value) for key, value in run.items()} == {**RUN, "usage": dict}
+    assert {key: type(value) for key, value in run.items()} == {**RUN, "asking": list, "usage": dict}
 
 
 @pytest.mark.parametrize(

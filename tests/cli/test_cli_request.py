@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Literal
 
 import pytest
@@ -69,9 +70,10 @@ def test_the_inbox(runtime: AgentRuntime, model: Stage) -> None:
     assert "has no request 'nothing'" in unknown
     assert "agentspan request list" in unknown
     timeline = run(runtime, "agent", "inspect", handle.execution_id)
-    assert '    ! approved with {"amount": 5} by ann\n    ← "paid 5"' in timeline
+    at = r", \d\d:\d\d:\d\d UTC"
+    assert re.search(rf'    ! approved with {{"amount": 5}} by ann{at}\n    ← "paid 5"', timeline)
     assert "    ! rejected by" in timeline
-    assert '    ! answered with "yes" by eve\n    ← "yes"' in timeline
+    assert re.search(rf'    ! answered with "yes" by eve{at}\n    ← "yes"', timeline)
     shown = run(runtime, "agent", "stream", handle.execution_id)
     assert "pay: approved, with amount=5 by ann" in shown
     assert "ask_boss: answered by eve" in shown

@@ -212,6 +212,12 @@ def test_the_death_of_the_lease_process_is_survived(runtime: AgentRuntime, model
     wait_until(lambda: is_dead(another), "the lease process to end with its worker")
 
 
+def test_the_lease_process_is_there_before_a_call(runtime: AgentRuntime, ledger: Ledger) -> None:
+    """One that began with the first call was up after the lease of that on a machine that was busy enough."""
+    with ledger.worker() as worker:
+        wait_until(lambda: psutil.Process(worker.pid).children(), "the lease process")
+
+
 def test_a_proxy_that_is_away_does_not_keep_heartbeats_from_this_machine(
     runtime: AgentRuntime, model: Stage, ledger: Ledger
 ) -> None:

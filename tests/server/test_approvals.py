@@ -13,6 +13,7 @@ from agentspan.agents import (
     AgentRuntime,
     Approval,
     Conflict,
+    DefinitionError,
     InputError,
     NotFound,
     Request,
@@ -263,6 +264,43 @@ def test_a_question_is_answered_with_what_fits(runtime: AgentRuntime, model: Sta
     handle.respond({"selected": "blue"} if place == "worker" else "blue", by="ann")
     assert handle.result(timeout=60).output == "Blue it is."
     assert told(model, agent.model) == ["blue"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_question_that_does_not_fit_reaches_nobody(runtime: AgentRuntime, model: Stage, place: Any) -> None:
+    about = {"type": "object", "properties": {"amount": {"type": "integer", "minimum": 1}}, "required": ["amount"]}
+    schema = {"type": "object", "properties": {"case": about, "note": {"type": "string"}}, "required": ["case"]}
+    ask = human_tool("ask_till", "Ask the till ${x}.", input_schema=schema)
+    script = [
+        calls(call("ask_till", case={"amount": "5"}), call("ask_till", case={"amount": 0}), call("ask_till", case=[5])),
+        call("ask_till", case={"amount": 5}, note=7),
+        call("ask_till", case={"amount": 5, "more": "${y}"}, note="now"),
+        say("Done."),
+    ]
+    agent = Agent("till_asker", model=model.play(script), tools=[ask], model_place=place)
+    handle = runtime.start(agent, "Ask.")
+    (request,) = asked(runtime, handle.execution_id)
+
+    assert request.args == {"case": {"amount": 5, "more": "${y}"}, "note": "now"}
+    runtime.answer(request.id, "Take it.")
+    assert handle.result(timeout=60).output == "Done."
+    assert [event.request_id for event in handle.stream() if event.type == "waiting"] == [request.id]
+    results = [each.output for turn in model.requests(agent.model)[-1].messages for each in turn.tool_results]
+    first, second, third, fourth, answered = map(str, results)
+    for refused in (first, second, third):
+        assert "Not asked: case: does not fit {" in refused
+    assert 'Not asked: note: does not fit {"type":"string"}' in fourth
+    assert "Take it." in answered
+
+
+def test_what_nobody_could_check_is_refused() -> None:
+    field = {"type": "string", "pattern": "(a+)+$"}
+    within = {"type": "array", "items": {"anyOf": [{"type": "object", "properties": {"a": field}}, {"type": "null"}]}}
+    for each in (field, within, {"type": "object", "propertyNames": {"maxLength": 3}}):
+        with pytest.raises(DefinitionError, match="which nobody checks before a person is asked"):
+            human_tool("ask", "Ask.", input_schema={"type": "object", "properties": {"it": each}})
+    named = {"type": "object", "properties": {"pattern": {"type": "string"}}}
+    assert human_tool("ask", "Ask.", input_schema=named).question is not None
 
 
 def test_a_question_that_nobody_answers(runtime: AgentRuntime, model: Stage) -> None:

@@ -179,6 +179,22 @@ def test_a_stop_at_the_end_of_a_segment_waits_for_the_next(
     assert (handle.result(60).finish_reason, handle.result(60).output) == ("stopped", "I saw some.")
 
 
+def test_a_stop_of_a_quick_run_is_never_lost(runtime: AgentRuntime, model: Stage, make: Make) -> None:
+    """Nor does the run stand still by it: the engine begins the next turn without regard to the wish."""
+    for at in range(1, 13):
+        reached = threading.Event()
+
+        def counts(request: ModelRequest, at: int = at, reached: threading.Event = reached) -> Reply:
+            if request.turn >= at:
+                reached.set()
+            return until_told(request)
+
+        handle = runtime.start(make("stopped_quick", counts, tools=[look], max_turns=300), "Look around.")
+        assert reached.wait(60)
+        handle.stop()
+        assert (handle.result(60).finish_reason, handle.result(60).output) == ("stopped", "I saw some.")
+
+
 def test_a_stop_before_the_first_turn(runtime: AgentRuntime, model: Stage, make: Make, gate: threading.Event) -> None:
     def slow(prompt: str) -> bool:
         return gate.wait(60)

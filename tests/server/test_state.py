@@ -317,3 +317,74 @@ def test_what_is_shared_is_of_one_type(make: Make) -> None:
         agent_tool(bare, state="shared")
     with pytest.raises(DefinitionError, match="'own' or 'shared'"):
         agent_tool(finder, state="both")  # type: ignore[arg-type]
+
+
+# ---- what fits alone, and not together -------------------------------------------------------------------
+
+
+class Sums(BaseModel):
+    total: float = 0
+    few: int = Field(default=0, le=100)
+    texts: list[str] = Field(default_factory=list)
+
+
+@tool
+def pile(context: ToolContext, total: float = 0, few: int = 0, letters: int = 0) -> str:
+    """Add to the state."""
+    context.add_to_state(total=total, few=few, texts=["x" * letters])
+    return "added"
+
+
+@pytest.mark.parametrize(
+    ("added", "problem", "kept"),
+    [
+        (
+            [{"total": 1e308}, {"total": 1e308}],
+            r"total: no number is so large as 1e\+308 and 1e\+308",
+            {"total": 1e308},
+        ),
+        ([{"few": 60}, {"few": 60}], "few: .*less than or equal to 100", {"few": 120}),
+        ([{"letters": 100_000}] * 30, "the state takes 3,000,.* bytes", {}),
+    ],
+    ids=["infinite", "unfit", "long"],
+)
+def test_what_does_not_fit_together_fails_the_run_by_name(
+    runtime: AgentRuntime, make: Make, added: list[dict[str, Any]], problem: str, kept: dict[str, Any]
+) -> None:
+    together = calls(*(call("pile", **each) for each in added))
+    script = lambda request: together if request.turn == 0 else say("done")  # noqa: E731
+    handle = runtime.start(make("state_sums", script, tools=[pile], state_type=Sums), "Add.")
+
+    with pytest.raises(ExecutionFailed, match=problem) as raised:
+        handle.result(60)
+
+    assert "calls of step 1 changed" in str(raised.value)
+    assert f"pile ({handle.steps()[0].calls[1].call_id})" in str(raised.value)
+    found = runtime.handle(handle.execution_id)
+    assert {name: found.state()[name] for name in kept} == kept, "nothing is lost"
+    assert sum(change.field == next(iter(added[0]), "") or change.field == "texts" for change in found.state_changes())
+    json.loads(CliRunner().invoke(main, ["--server", runtime.settings.server_url, *_state(handle)]).stdout)
+    handle.retry()
+    with pytest.raises(ExecutionFailed, match=problem):
+        handle.result(60)
+
+
+def _state(handle: Any) -> list[str]:
+    return ["agent", "state", handle.execution_id, "-o", "json"]
+
+
+def test_a_call_cannot_add_more_than_a_number_holds(runtime: AgentRuntime, make: Make) -> None:
+    @tool
+    def swing(context: ToolContext) -> str:
+        """Add what no number holds, though the state itself would."""
+        for total in (1e308, 1e308):
+            context.add_to_state(total=total)
+        return "added"
+
+    script = [call("swing"), say("done")]
+    agent = make("state_swing", script, tools=[swing], state_type=Sums)
+    handle = runtime.start(agent, "Add.", context={"total": -1e308})
+
+    assert handle.result(60).output == "done"
+    assert "no number is so large" in (handle.steps()[0].calls[0].error or "")
+    assert handle.state() == Sums(total=-1e308)

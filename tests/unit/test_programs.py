@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jq
+import jsonschema_rs
 import pytest
 
 from agentspan.agents import Agent, compile_agent, tool
@@ -457,3 +458,76 @@ def programs_in(value: Any) -> Iterator[str]:
 def test_a_member_is_named_by_a_whole_word(said: object, names: list[str], chosen: str) -> None:
     programs = f"{program('team_words')} {program('team_chosen')}"
     assert compiled(programs).input_value({"said": said, "names": names}).first() == {"name": chosen}
+
+
+# ---- question: whether a person is asked ------------------------------------------------------------------
+
+LINKED = {
+    "type": "object",
+    "properties": {"value": {"type": "integer"}, "next": {"$ref": "#/$defs/Linked"}},
+    "required": ["value"],
+}
+
+FITTING = [
+    ({"type": "integer"}, [1, 1.0, 1.5, "1", True]),
+    ({"type": ["integer", "null"]}, [1, None, "x"]),
+    ({"enum": ["a", 1]}, ["a", 1, "b"]),
+    ({"const": None}, [None, 1]),
+    ({"type": "boolean"}, [True, "true"]),
+    ({"type": "string", "minLength": 2, "maxLength": 3}, ["a", "ab", "abcd"]),
+    ({"anyOf": [{"type": "string", "maxLength": 2}, {"type": "null"}]}, ["a", "abc", None]),
+    ({"oneOf": [{"type": "number"}, {"type": "integer"}]}, [1.5, 1]),
+    ({"not": {"type": "string"}}, [1, "a"]),
+    ({"type": "number", "minimum": 1, "exclusiveMaximum": 3, "multipleOf": 0.5}, [0.5, 1, 1.5, 1.6, 3]),
+    ({"type": "number", "maximum": 1, "exclusiveMinimum": -1}, [1, 1.1, -1]),
+    (
+        {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 2, "uniqueItems": True},
+        [[], ["a"], ["a", "a"], [1], ["a", "b", "c"]],
+    ),
+    (
+        {"type": "array", "prefixItems": [{"type": "string"}, {"type": "number"}], "items": {"type": "boolean"}},
+        [["a", 1], ["a", 1, True], ["a", 1, 2], [1], ["a"]],
+    ),
+    ({"type": "array", "contains": {"const": 1}}, [[1], [2], []]),
+    (
+        {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"], "additionalProperties": False},
+        [{"a": 1}, {"a": "x"}, {}, {"a": 2, "b": 1}, []],
+    ),
+    ({"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1}, [{"a": "b"}, {"a": 1}, {}]),
+    ({"type": "object", "maxProperties": 1}, [{"a": 1}, {"a": 1, "b": 2}]),
+    ({"$ref": "#/$defs/Linked"}, [{"value": 1, "next": {"value": 2}}, {"value": 1, "next": {"value": "x"}}]),
+]
+
+
+def questioned(schema: Json, args: Json, *, closed: bool = True) -> Json:
+    found: Json = run("question", {"schema": schema, "args": args, "closed": closed, "execution_id": RUN})
+    return found
+
+
+@pytest.mark.parametrize("place", range(len(FITTING)))
+def test_a_question_fits_where_its_schema_says_so(place: int) -> None:
+    node, values = FITTING[place]
+    schema = {"type": "object", "properties": {"it": node}, "required": ["it"], "$defs": {"Linked": LINKED}}
+    validator = jsonschema_rs.validator_for(schema)
+
+    found = [(value, "args" in questioned(schema, {"it": value})) for value in values]
+
+    assert found == [(value, validator.is_valid({"it": value})) for value in values]
+    assert len({fits for _, fits in found}) == 2
+
+
+def test_what_a_question_lacks_is_told() -> None:
+    text = {"type": "string", "description": "What is asked."}
+    schema = {"type": "object", "properties": {"question": text, "more": {"type": "string"}}, "required": ["question"]}
+
+    assert questioned(schema, {"question": f"{MARK}{{}}", "more": None}) == {"args": {"question": "{}", "more": None}}
+    odd = {"question": "Sure?", "odd": 1}
+    assert questioned(schema, odd, closed=False) == {"args": odd}
+    assert questioned(schema, {"more": 7, "odd": 1}) == {
+        "mode": "refuse",
+        "error": 'Not asked: question: missing; more: does not fit {"type":"string"}; odd: unknown',
+    }
+    assert questioned(schema, {"question": {"a": 1}})["error"] == (
+        'Not asked: question: does not fit {"type":"string"}; '
+        f"a text that begins like JSON is changed on its way: send it again with {MARK} before it"
+    )

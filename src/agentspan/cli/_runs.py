@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from agentspan.stored.usage import Usage
 if TYPE_CHECKING:
     from agentspan.engine.client import Conductor
     from agentspan.engine.records import RunSummary, WorkflowRecord
+    from agentspan.reading.asking import Asking
     from agentspan.runtime.runtime import AgentRuntime
 
 _ID = re.compile(r"[\w-]+")
@@ -99,6 +101,16 @@ def as_json(run: RunSummary, now: datetime) -> dict[str, Any]:
         "ended": over.isoformat() if over else None,
         "elapsed": round(elapsed(run, now), 3),
     }
+
+
+def asking_as_json(asking: Sequence[Asking]) -> dict[str, Any]:
+    """What a list says of the people that a run waits for."""
+    return {"asking": [each.to_json() for each in asking]}
+
+
+def asking_cell(asking: Sequence[Asking]) -> str:
+    """The same for people."""
+    return ", ".join(each.told for each in asking) or "-"
 
 
 def usage_as_json(usage: Usage | None) -> dict[str, dict[str, Any] | None]:

@@ -34,6 +34,7 @@ from agentspan.cli._output import (
 )
 from agentspan.declare.placing import placed, told
 from agentspan.errors import NotFound
+from agentspan.reading.asking import asking_by_run
 from agentspan.reading.durations import duration
 from agentspan.reading.index import Filter, Owned, runs, started
 from agentspan.reading.rows import Rows
@@ -222,7 +223,7 @@ def list_runs(
     everywhere: bool,
     output: Output,
 ) -> None:
-    """List runs of agents, the newest first.
+    """List runs of agents, the newest first, and what they wait for where that is a person.
 
     The server's index tells the tokens and the cost of runs that ended with an answer. --usage reads those of the
     others, a few requests for each.
@@ -241,19 +242,24 @@ def list_runs(
     more, found = len(found) > limit, found[:limit]
     rows = Rows(owned)
     used = {run.workflow_id: rows.used(run) or (everywhere and _used(runtime, run)) or None for run in found}
+    asks = asking_by_run(client, found, owned)
+    asking = {run.workflow_id: asks.get(run.workflow_id, []) for run in found}
     if output != "text":
-        emit_all((_runs.as_json(run, now) | _runs.usage_as_json(used[run.workflow_id]) for run in found), output)
+        rows_of = {each: _runs.asking_as_json(asking[each]) | _runs.usage_as_json(used[each]) for each in used}
+        emit_all((_runs.as_json(run, now) | rows_of[run.workflow_id] for run in found), output)
     elif not found:
         say("There are no such runs.")
     else:
         shown = [
             (
-                *(run.workflow_id, run.workflow_type, run.status, _ago(run, now), duration(_runs.elapsed(run, now))),
+                *(run.workflow_id, run.workflow_type, run.status, _runs.asking_cell(asking[run.workflow_id])),
+                *(_ago(run, now), duration(_runs.elapsed(run, now))),
                 *_runs.usage_cells(used[run.workflow_id]),
             )
             for run in found
         ]
-        click.echo("\n".join(table(("ID", "AGENT", "STATUS", "STARTED", "DURATION", "TOKENS", "COST"), shown)))
+        names = ("ID", "AGENT", "STATUS", "WAITS FOR", "STARTED", "DURATION", "TOKENS", "COST")
+        click.echo("\n".join(table(names, shown)))
     if more:
         say(f"There are more: --page {page + 1}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from agentspan.cli._agent import agent_id, handle_of
 from agentspan.cli._decision import decision_line
 from agentspan.cli._output import Output, emit, emit_all, example, output_option, status_lines, width
 from agentspan.cli._text import cut, flat
+from agentspan.reading.beside import asked_before_steps
 from agentspan.reading.durations import brief
+from agentspan.reading.requests import asking
 
 if TYPE_CHECKING:
     from agentspan.declare.approval import Request
@@ -31,22 +33,37 @@ def inspect(context: click.Context, execution_id: str, last: int | None, output:
     Arguments and results are cut to the width of the terminal; -o json has them whole.
     """
     handle = handle_of(context, execution_id)
+    client = handle.runtime.client
     status, steps = handle.get_status(), handle.steps(last)
-    if output == "text":
-        now = handle.runtime.client.moment()
-        for line in (*status_lines(status, now), *timeline_lines(steps, now, width())):
-            click.echo(line)
-    elif output == "json":
-        emit({**status.to_json(), "steps": [step.to_json() for step in steps]}, output)
-    else:
+    if output == "jsonl":
         emit_all((step.to_json() for step in steps), output)
+        return
+    asked = list(asked_before_steps(client, handle.execution_id))
+    if output == "text":
+        now = client.moment()
+        for line in (*status_lines(status, now), *timeline_lines(steps, now, width(), asked)):
+            click.echo(line)
+    else:
+        more = {"requests": [request.to_json() for request in asked]} if asked else {}
+        emit({**status.to_json(), "steps": [step.to_json() for step in steps], **more}, output)
 
 
-def timeline_lines(steps: list[Step], now: datetime, columns: int) -> Iterator[str]:
-    """Steps for people; each line fits into `columns`."""
+def timeline_lines(steps: Iterable[Step], now: datetime, columns: int, asked: Sequence[Request] = ()) -> Iterator[str]:
+    """Steps for people; each line fits into `columns`.
+
+    Args:
+        steps: The steps.
+        now: The server's time.
+        columns: The width.
+        asked: What people are, or were, asked about a turn that has not begun.
+    """
     for step in steps:
         yield ""
         yield from (cut(line, columns) for line in _step_lines(step, now))
+    if asked:
+        yield ""
+    for request in asked:
+        yield from (cut(line, columns) for line in _beside_lines(request, now))
 
 
 def _step_lines(step: Step, now: datetime) -> Iterator[str]:
@@ -68,6 +85,8 @@ def _step_lines(step: Step, now: datetime) -> Iterator[str]:
         yield f"    {flat(model.answer)}"
     for call in step.calls:
         yield from _call_lines(call, now)
+    for request in step.requests:
+        yield from _beside_lines(request, now)
 
 
 def _call_lines(call: ToolCall, now: datetime) -> Iterator[str]:
@@ -82,6 +101,8 @@ def _call_lines(call: ToolCall, now: datetime) -> Iterator[str]:
         yield f"    ← error: {flat(call.error)}"
     elif _is_answered(call.request) or (call.attempts and call.attempts[-1].status == "done"):
         yield f"    ← {_value(call.result)}"
+    if call.review is not None:
+        yield from _beside_lines(call.review, now, "    ")
 
 
 def _request_lines(request: Request, now: datetime) -> Iterator[str]:
@@ -89,7 +110,17 @@ def _request_lines(request: Request, now: datetime) -> Iterator[str]:
         since = f" for {brief((now - request.asked).total_seconds())}" if request.asked else ""
         yield f"    ? waits for a person{since}: agentspan request show {request.id}"
     elif request.decision is not None:
-        yield f"    ! {decision_line(request.decision, request.kind)}"
+        yield f"    ! {decision_line(request.decision, request.kind)}{_at(request)}"
+
+
+def _beside_lines(request: Request, now: datetime, margin: str = "  ") -> Iterator[str]:
+    """A request that is no call of the model: what is asked, and what came of it."""
+    yield f"{margin}? {flat(asking(request))}"
+    yield from _request_lines(request, now)
+
+
+def _at(request: Request) -> str:
+    return f", {request.decided.strftime('%H:%M:%S')} UTC" if request.decided else ""
 
 
 def _is_answered(request: Request | None) -> bool:

@@ -54,7 +54,9 @@ def _lines(found: dict[str, Any] | None, changes: Sequence[StateChange]) -> Iter
     for change in changes:
         sign = "=" if change.action == "set" else "+"
         instead = f", in place of what {', '.join(map(flat, change.overwrote))} gave" if change.overwrote else ""
-        yield f"step {change.step}  {flat(change.tool)}  {flat(change.field)} {sign} {_value(change.value)}{instead}"
+        unfit = ", which no number is large enough for" if change.unfit else ""
+        what = f"{flat(change.field)} {sign} {_value(change.value)}"
+        yield f"step {change.step}  {flat(change.tool)}  {what}{instead}{unfit}"
 
 
 def _value(value: Any) -> str:

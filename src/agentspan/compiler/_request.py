@@ -17,6 +17,7 @@ from agentspan.declare.guardrail import Position
 from agentspan.declare.guardrails import asking, time_to_decide
 from agentspan.declare.handoff import as_one
 from agentspan.declare.tool import PROMPT, Tool
+from agentspan.schema.foreign import is_free
 from agentspan.stored.names import (
     approval_task_name,
     notice_task_name,
@@ -28,14 +29,6 @@ from agentspan.stored.names import (
 from agentspan.stored.person import DECIDED, PERSON, REQUEST, RequestSpec
 
 _INPUT = ("args", "call_id", "step", "execution_id", "max_bytes", "call")
-
-_LACKS = (
-    '. as $in | ("text-" + $in.execution_id[:8] + ":") as $mark '
-    "| [$in.required[] | select($in.args[.] == null)] as $lacks | if $lacks == [] then "
-    '{args: ($in.args | walk(if type == "string" then ltrimstr($mark) else . end))} else '
-    '{mode: "refuse", error: ("Not asked: " + ($lacks | join(", ")) + ": missing")} end'
-)
-"""jq: refuses a question that lacks what it must say; what is asked is without the marks of texts."""
 
 _TOLD = (
     'if .decided.mode == "answered" then {result: .decided.result} '
@@ -135,10 +128,10 @@ def _workflow(agent: Agent[Any], tool: Tool[..., Any], spec: RequestSpec, versio
 
 def _check(agent: Agent[Any], tool: Tool[..., Any]) -> Json:
     if tool.question is not None:
-        required = literal(list(tool.parameters["required"]))
-        description = "Whether it says what it must."
         given = {name: ref(f"workflow.input.{name}") for name in ("args", "execution_id")}
-        return t.jq("check", "approval_1", description, _LACKS, required=required, **given)
+        fitting = {"schema": literal(dict(tool.parameters)), "closed": not is_free(tool.arguments)}
+        description = "Whether it says what it must."
+        return t.jq("check", "approval_1", description, t.program("question"), **fitting, **given)
     state = given_state(agent) if asking(tool.guards(Position.INPUT)) else ()
     return t.task("SIMPLE", approval_task_name(agent.name), "approval_1", _of_call(tool, "args", "max_bytes", *state))
 

@@ -122,6 +122,7 @@ class Request:
         default: `approve` or `reject`, the answer to a question, or `finish` or `cancel`.
         status: `waiting`, `decided`, or `void` where the run ended without a decision.
         decision: What was decided.
+        decided: When.
         guardrails: What the guardrails said by which a person is asked.
     """
 
@@ -140,6 +141,7 @@ class Request:
     default: Any = None
     status: Literal["waiting", "decided", "void"] = "waiting"
     decision: Decision | None = None
+    decided: datetime | None = None
     guardrails: tuple[Guarded, ...] = ()
 
     @property

@@ -10,8 +10,11 @@ from agentspan.declare.approval import Question
 from agentspan.declare.policy import whole_seconds
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import DefinitionError
-from agentspan.schema.foreign import given_arguments
+from agentspan.schema.foreign import given_arguments, keywords
 from agentspan.schema.output import AnswerError, answer_type
+
+_UNCHECKED = ("pattern", "propertyNames")
+"""What the engine's jq cannot check: its patterns are of another dialect, and without a limit of time."""
 
 
 def _asks(question: str) -> None:
@@ -37,7 +40,9 @@ def human_tool(
     Args:
         name: What models call it.
         description: What models are told it is for.
-        input_schema: The JSON Schema of what the model says, an object; one text, `question`, unless given.
+        input_schema: The JSON Schema of what the model says, an object; one text, `question`, unless given. What does
+            not fit it is sent back to the model, and reaches nobody; so `pattern` and `propertyNames`, which the server
+            cannot check, are refused.
         answer: The type of the answer: what pydantic takes for a type. An answer that does not fit is refused.
         deadline: Seconds a person has; None waits for ever.
         default: The answer when nobody has given one by then; None tells the model that nobody did.
@@ -57,4 +62,13 @@ def human_tool(
         except AnswerError as error:
             raise DefinitionError(f"{what}: default does not fit the type of the answer: {error}") from error
     made = replace(tool(_asks, name=name, description=description), question=Question(kind, deadline, default))
-    return made if input_schema is None else replace(made, arguments=given_arguments(input_schema, what))
+    if input_schema is None:
+        return made
+    arguments = given_arguments(input_schema, what)
+    unchecked = next((each for each in keywords(arguments.schema) if each in _UNCHECKED), None)
+    if unchecked is not None:
+        raise DefinitionError(
+            f"{what}: input_schema has {unchecked!r}, which nobody checks before a person is asked",
+            hint="Say it in the description, or name the values that fit with `enum`.",
+        )
+    return replace(made, arguments=arguments)

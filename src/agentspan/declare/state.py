@@ -101,7 +101,10 @@ class StateType:
         return self._plain(self.read(stored))
 
     def _plain(self, value: Any) -> Json:
-        found: Json = to_jsonable(value)
+        try:
+            found: Json = to_jsonable(value)
+        except ResultError as error:
+            raise ResultError(str(error).replace("the result", "the state", 1)) from error
         if len(json.dumps(found, ensure_ascii=False).encode("utf-8", "surrogatepass")) > MAX_STATE:
             raise ResultError(f"the state is longer than {MAX_STATE:,} bytes")
         return found
@@ -157,14 +160,13 @@ class CallState:
         """
         given = self._given(values)
         try:
-            self._stored = self._fitting(
-                {**self._stored, **{name: added_to(self._stored.get(name), value) for name, value in given.items()}}
-            )
-            for name, value in given.items():
-                changed = self._set if name in self._set else self._add
-                changed[name] = added_to(changed.get(name), value)
-        except TypeError as error:
+            sums = {name: added_to(self._stored.get(name), value) for name, value in given.items()}
+            more = {name: added_to({**self._add, **self._set}.get(name), value) for name, value in given.items()}
+        except (TypeError, OverflowError) as error:
             raise self._refused(str(error)) from error
+        self._stored = self._fitting({**self._stored, **sums})
+        for name, value in more.items():
+            (self._set if name in self._set else self._add)[name] = value
 
     def _given(self, values: Mapping[str, Any]) -> Json:
         unknown = [name for name in values if name not in self._type.fields]

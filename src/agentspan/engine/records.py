@@ -150,6 +150,7 @@ class RunSummary(Record):
     workflow_id: str
     workflow_type: str = ""
     version: int = 0
+    parent_workflow_id: str = ""
     status: RunStatus
     start_time: str = ""
     end_time: str | None = None

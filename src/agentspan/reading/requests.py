@@ -50,6 +50,7 @@ def request_of(record: WorkflowRecord) -> Request | None:
         default=spec.default,
         status="decided" if decision is not None else "void" if record.ended else "waiting",
         decision=decision,
+        decided=None if decision is None else moment(decided_at(record)),
         guardrails=tuple(Guarded.of(each) for each in asked.input_data.get("guards") or ()),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from agentspan.reading.history import History
 from agentspan.reading.run import StoredTurn
 from agentspan.stored.plan import PlannedCall
-from agentspan.stored.state import STATE, StateChange, actions, merged
+from agentspan.stored.state import STATE, StateChange, fold, merged
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ def changes_of(history: History) -> list[StateChange]:
 def _begun_with(turn: StoredTurn) -> Json | None:
     """The state that a turn began with; None where it has none, as where the server calls the model."""
     asked = turn.model[-1]
-    return asked.output_data["result"].get(STATE) if asked.in_worker else None
+    return (asked.output_data.get("result") or {}).get(STATE) if asked.in_worker else None
 
 
 def _reports(turn: StoredTurn) -> list[tuple[PlannedCall, Json]]:
@@ -46,16 +46,17 @@ def _reports(turn: StoredTurn) -> list[tuple[PlannedCall, Json]]:
 
 def _changes(turn: StoredTurn) -> Iterator[StateChange]:
     before: dict[str, list[str]] = {}
-    for call, report in _reports(turn):
-        for action, field, value in actions(report):
-            by = before.setdefault(field, [])
-            yield StateChange(
-                step=turn.step,
-                tool=call.tool,
-                call_id=call.id,
-                field=field,
-                action=action,
-                value=value,
-                overwrote=tuple(by) if action == "set" else (),
-            )
-            by.append(call.tool)
+    reports = _reports(turn)
+    for made in fold(dict(_begun_with(turn) or {}), (report for _, report in reports)):
+        call, by = reports[made.place][0], before.setdefault(made.field, [])
+        yield StateChange(
+            step=turn.step,
+            tool=call.tool,
+            call_id=call.id,
+            field=made.field,
+            action=made.action,
+            value=made.value,
+            overwrote=tuple(by) if made.replaces else (),
+            unfit=made.unfit,
+        )
+        by.append(call.tool)

@@ -111,6 +111,7 @@ class ToolCall:
         result: What it returned.
         error: What the model was told instead of a result.
         request: What a person is, or was, asked about it.
+        review: The same about what it returned, where a guardrail asks.
         execution_id: The run of the agent that was called.
     """
 
@@ -121,10 +122,11 @@ class ToolCall:
     result: Any = None
     error: str | None = None
     request: Request | None = None
+    review: Request | None = None
     execution_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The call as JSON-able values; the request only where there is one."""
+        """The call as JSON-able values; the requests only where there are any."""
         return {
             "call_id": self.call_id,
             "tool": self.tool,
@@ -133,6 +135,7 @@ class ToolCall:
             "result": self.result,
             "error": self.error,
             **({} if self.request is None else {"request": self.request.to_json()}),
+            **({} if self.review is None else {"review": self.review.to_json()}),
             **({} if self.execution_id is None else {"execution_id": self.execution_id}),
         }
 
@@ -148,6 +151,7 @@ class Step:
         calls: The tool calls, in the order the model asked for them.
         agent: Whose step it was, of a run that agents hand over, or of a team; None of any other.
         summary: What was written down before it of older exchanges; its tokens count as the model call's.
+        requests: What a person is, or was, asked beside its calls: about the prompt, the budget before it, its answer.
     """
 
     number: int
@@ -156,9 +160,10 @@ class Step:
     calls: tuple[ToolCall, ...] = ()
     agent: str | None = None
     summary: str | None = None
+    requests: tuple[Request, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The step as JSON-able values."""
+        """The step as JSON-able values; the requests only where there are any."""
         return {
             "step": self.number,
             **({} if self.agent is None else {"agent": self.agent}),
@@ -166,4 +171,5 @@ class Step:
             **({} if self.summary is None else {"summary": self.summary}),
             "model": self.model.to_json(),
             "calls": [call.to_json() for call in self.calls],
+            **({"requests": [each.to_json() for each in self.requests]} if self.requests else {}),
         }

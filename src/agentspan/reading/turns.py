@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from agentspan.declare.approval import Request
 from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.reading.durations import moment
+from agentspan.reading.requests import request_of
 from agentspan.reading.result import answer_text
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.spent import usage_of
@@ -16,6 +18,7 @@ from agentspan.stored.said import Said
 
 def steps_of(segment: StoredSegment) -> Iterator[Step]:
     """The steps of one segment (or of an agent without tools), as far as it got."""
+    asked = asked_beside(segment)
     for turn in segment.turns:
         yield Step(
             number=turn.step,
@@ -24,7 +27,22 @@ def steps_of(segment: StoredSegment) -> Iterator[Step]:
             calls=tuple(_tool_call(call) for call in turn.calls),
             agent=turn.agent or None,
             summary=turn.summary.text if turn.summary else None,
+            requests=tuple(asked.get(turn.step, ())),
         )
+
+
+def asked_beside(segment: StoredSegment) -> dict[int, list[Request]]:
+    """What people are, or were, asked in a segment beside calls, by the step; that may not have begun."""
+    found: dict[int, list[Request]] = {}
+    for kind in ("ask_input", "budget", "ask_output"):
+        # A run that is retried goes on with the same request.
+        tasks = {task.sub_workflow_id: task for task in segment.record.tasks if task.kind == kind}
+        for part_id, task in tasks.items():
+            part = segment.parts.get(part_id or "")
+            request = None if part is None else request_of(part)
+            if request is not None and task.place is not None:
+                found.setdefault(segment.given.steps + task.place[1], []).append(request)
+    return found
 
 
 def model_of(turn: StoredTurn, segment: StoredSegment) -> str:
@@ -78,6 +96,7 @@ def _tool_call(call: StoredCall) -> ToolCall:
         result=told.get("result"),
         error=None if "result" in told else told.get("error"),
         request=call.request,
+        review=None if call.review is None else request_of(call.review),
         execution_id=call.called,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -64,6 +64,23 @@ class GivenArguments(Arguments):
         if problems:
             raise refused(problems)
         return values
+
+
+def is_free(arguments: Arguments) -> bool:
+    """Whether arguments are let through that their schema does not name."""
+    return isinstance(arguments, GivenArguments) and arguments.free
+
+
+def keywords(schema: object) -> Iterator[str]:
+    """The keywords of a schema, and of those in it."""
+    if not isinstance(schema, Mapping):
+        return
+    yield from schema
+    inner = [schema.get(name) for name in (*_ONE, "additionalProperties")]
+    inner += [each for name in _SEVERAL for each in schema.get(name, ())]
+    inner += [each for name in ("properties", "$defs") for each in schema.get(name, {}).values()]
+    for each in inner:
+        yield from keywords(each)
 
 
 def given_arguments(schema: object, what: str, document: object = None) -> GivenArguments:

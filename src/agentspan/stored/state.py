@@ -5,6 +5,7 @@ What a turn's calls changed is merged once they are over, in the order in which 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,6 +33,7 @@ class StateChange:
         action: `set` where it gave a value, `add` where it added to what was there.
         value: What it gave, or added.
         overwrote: Tools whose changes of the same turn it replaced, as it did not know of them.
+        unfit: Whether it cannot be added to what is there, as no number is so large: the run fails by it.
     """
 
     step: int
@@ -41,10 +43,49 @@ class StateChange:
     action: Action
     value: Any
     overwrote: tuple[str, ...] = ()
+    unfit: bool = False
 
     def to_json(self) -> Json:
-        """The change as JSON-able values."""
-        return {**self.__dict__, "overwrote": list(self.overwrote)}
+        """The change as JSON-able values; that it does not fit only where that is so."""
+        values = {**self.__dict__, "overwrote": list(self.overwrote)}
+        return values if self.unfit else {name: value for name, value in values.items() if name != "unfit"}
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A change as it was made of a state.
+
+    Attributes:
+        place: Which of the reports has it, from 0.
+        replaces: Whether what was there is replaced.
+        unfit: Whether it was not made, as no number is so large.
+    """
+
+    place: int
+    action: Action
+    field: str
+    value: Any
+    replaces: bool = False
+    unfit: bool = False
+
+
+def fold(state: Json, reports: Iterable[Mapping[str, Any]]) -> Iterator[Folded]:
+    """Change a state as calls of a turn did, in their order; each change as it was made.
+
+    Args:
+        state: What they began with, which is changed.
+        reports: What each of them changed; empty of one that changed nothing.
+    """
+    for place, report in enumerate(reports):
+        for action, field, value in actions(report):
+            made = Folded(place, action, field, value, replaces=action == "set")
+            try:
+                state[field] = value if action == "set" else added_to(state.get(field), value)
+            except TypeError:  # another call has given the field a value of another type
+                state[field], made = value, Folded(place, action, field, value, replaces=True)
+            except OverflowError:
+                made = Folded(place, action, field, value, unfit=True)
+            yield made
 
 
 def merged(state: Mapping[str, Any], reports: Iterable[Mapping[str, Any]]) -> Json:
@@ -55,16 +96,15 @@ def merged(state: Mapping[str, Any], reports: Iterable[Mapping[str, Any]]) -> Js
         reports: What each of them changed, in their order; empty of one that changed nothing.
     """
     found = dict(state)
-    for report in reports:
-        for action, field, value in actions(report):
-            found[field] = value if action == "set" else _added(found.get(field), value)
+    for _ in fold(found, reports):
+        pass
     return found
 
 
 def _added(before: Any, value: Any) -> Any:
     try:
         return added_to(before, value)
-    except TypeError:  # another call has given the field a value of another type
+    except (TypeError, OverflowError):  # of another type; or too large, by which the run fails
         return value
 
 
@@ -95,6 +135,7 @@ def added_to(before: Any, value: Any) -> Any:
     """A value with another one added: numbers are summed, lists go on, of dicts the newer value of a key stays.
 
     Raises:
+        OverflowError: No number is so large.
         TypeError: One cannot be added to the other.
     """
     if before is None:
@@ -104,7 +145,10 @@ def added_to(before: Any, value: Any) -> Any:
     if isinstance(before, list) and isinstance(value, list):
         return [*before, *value]
     if _is_number(before) and _is_number(value):
-        return before + value
+        total = before + value
+        if not math.isfinite(total):
+            raise OverflowError(f"no number is so large as {before} and {value} together")
+        return total
     raise TypeError(f"{type(value).__name__} cannot be added to {type(before).__name__}")
 
 

@@ -8,15 +8,17 @@ It reads lines of JSON:
     {"nodes": […], "ca_file": …, "parent": …}  first of all: {"url": …, "proxy": …} of each node's REST API, whom to
                                        trust, and the host's process id
     {"headers": {…}}                   what to send with every request from now on
-    {"hold": id, "update": {…}, "in": s}   beat for this task: in `s` seconds, then every 1.5
+    {"hold": id, "update": {…}, "at": s}   beat for this task: at `s` of the clock that all processes of a machine share
+                                       (`time.monotonic`), then every 1.5 s
     {"beat": id}                       do so now
     {"release": id}                    beat no more
     {"confirm": id}                    say when no beat of it is on its way any more
 
 and writes {"confirmed": id}, {"lost": id} when the server has ended the task, {"trouble": …}.
 
-What was written is always read before a beat is sent. At the end of its input the host is dead: it ends
-without another beat.
+What was written before a beat was due is always read before that is sent, and nothing else has to be: a host that never
+stops writing does not hold one up. Nor does a beat that is slow hold up the next one of its task. At the end of its
+input the host is dead: it ends without another beat.
 """
 
 from __future__ import annotations
@@ -45,8 +47,14 @@ EVERY = 1.5
 LEAST = 0.25
 """Seconds between two heartbeats that a tool asks for."""
 
-AT_ONCE = 32
-"""Heartbeats that may be on their way at once."""
+AT_ONCE = 128
+"""Heartbeats that may be on their way at once: a server that is slow to answer must not make others late."""
+
+OF_ONE = 3
+"""Those of one task."""
+
+AHEAD = 1 << 20
+"""Bytes that are read at once: more than a pipe holds, so all that was written before."""
 
 TIMEOUT = 5.0
 """Seconds to wait for an answer: what comes later than the lease is of no use."""
@@ -67,7 +75,8 @@ class Held:
     update: Json
     due: float
     sent: float = 0.0
-    busy: bool = False
+    flying: int = 0
+    looking: bool = False
     released: bool = False
     confirm: bool = False
 
@@ -93,7 +102,7 @@ class LeaseProcess:
             elif "headers" in order:
                 self._headers = order["headers"]
             elif "hold" in order:
-                self._held[order["hold"]] = Held(order["update"], due=time.monotonic() + order["in"])
+                self._held[order["hold"]] = Held(order["update"], due=order["at"])
             elif "beat" in order and order["beat"] in self._held:
                 held = self._held[order["beat"]]
                 held.due = min(held.due, held.sent + LEAST)
@@ -106,7 +115,7 @@ class LeaseProcess:
         held = self._held.get(task_id)
         if held is not None:
             held.released = True
-            if not held.busy:
+            if not held.flying:
                 del self._held[task_id]
 
     def _confirm(self, task_id: str) -> None:
@@ -121,16 +130,15 @@ class LeaseProcess:
             due = min((held.due for held in self._held.values()), default=float("inf"))
         return min(LOOK, max(0.0, due - time.monotonic()))
 
-    def beat(self) -> None:
-        """Send what is due."""
-        now = time.monotonic()
+    def beat(self, now: float) -> None:
+        """Send what was due at a moment, of which all that was written before it has been read."""
         with self._lock:
             for task_id, held in self._held.items():
                 if held.due > now:
                     continue
                 held.due = now + EVERY
-                if not held.busy:
-                    held.busy, held.sent = True, now
+                if held.flying < OF_ONE and not held.released:
+                    held.flying, held.sent = held.flying + 1, now
                     self._pool.submit(self._beat, task_id, held)
 
     @property
@@ -139,32 +147,54 @@ class LeaseProcess:
         return os.getppid() != self._parent
 
     def _beat(self, task_id: str, held: Held) -> None:
-        ended = False
-        try:
-            ended = self._has_ended(task_id, held)
-        except (OSError, HTTPException, ValueError, LookupError) as error:
-            _say(trouble=f"{task_id}: {type(error).__name__}: {error}")
-        finally:
-            with self._lock:
-                held.busy = False
-                if ended and not held.released:
-                    _say(lost=task_id)
-                if ended or held.released:
-                    self._held.pop(task_id, None)
-                if held.confirm:
-                    _say(confirmed=task_id)
-
-    def _has_ended(self, task_id: str, held: Held) -> bool:
-        """Extend the lease; whether the server has ended the task, or does not know it."""
+        """Extend the lease, and look whether the server has ended the task meanwhile."""
+        extended = ended = False
         try:
             self._request("/tasks", {**held.update, "status": "IN_PROGRESS", "extendLease": True})
+            extended = True
+        except (OSError, HTTPException, ValueError, LookupError) as error:
+            ended = self._is_unknown(task_id, error)
+        finally:
+            with self._lock:
+                held.flying -= 1
+                look = extended and not (held.released or held.looking)
+                held.looking = held.looking or look
+                if held.released and not held.flying:
+                    self._held.pop(task_id, None)
+                    if held.confirm:
+                        _say(confirmed=task_id)
+        if ended or (look and self._has_ended(task_id, held)):
+            self._give_up(task_id, held)
+
+    def _has_ended(self, task_id: str, held: Held) -> bool:
+        """Whether the server has ended the task, or does not know it."""
+        try:
             task = json.loads(self._request(f"/tasks/{quote(task_id, safe='')}"))
-        except HTTPError as error:
+            return bool(task["status"] not in PENDING)
+        except (OSError, HTTPException, ValueError, LookupError) as error:
+            return self._is_unknown(task_id, error)
+        finally:
+            with self._lock:
+                held.looking = False
+
+    def _is_unknown(self, task_id: str, error: Exception) -> bool:
+        """Whether that is why a request failed; any other reason is told."""
+        if isinstance(error, HTTPError):
             error.close()
             if error.code == 404:
                 return True
-            raise
-        return task["status"] not in PENDING
+        _say(trouble=f"{task_id}: {type(error).__name__}: {error}")
+        return False
+
+    def _give_up(self, task_id: str, held: Held) -> None:
+        """Beat no more for a task that is over; the host is told of it, unless it has released it."""
+        with self._lock:
+            if held.released:
+                return
+            held.released = True
+            _say(lost=task_id)
+            if not held.flying:
+                self._held.pop(task_id, None)
 
     def _request(self, path: str, body: Json | None = None) -> bytes:
         """Ask the node in use, and the others in turn when it does not answer: a heartbeat does no harm twice."""
@@ -225,16 +255,16 @@ def main() -> None:
     leases = LeaseProcess()
     unread = b""
     while not leases.is_orphan:
-        readable, _, _ = select.select([0], [], [], leases.pause())
-        if not readable:
-            leases.beat()
-            continue
-        chunk = os.read(0, 1 << 16)
-        if not chunk:
-            return
-        *lines, unread = (unread + chunk).split(b"\n")
-        for line in lines:
-            leases.obey(json.loads(line))
+        select.select([0], [], [], leases.pause())
+        now = time.monotonic()
+        if select.select([0], [], [], 0)[0]:
+            chunk = os.read(0, AHEAD)
+            if not chunk:
+                return
+            *lines, unread = (unread + chunk).split(b"\n")
+            for line in lines:
+                leases.obey(json.loads(line))
+        leases.beat(now)
 
 
 if __name__ == "__main__":

@@ -147,6 +147,7 @@ class WorkerHost:
         self._poller.show_up()
         with self._starting:
             if self._roster.queues() and self._polling is None:
+                self._leases.start()
                 self._polling = _thread("poll", self._poller.forever)
                 _thread("watch", self._watch.forever)
 

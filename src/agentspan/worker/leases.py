@@ -58,15 +58,14 @@ class Held:
 
     @property
     def order(self) -> Json:
-        """What tells the lease process to hold it."""
-        wait = max(0.0, self.quiet_until - time.monotonic())
-        return {"hold": self.task_id, "update": self.update, "in": wait}
+        """What tells the lease process to hold it: however late that reads it, it knows when a heartbeat is due."""
+        return {"hold": self.task_id, "update": self.update, "at": self.quiet_until}
 
 
 class Leases:
     """Keeps leases alive from `hold` to `release`, also while a tool holds this process's interpreter.
 
-    The lease process starts with the first call and ends with this one, however that ends.
+    The lease process starts before there is a call, and ends with this one, however that ends.
 
     Args:
         client: The server.
@@ -85,20 +84,32 @@ class Leases:
         self._closed = threading.Event()
         self._lock = threading.Lock()
 
+    def start(self) -> None:
+        """Start the lease process: on a busy machine one that starts with the first call is up when its lease is over.
+
+        Raises:
+            RuntimeError: No thread is to be had.
+        """
+        with self._lock:
+            if self._supervisor is None and not self._closed.is_set():
+                supervisor = threading.Thread(target=self._supervise, name="agentspan-leases", daemon=True)
+                supervisor.start()
+                self._supervisor = supervisor
+
     def hold(self, updates: Sequence[Json]) -> None:
         """Keep these tasks alive: from `FIRST` seconds on, until they are released.
 
         Args:
             updates: How an update of each is addressed: `taskId`, `workflowInstanceId`, `workerId`.
+
+        Raises:
+            RuntimeError: No thread is to be had.
         """
+        self.start()
         with self._lock:
             new = [Held(update) for update in updates if update["taskId"] not in self._held]
             self._held |= {held.task_id: held for held in new}
             self._send(*(held.order for held in new))
-            if new and self._supervisor is None:
-                supervisor = threading.Thread(target=self._supervise, name="agentspan-leases", daemon=True)
-                supervisor.start()
-                self._supervisor = supervisor
         if new:
             self._started.wait()
 
@@ -145,6 +156,7 @@ class Leases:
         """End the lease process, and with it every lease."""
         with self._lock:
             self._closed.set()
+            self._started.set()
             self._held.clear()
             if self._process is not None:
                 _close(self._process)

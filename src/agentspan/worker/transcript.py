@@ -12,7 +12,7 @@ from typing import Any
 from agentspan.declare.content import holds_files, is_file
 from agentspan.stored.plan import ENTERED, PlannedCall
 from agentspan.stored.request import ModelInput, ModelRequest
-from agentspan.stored.state import STATE, merged, together
+from agentspan.stored.state import STATE, Folded, fold, together
 from agentspan.stored.summary import Summary
 
 Json = dict[str, Any]
@@ -130,6 +130,7 @@ class Transcript:
         state: The state of the run; None before its first turn, and where it has none.
         lent: The state that its caller has lent it; None of a run with a state of its own, or none.
         changed: What its calls have changed of that.
+        changes: What the calls of its newest turn have changed of the state, with the call; the first ones first.
     """
 
     request: ModelRequest
@@ -151,6 +152,7 @@ class Transcript:
     state: Json | None = None
     lent: Json | None = None
     changed: Json = field(default_factory=dict)
+    changes: tuple[tuple[PlannedCall, Folded], ...] = ()
 
     @property
     def first(self) -> str:
@@ -179,7 +181,8 @@ class Transcript:
             self.prompts[exchange.agent] = exchange.prompt
         if exchange.state is not None:
             reports = [told.get(STATE) or {} for _, told in exchange.told]
-            self.state, self.changed = merged(exchange.state, reports), together((self.changed, *reports))
+            self.state, self.changed = dict(exchange.state), together((self.changed, *reports))
+            self.changes = tuple((exchange.told[made.place][0], made) for made in fold(self.state, reports))
         self.exchanges.append(exchange)
         self.sizes.append(exchange.chars)
         self.chars += self.sizes[-1]
