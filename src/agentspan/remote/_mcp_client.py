@@ -198,7 +198,10 @@ class _Session:
         if self._opened.done() and not self._over.is_set() and time.monotonic() - self._looked > FRESH:
             try:
                 async with asyncio.timeout(CONNECT):
-                    await self._look()
+                    await self.look()
+            except TimeoutError:
+                if not self._calls:  # else it is busy with them, and they are not to be broken off
+                    self.end()
             except Exception as error:  # noqa: BLE001 - whatever transports raise, it is of no use
                 log.debug(
                     "The session with the MCP server %s is gone: %s", self._server.name, _said(error, self.credentials)
@@ -206,7 +209,8 @@ class _Session:
                 self.end()
         return not self._over.is_set()
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Ask which tools there are now."""
         self._looked = time.monotonic()
         self.tools = {each.name: each for each in await _tools_of(self._client)}
 
@@ -261,7 +265,7 @@ class _Session:
                 asyncio.timeout(CONNECT) as opening,
                 _client(self._server, self.credentials, self.tokens, self._lose) as self._client,
             ):
-                await self._look()
+                await self.look()
                 opening.reschedule(None)
                 self._opened.set_result(None)
                 await self._over.wait()
@@ -314,8 +318,10 @@ class _Sessions:
     async def _call(self, given: _Call, *, again: bool = True) -> object:
         server = given.server
         session = await self._session(given)
-        _check_there(server, given.tool, session)
         try:
+            if given.tool.name not in session.tools:  # it may have come meanwhile
+                await session.look()
+            _check_there(server, given.tool, session)
             result = await session.call(given)
         except MCPError as error:
             if session.lost and again:  # so the server has not taken the call
@@ -325,7 +331,7 @@ class _Sessions:
                 raise self._broken(session, given, error) from None
             refused = f"The MCP server {server.name} refused the call: {_said(error, given.credentials)}"
             raise session.not_let_in() or ToolFailed(refused) from None
-        except RuntimeError as error:  # what it answers is not what its tool promises
+        except (RuntimeError, ValueError) as error:  # what it answers is not what its tool, or the protocol, promises
             raise ToolFailed(
                 f"The MCP server {server.name} answered wrongly: {_said(error, given.credentials)}"
             ) from None
