@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import product
 from typing import Any
 
@@ -18,6 +19,8 @@ from agentspan.agents import (
     agent_tool,
     tool,
 )
+from agentspan.engine.client import Conductor
+from agentspan.reading.tree import below as all_below
 from agentspan.testing import call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 
@@ -148,6 +151,47 @@ def test_a_run_that_failed_inside_goes_on_there(runtime: AgentRuntime, model: St
     assert len(model.requests(above)) == 2
     after = [(event.seq, event.type) for event in handle.stream()]
     assert after[: len(before)] == before
+
+
+def test_a_pause_holds_for_an_agent_that_begins_at_that_moment(
+    runtime: AgentRuntime, model: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, free = threading.Event(), threading.Event()
+
+    def above(request: Any) -> Any:
+        if request.turn:
+            return say("A plant.")
+        asked.set()
+        assert free.wait(60)
+        return call("researcher", request="What is tea?")
+
+    looked = threading.Event()
+
+    def below(request: Any) -> Any:
+        assert looked.wait(60)
+        return say("Tea is a plant.")
+
+    tools = [agent_tool(Library().researcher(model.play(below), "worker"))]
+    handle = runtime.start(Agent("boss", model=model.play(above), tools=tools, model_place="worker"), "Tea?")
+    assert asked.wait(60)
+    pause = type(runtime.client).pause
+
+    def just_before(client: Conductor, execution_id: str) -> None:
+        """The model answers after the segment was read, and before it is paused."""
+        if execution_id != handle.execution_id and not free.is_set():
+            free.set()
+            wait_until(lambda: any(each.is_part for each in client.workflow(execution_id).tasks), "the call", 60)
+        pause(client, execution_id)
+
+    monkeypatch.setattr(type(runtime.client), "pause", just_before)
+    handle.pause()
+
+    begun = [runtime.client.workflow(each, tasks=False) for each in all_below(runtime.client, [handle.execution_id])]
+    assert {"boss.segment", "researcher.as.tool"} <= {each.workflow_name for each in begun}
+    assert {each.status for each in begun} == {"PAUSED"}
+    looked.set()
+    handle.resume()
+    assert handle.result(timeout=60).output == "A plant."
 
 
 @pytest.mark.parametrize("place", PLACES)

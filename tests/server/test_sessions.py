@@ -105,7 +105,8 @@ def test_what_is_said_beside_each_other_is_said_to_the_next(runtime: AgentRuntim
 
 def test_an_answer_beyond_all_room_is_not_forgotten_whole(runtime: AgentRuntime, model: Stage) -> None:
     answer = "ä" * 900
-    agent = Agent("chatting_at_length", model=model.play([say(answer)]), context=ContextBudget(max_chars=1000))
+    played = model.play(lambda request: say("Yes.") if request.turn else say(answer))
+    agent = Agent("chatting_at_length", model=played, context=ContextBudget(max_chars=1000))
     session = str(uuid4())
     run(agent, "Tell me.", runtime=runtime, session_id=session)
     second = run(agent, "And?", runtime=runtime, session_id=session)

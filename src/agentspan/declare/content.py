@@ -47,7 +47,13 @@ class File:
 
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str) -> Self:
-        """A file of these bytes."""
+        """A file of these bytes.
+
+        Raises:
+            InputError: There are none, or `media_type` is no media type.
+        """
+        if not data:
+            raise InputError(f"{cls.__name__}: there are no bytes in it")
         return cls(media_type=media_type, base64=b64encode(data).decode())
 
     @classmethod
@@ -65,17 +71,23 @@ class File:
         if found is None:
             raise InputError(f"{path}: the end of its name does not say what it is", hint="Give media_type='…/…'.")
         try:
-            return cls.from_bytes(Path(path).read_bytes(), found)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+            data = Path(path).read_bytes()
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from error
+        if not data:
+            raise InputError(f"{path} is empty")
+        return cls.from_bytes(data, found)
 
     @classmethod
     def from_url(cls, url: str, media_type: str | None = None) -> Self:
         """A file that the provider fetches itself.
 
         Raises:
-            InputError: The end of its name does not say what it is, and neither does `media_type`.
+            InputError: It is no address that others can fetch; the end of its name does not say what it is, and neither
+                does `media_type`.
         """
+        if "://" not in url or url.lower().startswith("file:"):
+            raise InputError(f"{url!r:.200} is no address that a provider can fetch", hint="A file here: from_path.")
         found = media_type or mimetypes.guess_type(url.partition("?")[0])[0]
         if found is None:
             raise InputError(f"{url}: the end of its name does not say what it is", hint="Give media_type='…/…'.")

@@ -137,9 +137,8 @@ class Conductor(Connection):
         path = f"/workflow/{_segment(name)}/correlated/{_segment(correlation_id)}"
         found = self.call("GET", path, [("includeClosed", True), ("includeTasks", False)]) or []
         with understood(self.settings.address, "executions"):
-            runs = [WorkflowRecord.model_validate(each) for each in found]
-        begun = [run for run in runs if run.parent_workflow_id is None]  # a part has its run's correlation id
-        return sorted(begun, key=lambda run: run.create_time)
+            runs = sorted(map(WorkflowRecord.model_validate, found), key=lambda run: run.create_time)
+        return [run for run in runs if run.parent_workflow_id is None]  # a part has its run's correlation id
 
     def search(self, query: str, *, start: int = 0, size: int = 20) -> list[RunSummary]:
         """Executions by the server's index, newest first."""

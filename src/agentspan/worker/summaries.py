@@ -88,7 +88,8 @@ async def _asked(
     tokens = added((answer.usage, *(each.tokens for each in passed if each.tokens)))
     if not answer.text.strip():
         raise ModelAway("The model gave no summary.").having_used(tokens)
-    if answer.finish_reason == "content_filter":
+    refused = (answer.message.get("provider_details") or {}).get("refusal")
+    if refused or answer.finish_reason == "content_filter":
         raise ModelAway(f"The model does not summarise it: {answer.text[:500]}").having_used(tokens)
     cut = _CUT if answer.finish_reason == "length" else ""
     text = shown(answer.text.strip(), transcript.request.keep_chars) + cut
