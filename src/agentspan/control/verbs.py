@@ -11,7 +11,7 @@ from agentspan.engine.records import PENDING, WorkflowRecord
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.history import History
 from agentspan.reading.output import ANOTHER_BUDGET, ANOTHER_PROMPT, START_ANEW, refused_by
-from agentspan.reading.tree import ended_itself, open_below
+from agentspan.reading.tree import ended_itself, open_below, where_it_failed
 from agentspan.schema.values import check_text
 from agentspan.stored.budget import is_over_budget
 from agentspan.stored.output import INVALID
@@ -120,7 +120,7 @@ def retry(client: Conductor, history: History) -> None:
             f"itself: {ended.reason_for_incompletion}",
             hint="Start a new run.",
         )
-    client.retry(history.execution_id)
+    client.retry(where_it_failed(client, history.execution_id))
 
 
 def _expect(history: History, done: str, *statuses: str) -> WorkflowRecord:

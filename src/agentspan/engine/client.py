@@ -165,8 +165,8 @@ class Conductor(Connection):
         self.call("PUT", f"/workflow/{_segment(execution_id)}/resume")
 
     def retry(self, execution_id: str) -> None:
-        """Go on with an execution that failed, at the task that failed, in whatever sub-workflow that is."""
-        self.call("POST", f"/workflow/{_segment(execution_id)}/retry", [("resumeSubworkflowTasks", True)])
+        """Go on with an execution at its tasks that failed, and with those above it."""
+        self.call("POST", f"/workflow/{_segment(execution_id)}/retry", [("resumeSubworkflowTasks", False)])
 
     def decide(self, execution_id: str) -> None:
         """Make the engine look at an execution now."""
