@@ -91,7 +91,9 @@ def test_packed_answers_are_read_whole(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "packed"), [(b"plain", "gzip"), (gzip.compress(b"x" * 9000)[:-9], "gzip"), (b"x", "br")]
+    ("body", "packed"),
+    [(b"plain", "gzip"), (gzip.compress(b"x" * 9000)[:-9], "gzip"), (b"x", "br")],
+    ids=["plain", "short", "unknown"],
 )
 def test_an_answer_that_cannot_be_unpacked_broke_off(site: Site, body: bytes, packed: str) -> None:
     for _ in range(2):
@@ -183,7 +185,9 @@ def test_whatever_charset_an_answer_names_it_can_be_stored(site: Site, charset: 
     assert why_not_carried(answer) is None
 
 
-@pytest.mark.parametrize("secret", ["k-1234567\n", "k-12345\xe467", "k-1234567\0"])
+@pytest.mark.parametrize(
+    "secret", ["k-1234567\n", "k-12345\xe467", "k-1234567\0"], ids=["of two lines", "not ASCII", "with NUL"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_secret_that_cannot_be_sent_is_no_connection_that_broke(
     site: Site, monkeypatch: pytest.MonkeyPatch, secret: str, method: str
