@@ -12,6 +12,31 @@ from email.utils import parsedate_to_datetime
 from math import inf
 
 
+def wait_told(retry_after: str | None, date: str | None) -> float | None:
+    """Seconds to wait by a `Retry-After`: a number, or a moment by the clock of whoever answered.
+
+    Args:
+        retry_after: The header; None where there is none.
+        date: The answer's `Date`. Without it this machine's clock counts, which may be hours off.
+    """
+    told = retry_after or ""
+    try:
+        return max(0.0, float(told) if told.replace(".", "", 1).isdigit() else _moment(told) - _now(date))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _now(date: str | None) -> float:
+    try:
+        return _moment(date or "")
+    except (TypeError, ValueError, OverflowError):
+        return time.time()
+
+
+def _moment(text: str) -> float:
+    return parsedate_to_datetime(text).timestamp()
+
+
 class ServerClock:
     """Tells the server's time; this machine's own, as long as no answer contradicts it."""
 

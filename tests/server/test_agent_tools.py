@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import product
 from typing import Any
 
@@ -12,12 +13,15 @@ from agentspan.agents import (
     AgentRuntime,
     DefinitionError,
     ExecutionFailed,
+    ExecutionTerminated,
     ModelSettings,
     Retry,
     ToolContext,
     agent_tool,
     tool,
 )
+from agentspan.engine.client import Conductor
+from agentspan.reading.tree import below as all_below
 from agentspan.testing import call, calls, fail, say, wait_until
 from agentspan.testing.plugin import Stage
 
@@ -150,6 +154,47 @@ def test_a_run_that_failed_inside_goes_on_there(runtime: AgentRuntime, model: St
     assert after[: len(before)] == before
 
 
+def test_a_pause_holds_for_an_agent_that_begins_at_that_moment(
+    runtime: AgentRuntime, model: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, free = threading.Event(), threading.Event()
+
+    def above(request: Any) -> Any:
+        if request.turn:
+            return say("A plant.")
+        asked.set()
+        assert free.wait(60)
+        return call("researcher", request="What is tea?")
+
+    looked = threading.Event()
+
+    def below(request: Any) -> Any:
+        assert looked.wait(60)
+        return say("Tea is a plant.")
+
+    tools = [agent_tool(Library().researcher(model.play(below), "worker"))]
+    handle = runtime.start(Agent("boss", model=model.play(above), tools=tools, model_place="worker"), "Tea?")
+    assert asked.wait(60)
+    pause = type(runtime.client).pause
+
+    def just_before(client: Conductor, execution_id: str) -> None:
+        """The model answers after the segment was read, and before it is paused."""
+        if execution_id != handle.execution_id and not free.is_set():
+            free.set()
+            wait_until(lambda: any(each.is_part for each in client.workflow(execution_id).tasks), "the call", 60)
+        pause(client, execution_id)
+
+    monkeypatch.setattr(type(runtime.client), "pause", just_before)
+    handle.pause()
+
+    begun = [runtime.client.workflow(each, tasks=False) for each in all_below(runtime.client, [handle.execution_id])]
+    assert {"boss.segment", "researcher.as.tool"} <= {each.workflow_name for each in begun}
+    assert {each.status for each in begun} == {"PAUSED"}
+    looked.set()
+    handle.resume()
+    assert handle.result(timeout=60).output == "A plant."
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_what_is_asked_inside_is_decided_from_outside(runtime: AgentRuntime, model: Stage, place: Any) -> None:
     below = model.play([call("look", topic="secrets"), say("They are secret.")])
@@ -215,3 +260,80 @@ def test_what_is_called_says_what_it_does_and_is_one(model: Stage) -> None:
         Agent("boss", model="openai/none", tools=[agent_tool(one), agent_tool(other, "again")], model_retry=Retry(1))
     with pytest.raises(DefinitionError, match="two agents are named 'boss'"):
         Agent("boss", model="openai/none", tools=[agent_tool(Agent("boss", model="openai/x", description="x"))])
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_run_in_which_an_attempt_failed_before_goes_on_inside_too(
+    runtime: AgentRuntime, model: Stage, place: Any
+) -> None:
+    """Conductor's own retry goes on below the first task of an execution that failed, though it was tried again."""
+    broken = [True]
+    tries: list[int] = []
+
+    def reply(request: Any) -> Any:
+        if request.turn == 0:
+            return call("look", topic="tea")
+        return fail(401, "no such key") if broken[0] else say("Tea is a plant.")
+
+    def above(request: Any) -> Any:
+        tries.append(request.turn)
+        if len(tries) <= 5:
+            return fail(503, "busy")
+        return say("A plant.") if request.turn else call("researcher", request="What is tea?")
+
+    library = Library()
+    tools = [agent_tool(library.researcher(model.play(reply), place))]
+    settings = Retry(6, delay=0)
+    boss = Agent("boss", model=model.play(above), tools=tools, model_place=place, model_retry=settings)
+    handle = runtime.start(boss, "Tea?")
+    with pytest.raises(ExecutionFailed, match="no such key"):
+        handle.result(timeout=60)
+    before = [(event.seq, event.type) for event in handle.stream()]
+    begun = all_below(runtime.client, [handle.execution_id])
+
+    broken[0] = False
+    handle.retry()
+    assert handle.result(timeout=60).output == "A plant."
+    assert list(library.found.values()) == ["tea"]
+    assert all_below(runtime.client, [handle.execution_id]) == begun, "no other run of the agent that was called"
+    after = [(event.seq, event.type) for event in handle.stream()]
+    assert after[: len(before)] == before
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_run_that_was_cancelled_goes_on_in_all_that_was_at_work(
+    runtime: AgentRuntime, model: Stage, place: Any
+) -> None:
+    """A tool that was called before the agent, in the same turn, does not have the agent begin anew."""
+    free, begun = threading.Event(), threading.Semaphore(0)
+    did: list[str] = []
+
+    @tool(retry=Retry(1))
+    def note(word: str) -> str:
+        """Write a word down, the slow ones once it is time."""
+        if word.startswith("slow"):
+            begun.release()
+            assert free.wait(60)
+        did.append(word)
+        return word
+
+    def below(request: Any) -> Any:
+        return [call("note", word="first"), call("note", word="slow inside"), say("noted")][request.turn]
+
+    clerk = Agent("clerk", model=model.play(below), tools=[note], model_place=place, description="Notes.")
+    turn = calls(call("note", word="slow beside"), call("clerk", request="Note it."))
+    above = model.play([turn, say("All noted.")])
+    handle = runtime.start(Agent("boss", model=above, tools=[note, agent_tool(clerk)], model_place=place), "Note.")
+    for _ in range(2):
+        assert begun.acquire(timeout=60)
+    handle.cancel()
+    with pytest.raises(ExecutionTerminated):
+        handle.result(timeout=60)
+    before = [(event.seq, event.type) for event in handle.stream()]
+
+    handle.retry()
+    free.set()
+    assert handle.result(timeout=60).output == "All noted."
+    assert sorted(did) == ["first", "slow beside", "slow inside"]
+    after = [(event.seq, event.type) for event in handle.stream()]
+    assert after[: len(before)] == before, "a cursor stays what it was"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 from uuid import uuid4
 
@@ -77,6 +78,52 @@ def test_a_session_is_as_long_as_the_agent_has_room(runtime: AgentRuntime, model
     ]
     fourth = run(agent, "fourth", runtime=runtime, session_id=session)
     assert [each["message"] for each in fourth.messages[:2]] == ["second", "answer to second"]
+
+
+def test_what_is_said_beside_each_other_is_said_to_the_next(runtime: AgentRuntime, model: Stage) -> None:
+    free = threading.Event()
+
+    def slowly(request: ModelRequest) -> Reply:
+        if said(request)[-1] == "slow":
+            assert free.wait(60)
+        return answering(request)
+
+    agent = Agent("chatting_twice", model=model.play(slowly))
+    session = str(uuid4())
+    run(agent, "first", runtime=runtime, session_id=session)
+    slow = runtime.start(agent, "slow", session_id=session)
+    run(agent, "quick", runtime=runtime, session_id=session)
+    free.set()
+    slow.result(timeout=60)
+    for prompt in ("third", "fourth"):
+        last = run(agent, prompt, runtime=runtime, session_id=session)
+
+    assert [each["message"] for each in last.messages] == [
+        text for prompt in ("first", "slow", "quick", "third", "fourth") for text in (prompt, f"answer to {prompt}")
+    ]
+
+
+def test_an_answer_beyond_all_room_is_not_forgotten_whole(runtime: AgentRuntime, model: Stage) -> None:
+    answer = "ä" * 900
+    played = model.play(lambda request: say("Yes.") if request.turn else say(answer))
+    agent = Agent("chatting_at_length", model=played, context=ContextBudget(max_chars=1000))
+    session = str(uuid4())
+    run(agent, "Tell me.", runtime=runtime, session_id=session)
+    second = run(agent, "And?", runtime=runtime, session_id=session)
+
+    assert [each["message"] for each in second.messages[:2]] == [
+        "Tell me.",
+        "ä" * 125 + "\n[Cut: 125 of 900 characters.]",
+    ]
+
+
+def test_a_session_is_not_that_of_a_team_in_which_its_agent_is(runtime: AgentRuntime, model: Stage) -> None:
+    one, two = (Agent(name, model=model.play(answering)) for name in ("chatting_one", "chatting_two"))
+    session = str(uuid4())
+    runtime.run(Team("chatting_both", [one, two], strategy="sequential"), "to both", session_id=session, timeout=60)
+    alone = run(one, "to one", runtime=runtime, session_id=session)
+
+    assert [each["message"] for each in alone.messages] == ["to one", "answer to to one"]
 
 
 def test_a_memory_stands_before_the_prompt(runtime: AgentRuntime, model: Stage) -> None:

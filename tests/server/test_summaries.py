@@ -10,7 +10,7 @@ import pytest
 
 from agentspan.agents import Agent, AgentHandle, AgentRuntime, ContextBudget, DefinitionError, Retry, tool
 from agentspan.engine.records import TaskRecord
-from agentspan.testing import ModelRequest, Reply, call, fail, say
+from agentspan.testing import ModelRequest, Reply, call, fail, refuse, say
 from agentspan.testing.plugin import Stage
 
 TURNS = 20
@@ -134,6 +134,31 @@ def test_a_summary_that_is_refused_leaves_the_run_at_work(runtime: AgentRuntime,
     assert all("no summaries" in (event.error or "") for event in events)
     assert len(events) == len([request for request in model.requests(played) if is_summary(request)]), "once for a trim"
     assert "[What followed could not be summarised.]" in shown(model.requests(played)[-1])[1]
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "error"),
+    [
+        (refuse("I would rather not."), "[What followed could not be summarised.]", "I would rather not."),
+        (say("Sorry.", finish="content_filter"), "[What followed could not be summarised.]", "Sorry."),
+        (say("Looked at", finish="length"), "Looked at\n[The record was cut off here.]", ""),
+        (say("ab " * 2000), "ab ab", ""),
+    ],
+    ids=["refused", "filtered", "cut", "long"],
+)
+def test_a_summary_that_is_none_is_not_taken_for_one(
+    runtime: AgentRuntime, model: Stage, request: pytest.FixtureRequest, reply: Reply, text: str, error: str
+) -> None:
+    played = model.play(lambda asked: reply if is_summary(asked) else explore_blind(asked))
+    name = f"chronicle_{request.node.callspec.id}"
+    handle = runtime.start(agent(name, played, model_retry=Retry(1)), "Look around.")
+
+    assert handle.result(timeout=120).output == "done"
+    event = next(event for event in handle.stream() if event.type == "summary")
+    assert event.text.startswith(text)
+    assert len(event.text) < 2 * BUDGET.kept
+    assert error in (event.error or "")
+    assert bool(event.error) == bool(error)
 
 
 def test_a_summary_that_fails_for_good_is_waited_for_once(runtime: AgentRuntime, model: Stage) -> None:

@@ -268,7 +268,7 @@ def test_a_document_sends_no_secrets_elsewhere_than_where_it_came_from(site: Sit
     document = PETS | {"servers": [{"url": "https://thief.example"}]}
     site.will(200, json.dumps(document))
     site.will(200, json.dumps(document))
-    with pytest.raises(DefinitionError, match=r"sends secrets to thief\.example, which is not where it came from"):
+    with pytest.raises(DefinitionError, match=r"sends secrets to https://thief\.example, which is not where"):
         api_tool(site.url + "/pets.json", auth={"key": "${PET_KEY}"})
 
     assert api_tool(site.url + "/pets.json")

@@ -43,7 +43,7 @@ def start_once(client: Conductor, name: str, version: int, inputs: Json, key: st
         claim = _claim(name, digest, generation)
         found = client.correlated(name, digest)
         if found:
-            return found[0]
+            return found[0].workflow_id
         if client.create_workflow_definition(claim) and _is_stored(client, claim):
             run = _start_claimed(client, claim, name, version, {**inputs, "idempotency_key": key}, digest)
         else:
@@ -65,7 +65,7 @@ def _start_claimed(client: Conductor, claim: Json, name: str, version: int, inpu
     found = client.correlated(name, digest)
     run: str | None
     try:
-        run = found[0] if found else client.start_workflow(name, version, inputs, correlation_id=digest)
+        run = found[0].workflow_id if found else client.start_workflow(name, version, inputs, correlation_id=digest)
     except ServerUnreachable:  # a node of a cluster has died: what is lost may be the run, or only the answer
         run = _await_run(client, name, digest)
     except (NotFound, ServerRejected, Unauthorized) as error:  # no run; unless the server broke down over it
@@ -88,7 +88,7 @@ def _await_run(client: Conductor, name: str, digest: str) -> str | None:
     while time.monotonic() < deadline:
         found = client.correlated(name, digest)
         if found:
-            return found[0]
+            return found[0].workflow_id
         time.sleep(_LOOK)
     return None
 

@@ -7,11 +7,11 @@ from contextlib import suppress
 from urllib.parse import quote
 
 from agentspan.engine.client import Conductor
-from agentspan.engine.records import WorkflowRecord
+from agentspan.engine.records import PENDING, WorkflowRecord
 from agentspan.errors import Conflict, InputError
 from agentspan.reading.history import History
 from agentspan.reading.output import ANOTHER_BUDGET, ANOTHER_PROMPT, START_ANEW, refused_by
-from agentspan.reading.tree import ended_itself, open_below
+from agentspan.reading.tree import ended_itself, open_below, where_it_failed
 from agentspan.schema.values import check_text
 from agentspan.stored.budget import is_over_budget
 from agentspan.stored.output import INVALID
@@ -20,7 +20,7 @@ LONGEST_REASON = 4_000
 """Bytes of a reason as it stands in an address; Tomcat takes 8 KB for a request and its headers."""
 
 BEGINNING = 5.0
-"""Seconds that a segment which was just scheduled gets to begin, so that it can be paused."""
+"""Seconds that a segment, or a part, which was just scheduled gets to begin, so that it can be paused."""
 
 LOOK = 0.01
 """Seconds between two looks at it."""
@@ -35,14 +35,27 @@ def pause(client: Conductor, history: History) -> None:
     _expect(history, "paused", "RUNNING")
     # Conductor pauses the one execution it is given. The run first: from then on it begins no other segment.
     client.pause(history.execution_id)
-    deadline = time.monotonic() + BEGINNING
-    while (segment := history.open_segment()) is not None and time.monotonic() < deadline:
-        if segment.sub_workflow_id:
-            break
-        time.sleep(LOOK)
-    for begun in open_below(client, history.execution_id):
+    _pause_below(client, history.execution_id)
+
+
+def _pause_below(client: Conductor, execution_id: str) -> None:
+    """Pause what an execution has begun that is paused itself, and so begins nothing more but what was due."""
+    for begun in _begun(client, execution_id):
         with suppress(Conflict):  # it has just ended
-            client.pause(begun.workflow_id)
+            client.pause(begun)
+        _pause_below(client, begun)
+
+
+def _begun(client: Conductor, execution_id: str) -> list[str]:
+    """Ids of what is open in an execution, once all of that has begun."""
+    deadline = time.monotonic() + BEGINNING
+    while True:
+        tasks = client.workflow(execution_id).tasks
+        due = [task for task in tasks if task.task_type == "SUB_WORKFLOW" and task.status in PENDING]
+        begun = [task.sub_workflow_id for task in due if task.sub_workflow_id]
+        if len(begun) == len(due) or time.monotonic() > deadline:
+            return begun
+        time.sleep(LOOK)
 
 
 def resume(client: Conductor, history: History) -> None:
@@ -107,7 +120,7 @@ def retry(client: Conductor, history: History) -> None:
             f"itself: {ended.reason_for_incompletion}",
             hint="Start a new run.",
         )
-    client.retry(history.execution_id)
+    client.retry(where_it_failed(client, history.execution_id))
 
 
 def _expect(history: History, done: str, *statuses: str) -> WorkflowRecord:

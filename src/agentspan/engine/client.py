@@ -132,12 +132,13 @@ class Conductor(Connection):
         with understood(self.settings.address, "tasks"):
             return _TASKS.validate_python(found["results"])
 
-    def correlated(self, name: str, correlation_id: str) -> list[str]:
-        """Ids of all executions of a workflow with this correlation id, oldest first; exact rows, not the index."""
+    def correlated(self, name: str, correlation_id: str) -> list[WorkflowRecord]:
+        """A workflow's executions with this id that no other one began, oldest first; exact rows, not the index."""
         path = f"/workflow/{_segment(name)}/correlated/{_segment(correlation_id)}"
         found = self.call("GET", path, [("includeClosed", True), ("includeTasks", False)]) or []
         with understood(self.settings.address, "executions"):
-            return [str(run["workflowId"]) for run in sorted(found, key=lambda run: run.get("createTime", 0))]
+            runs = sorted(map(WorkflowRecord.model_validate, found), key=lambda run: run.create_time)
+        return [run for run in runs if run.parent_workflow_id is None]  # a part has its run's correlation id
 
     def search(self, query: str, *, start: int = 0, size: int = 20) -> list[RunSummary]:
         """Executions by the server's index, newest first."""
@@ -164,8 +165,8 @@ class Conductor(Connection):
         self.call("PUT", f"/workflow/{_segment(execution_id)}/resume")
 
     def retry(self, execution_id: str) -> None:
-        """Go on with an execution that failed, at the task that failed, in whatever sub-workflow that is."""
-        self.call("POST", f"/workflow/{_segment(execution_id)}/retry", [("resumeSubworkflowTasks", True)])
+        """Go on with an execution at its tasks that failed, and with those above it."""
+        self.call("POST", f"/workflow/{_segment(execution_id)}/retry", [("resumeSubworkflowTasks", False)])
 
     def decide(self, execution_id: str) -> None:
         """Make the engine look at an execution now."""

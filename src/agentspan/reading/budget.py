@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agentspan.engine.records import TaskRecord
 from agentspan.reading.asked import person_drafts
-from agentspan.reading.drafts import Draft
+from agentspan.reading.drafts import Draft, end_drafts
 from agentspan.reading.run import StoredSegment
 from agentspan.stored.budget import Spent
 
@@ -30,10 +30,14 @@ class BudgetDrafts:
         """
         while self._tasks and self._step(self._tasks[0]) <= step:
             task = self._tasks.pop(0)
+            at = self._step(task)
             if task.kind == "spent":
-                yield from _warnings(task, self._step(task))
-            else:
-                yield from person_drafts(self._segment.parts.get(task.sub_workflow_id or ""), self._step(task))
+                yield from _warnings(task, at)
+                continue
+            yield from person_drafts(self._segment.parts.get(task.sub_workflow_id or ""), at)
+            if task.status == "CANCELED":  # a run that is retried asks in another request
+                again = [each for each in self._tasks if each.reference_task_name == task.reference_task_name]
+                yield from end_drafts([task, *again], 0, at)
 
     def _step(self, task: TaskRecord) -> int:
         return self._segment.given.steps + (task.place or ("", 0, 0))[1]

@@ -20,7 +20,7 @@ from agentspan.reading.parts import NO_PARTS, Parts
 from agentspan.reading.progress import run_progress
 from agentspan.reading.projection import segment_drafts
 from agentspan.reading.result import AgentStatus, as_text
-from agentspan.reading.run import StoredSegment, is_segment, loops, newest_segment_id
+from agentspan.reading.run import StoredSegment, loops, newest_segment_id
 from agentspan.reading.spent import uncounted
 from agentspan.reading.team import is_unfinished, member_of, members_in, steps_of_answers, team_progress, unfinished
 from agentspan.reading.timeline import Step
@@ -149,11 +149,6 @@ class History:
 
     def _newest_id(self) -> str | None:
         return newest_segment_id(self._client.workflow(self.execution_id))
-
-    def open_segment(self) -> TaskRecord | None:
-        """The run's task for the segment that is at work, or about to begin."""
-        tasks = self._client.workflow(self.execution_id).tasks
-        return next((task for task in reversed(tasks) if is_segment(task) and task.status in PENDING), None)
 
     def events(self, run: WorkflowRecord, after: int = 0) -> list[AnyEvent]:
         """The run's events so far, as of the last look, in order.

@@ -234,7 +234,9 @@ def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within | Answe
         if not known:
             return False
     ends = 0  # of the run, told so far: each cut off all calls that were at work
-    for call in turn.calls:
+    for place, call in enumerate(turn.calls):
+        if not any(before.called for before in turn.calls[:place]):  # else their own runs tell it
+            ends = yield from _begun_again_drafts(call, turn.step, ends)
         cut_off = yield from _attempts_drafts(call, turn.step, now, ends)
         ends = max(ends, cut_off)
         yield from _looked_at_drafts(call, turn.step)
@@ -244,6 +246,18 @@ def _call_drafts(turn: StoredTurn, now: int) -> Generator[Draft | Within | Answe
         ended = call.attempts[-1].end_time if call.attempts else turn.planned_at
         yield _result_draft(call, turn.step, ended, told)
     return True
+
+
+def _begun_again_drafts(call: StoredCall, step: int, ends: int) -> Generator[Draft, None, int]:
+    """The run's ends that cut off a call which Conductor began again as the same task; how many are told now.
+
+    It does so with a call beside the one at which a run that is retried goes on, and counts it.
+    """
+    first = call.made[0] if call.made else None
+    times = 0 if first is None or first.is_part else first.retry_count
+    for _ in range(ends, times):
+        yield from end_drafts([first, first], 0, step) if first is not None else ()
+    return max(ends, times)
 
 
 def _attempts_drafts(

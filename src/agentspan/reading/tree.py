@@ -8,6 +8,7 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, WorkflowRecord
 from agentspan.errors import NotFound
 
+_CUT = ("CANCELED", "FAILED", "FAILED_WITH_TERMINAL_ERROR", "TIMED_OUT")
 _FAILED = ("FAILED", "FAILED_WITH_TERMINAL_ERROR", "TIMED_OUT")
 
 
@@ -44,6 +45,17 @@ def ended_itself(client: Conductor, execution_id: str) -> WorkflowRecord | None:
         return record
     begun = (ended_itself(client, task.sub_workflow_id) for task in failed if task.sub_workflow_id)
     return next((found for found in begun if found is not None), None)
+
+
+def where_it_failed(client: Conductor, execution_id: str) -> str:
+    """The deepest execution, of those that this one has begun, in which a task failed or was cut off.
+
+    Conductor looks for it, too, but only behind the first task of each that did not end well, and that may be one that
+    was tried again, or a call beside: then it begins anew what had been begun, which repeats what was done there.
+    """
+    unfinished = [task for task in client.workflow(execution_id).tasks if task.status in _CUT and not task.retried]
+    begun = sorted((task for task in unfinished if task.sub_workflow_id), key=lambda task: task.status == "CANCELED")
+    return where_it_failed(client, str(begun[0].sub_workflow_id)) if begun else execution_id
 
 
 def _open_in(client: Conductor, record: WorkflowRecord) -> Iterator[WorkflowRecord]:

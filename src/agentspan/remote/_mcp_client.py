@@ -26,6 +26,7 @@ from agentspan import forks
 from agentspan.declare.credentials import Credentials
 from agentspan.declare.tool import ToolContext
 from agentspan.errors import DefinitionError, ToolFailed
+from agentspan.remote._mcp_call import Call, Refusal, key_in
 from agentspan.remote._mcp_oauth import Authorisation, Tokens
 from agentspan.remote._mcp_results import text_of, value_of
 from agentspan.remote.environment import filled, keep_discreet, placed
@@ -44,12 +45,6 @@ PAGES = 100
 
 FRESH = 60.0
 """Seconds after which a server is asked again for its tools before a call: it may have others, or be gone."""
-
-SHOWN_EVERY = 1.0
-"""Seconds between two lines of progress of a call."""
-
-KEY = "agentspan/idempotency-key"
-"""Where a call's `_meta` has the key that is the same for every attempt of it."""
 
 
 async def listed(server: McpServer, credentials: Credentials) -> list[Listed]:
@@ -78,12 +73,15 @@ async def call(
     context: ToolContext | None,
 ) -> object:
     """What a tool of a server gives, asked in this process's session with it."""
-    return await asyncio.wrap_future(_sessions.call(_Call(server, credentials, tool, arguments, context)))
+    return await asyncio.wrap_future(_sessions.call(Call(server, credentials, tool, arguments, context)))
 
 
 @asynccontextmanager
 async def _client(
-    server: McpServer, credentials: Credentials, tokens: Tokens, on_lost: Callable[[], None] = lambda: None
+    server: McpServer,
+    credentials: Credentials,
+    tokens: Tokens,
+    on_refusal: Callable[[httpx2.Response], None] = lambda _: None,
 ) -> AsyncIterator[Client]:
     """Open a session.
 
@@ -91,12 +89,12 @@ async def _client(
         server: With which server.
         credentials: What it is spoken to with.
         tokens: Where tokens are noted that it is spoken to with beside them.
-        on_lost: Called when the server says that it does not know the session any more.
+        on_refusal: Called with each answer of HTTP that says that something is wrong.
     """
 
     async def look(response: httpx2.Response) -> None:
-        if response.status_code == 404 and "mcp-session-id" in response.request.headers:
-            on_lost()
+        if response.status_code >= 400:
+            on_refusal(response)
 
     headers = {name: filled(value, credentials) for name, value in server.headers}
     what = f"The MCP server {server.name}"
@@ -144,31 +142,6 @@ async def _tools_of(client: Client) -> list[Listed]:
     return found
 
 
-@dataclass
-class _Call:
-    """A call of a tool."""
-
-    server: McpServer
-    credentials: Credentials
-    tool: Listed
-    arguments: dict[str, Any]
-    context: ToolContext | None
-    _shown: float = -SHOWN_EVERY
-
-    @property
-    def meta(self) -> Any:
-        """What the server is told beside the arguments."""
-        return None if self.context is None else {KEY: self.context.idempotency_key}
-
-    async def show(self, progress: float, total: float | None, message: str | None) -> None:
-        """Show those who watch the run how far the server says it has come."""
-        if self.context is None or time.monotonic() - self._shown < SHOWN_EVERY:
-            return
-        self._shown = time.monotonic()
-        far = f"{progress:g}" if total is None else f"{progress:g} / {total:g}"
-        await asyncio.to_thread(self.context.progress, f"{far}  {message or ''}".rstrip())
-
-
 _tasks: set[asyncio.Task[None]] = set()
 """Of sessions, also while they close: a loop does not keep them by itself."""
 
@@ -191,6 +164,7 @@ class _Session:
         self._retired = False
         self.tools: dict[str, Listed] = {}
         self.told: list[Listed] = []
+        self.refused: dict[str, Refusal] = {}
         self.lost = False
 
     async def usable(self) -> bool:
@@ -198,7 +172,10 @@ class _Session:
         if self._opened.done() and not self._over.is_set() and time.monotonic() - self._looked > FRESH:
             try:
                 async with asyncio.timeout(CONNECT):
-                    await self._look()
+                    await self.look()
+            except TimeoutError:
+                if not self._calls:  # else it is busy with them, and they are not to be broken off
+                    self.end()
             except Exception as error:  # noqa: BLE001 - whatever transports raise, it is of no use
                 log.debug(
                     "The session with the MCP server %s is gone: %s", self._server.name, _said(error, self.credentials)
@@ -206,12 +183,15 @@ class _Session:
                 self.end()
         return not self._over.is_set()
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Ask which tools there are now."""
         self._looked = time.monotonic()
         self.tools = {each.name: each for each in await _tools_of(self._client)}
 
-    def _lose(self) -> None:
-        self.lost = True
+    def _note(self, response: httpx2.Response) -> None:
+        self.lost |= response.status_code == 404 and "mcp-session-id" in response.request.headers
+        if key := key_in(response.request):
+            self.refused[key] = Refusal.of(response)
 
     async def opened(self) -> _Session:
         """The session, once it is open.
@@ -235,7 +215,7 @@ class _Session:
         self._over.set()
         return self._task
 
-    async def call(self, given: _Call) -> CallToolResult:
+    async def call(self, given: Call) -> CallToolResult:
         async def show(progress: float, total: float | None, message: str | None) -> None:
             await given.show(progress, total, self.tokens.masked(message))
 
@@ -259,9 +239,9 @@ class _Session:
         try:
             async with (
                 asyncio.timeout(CONNECT) as opening,
-                _client(self._server, self.credentials, self.tokens, self._lose) as self._client,
+                _client(self._server, self.credentials, self.tokens, self._note) as self._client,
             ):
-                await self._look()
+                await self.look()
                 opening.reschedule(None)
                 self._opened.set_result(None)
                 await self._over.wait()
@@ -289,7 +269,7 @@ class _Sessions:
 
     __hash__ = object.__hash__
 
-    def call(self, given: _Call) -> Future[object]:
+    def call(self, given: Call) -> Future[object]:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -311,11 +291,13 @@ class _Sessions:
     async def _close(self) -> None:
         await asyncio.wait([session.end() for session in self._open.values()])
 
-    async def _call(self, given: _Call, *, again: bool = True) -> object:
+    async def _call(self, given: Call, *, again: bool = True) -> object:
         server = given.server
         session = await self._session(given)
-        _check_there(server, given.tool, session)
         try:
+            if given.tool.name not in session.tools:  # it may have come meanwhile
+                await session.look()
+            _check_there(server, given.tool, session)
             result = await session.call(given)
         except MCPError as error:
             if session.lost and again:  # so the server has not taken the call
@@ -323,9 +305,11 @@ class _Sessions:
                 return await self._call(given, again=False)
             if session.lost or error.code == CONNECTION_CLOSED:
                 raise self._broken(session, given, error) from None
+            if refusal := session.refused.pop(given.key, None):
+                raise session.not_let_in() or refusal.as_error(server.name) from None
             refused = f"The MCP server {server.name} refused the call: {_said(error, given.credentials)}"
             raise session.not_let_in() or ToolFailed(refused) from None
-        except RuntimeError as error:  # what it answers is not what its tool promises
+        except (RuntimeError, ValueError) as error:  # what it answers is not what its tool, or the protocol, promises
             raise ToolFailed(
                 f"The MCP server {server.name} answered wrongly: {_said(error, given.credentials)}"
             ) from None
@@ -336,7 +320,7 @@ class _Sessions:
             raise ToolFailed(said or f"The MCP server {server.name} says that the call failed.")
         return session.tokens.masked(value_of(result))
 
-    async def _session(self, given: _Call) -> _Session:
+    async def _session(self, given: Call) -> _Session:
         found = self._open.get(given.server)
         current = found is not None and dict(found.credentials) == dict(given.credentials)
         if found is not None and not current:
@@ -346,7 +330,7 @@ class _Sessions:
             self._open[given.server] = _Session(given.server, given.credentials)
         return await self._open[given.server].opened()
 
-    def _broken(self, session: _Session, given: _Call, error: Exception) -> ConnectionError:
+    def _broken(self, session: _Session, given: Call, error: Exception) -> ConnectionError:
         session.end()
         return ConnectionError(
             f"The session with the MCP server {given.server.name} broke: {_said(error, given.credentials)}"

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 from urllib.parse import quote, urlencode
 
 from agentspan.declare.credentials import Credentials
 from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.tool import Tool, current_tool_context
 from agentspan.errors import DefinitionError, ToolFailed
+from agentspan.remote.arguments import Placed, Where, as_json, in_header, in_path, pairs
 from agentspan.remote.environment import behind_host, filled, handed, names_in, placed
 from agentspan.remote.multipart import MULTIPART_TYPE, for_models, written
 from agentspan.schema.foreign import given_arguments
-
-Where = Literal["path", "query", "header", "cookie", "body", "whole body"]
-"""The part of a request that an argument goes to; `whole body` is one that is all of it."""
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -28,6 +25,9 @@ JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+KEYED = ("POST", "PATCH")
+"""Methods whose requests have a key of their call."""
+
 _WITHOUT_BODY = ("GET", "HEAD", "DELETE", "OPTIONS")
 
 _CONTENT_TYPES = (JSON_TYPE, FORM_TYPE, MULTIPART_TYPE)
@@ -39,23 +39,6 @@ _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
 
 SLACK = 5
 """Seconds above a request's own time limit after which its worker gives it up."""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Where an argument goes.
-
-    Attributes:
-        where: The part of the request.
-        name: What it is called there.
-        explode: Whether each item of a list goes there by itself.
-        deep: Whether the fields of an object are written `name[field]`.
-    """
-
-    where: Where
-    name: str
-    explode: bool = True
-    deep: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +117,8 @@ class HttpCall:
         context = current_tool_context()
         credentials = handed(self.credentials, f"The tool {self.tool}")
         request = self.request(arguments, credentials, None if context is None else context.idempotency_key)
-        return cast(Client, import_module("agentspan.remote._http_client")).answer(request)
+        came = cast(Client, import_module("agentspan.remote._http_client")).answer(request)
+        return Credentials({"basic": self._login(credentials)}).masked(came)
 
     def request(self, arguments: Mapping[str, Any], credentials: Credentials, key: str | None) -> Request:
         """The request for these arguments.
@@ -153,20 +137,22 @@ class HttpCall:
             default: Where = "query" if self.method in _WITHOUT_BODY else "body"
             where = by_place.get(name, Placed(default, name))
             parts.setdefault(where.where, []).append((where, value))
-        url = self._address({each.name: _in_path(each, value) for each, value in parts.get("path", ())}, credentials)
-        if query := urlencode(_pairs(parts.get("query", ()))):
+        url = self._address({each.name: in_path(each, value) for each, value in parts.get("path", ())}, credentials)
+        if query := urlencode(pairs(parts.get("query", ()))):
             url += f"{'&' if '?' in url else '?'}{query}"
         headers = {name: filled(value, credentials) for name, value in self.headers}
-        if self.basic:
-            headers["Authorization"] = f"Basic {b64encode(filled(self.basic, credentials).encode()).decode()}"
-        headers |= {each.name: _in_header(each, value) for each, value in parts.get("header", ())}
-        if cookies := "; ".join(f"{name}={quote(value)}" for name, value in _pairs(parts.get("cookie", ()))):
+        if login := self._login(credentials):
+            headers["Authorization"] = f"Basic {login}"
+            credentials = Credentials({**credentials, "basic": login})
+        given_headers = [(each, value) for each, value in parts.get("header", ()) if value is not None]
+        headers |= {each.name: in_header(each, value) for each, value in given_headers}
+        if cookies := "; ".join(f"{name}={quote(value)}" for name, value in pairs(parts.get("cookie", ()))):
             headers["Cookie"] = f"{headers['Cookie']}; {cookies}" if "Cookie" in headers else cookies
         content, content_type = self._body(parts)
         own = {
             "Accept": _ACCEPT,
             "Content-Type": content_type if content is not None else None,
-            "Idempotency-Key": key if self.method in ("POST", "PATCH") else None,
+            "Idempotency-Key": key if self.method in KEYED else None,
         }
         given = {name.lower() for name in headers}
         headers |= {name: value for name, value in own.items() if value and name.lower() not in given}
@@ -180,6 +166,10 @@ class HttpCall:
             timeout=self.timeout,
             max_bytes=self.max_bytes,
         )
+
+    def _login(self, credentials: Credentials) -> str:
+        """What basic authentication sends, which is no credential by itself and tells one."""
+        return b64encode(filled(self.basic, credentials).encode()).decode()
 
     def _address(self, values: Mapping[str, str], credentials: Credentials) -> str:
         address = placed(self.url, f"The tool {self.tool}")
@@ -198,16 +188,14 @@ class HttpCall:
         if not whole and not fields:
             return None, self.content_type
         if self.content_type in (FORM_TYPE, MULTIPART_TYPE):
-            fields = [
-                (Placed("body", name), value) for _, values in whole or () for name, value in values.items()
-            ] or fields
+            fields = [(Placed("body", name), value) for name, value in _form(whole).items()] if whole else fields
             if self.content_type == MULTIPART_TYPE:
-                return written([(each.name, value) for each, value in fields], self.files)
-            return urlencode(_pairs(fields)).encode(), self.content_type
+                return written([(each.name, value) for each, value in fields if value is not None], self.files)
+            return urlencode(pairs(fields)).encode(), self.content_type
         value = whole[0][1] if whole else {each.name: value for each, value in fields}
         if self.content_type.startswith("text/") and isinstance(value, str):
             return value.encode(), self.content_type
-        return _json(value).encode(), self.content_type
+        return as_json(value).encode(), self.content_type
 
 
 def http_tool(
@@ -333,6 +321,13 @@ def blanks_of(url: str) -> list[str]:
     return list(dict.fromkeys(name for _, name in _BLANKS.findall(url) if name))
 
 
+def _form(whole: Sequence[tuple[Placed, Any]]) -> Mapping[str, Any]:
+    fields = whole[0][1]
+    if not isinstance(fields, Mapping):
+        raise ToolFailed(f"{whole[0][0].name} is a form: send an object with its fields")
+    return fields
+
+
 def _with_blanks(schema: Mapping[str, Any], url: str) -> dict[str, Any]:
     """The schema with what the URL names: no request can be made without it."""
     blanks = blanks_of(url)
@@ -342,39 +337,3 @@ def _with_blanks(schema: Mapping[str, Any], url: str) -> dict[str, Any]:
     required = list(dict.fromkeys((*blanks, *schema.get("required", ()))))
     closed = {"additionalProperties": False} if not properties else {}
     return {"type": "object", **closed, **schema, "properties": properties, "required": required}
-
-
-def _in_path(where: Placed, value: Any) -> str:
-    text = ",".join(_text(item) for item in value) if isinstance(value, list) else _text(value)
-    if text.strip(".") == "" and len(text) < 3:  # it would be taken for this folder, or the one above
-        raise ToolFailed(f"{where.name}: {text!r} cannot stand in an address")
-    return quote(text, safe=",")
-
-
-def _in_header(where: Placed, value: Any) -> str:
-    text = ",".join(_text(item) for item in value) if isinstance(value, list) else _text(value)
-    if not text.isascii() or not text.isprintable():
-        raise ToolFailed(f"{where.name}: {text!r} cannot stand in a header; send printable ASCII")
-    return text
-
-
-def _pairs(parts: Sequence[tuple[Placed, Any]]) -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for where, value in parts:
-        if isinstance(value, list) and where.explode:
-            pairs += [(where.name, _text(item)) for item in value]
-        elif isinstance(value, list):
-            pairs.append((where.name, ",".join(_text(item) for item in value)))
-        elif isinstance(value, dict) and where.deep:
-            pairs += [(f"{where.name}[{key}]", _text(item)) for key, item in value.items()]
-        else:
-            pairs.append((where.name, _text(value)))
-    return pairs
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else _json(value)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

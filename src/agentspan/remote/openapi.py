@@ -13,8 +13,9 @@ from agentspan.declare.policy import Retry, check_count, whole_seconds
 from agentspan.declare.tool import Tool
 from agentspan.declare.toolset import Toolset, toolset
 from agentspan.errors import DefinitionError
-from agentspan.remote._document import Source, read_document, server_of, shown, title_of
-from agentspan.remote.http import FORM_TYPE, JSON_TYPE, HttpCall, Placed, blanks_of, check_address, tool_of
+from agentspan.remote._document import Source, read_document, server_of, shown, title_of, understood
+from agentspan.remote.arguments import Placed, Style
+from agentspan.remote.http import FORM_TYPE, JSON_TYPE, KEYED, HttpCall, blanks_of, check_address, tool_of
 from agentspan.remote.multipart import MULTIPART_TYPE, for_models
 from agentspan.schema.foreign import found_at, name_for_models
 
@@ -22,8 +23,17 @@ log: logging.Logger = logging.getLogger("agentspan.remote")
 
 Json = dict[str, Any]
 
-_OF_OURS = {("header", "accept"), ("header", "authorization"), ("header", "content-type")}
-"""Parameters that OpenAPI says are to be passed over: something else in the document tells them."""
+_OF_OURS = ("Accept", "Authorization", "Content-Type", "Connection", "Content-Length", "Host", "Transfer-Encoding")
+"""Headers that no argument is for: OpenAPI says so of the first three, and of the others HTTP."""
+
+_STYLES: dict[str, Style] = {
+    "form": "form",
+    "simple": "form",
+    "deepObject": "deepObject",
+    "spaceDelimited": "spaceDelimited",
+    "pipeDelimited": "pipeDelimited",
+}
+"""How arguments are written, by the words of the document."""
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 
@@ -34,6 +44,7 @@ class _Api:
 
     name: str
     document: Json
+    source: Source
     base_url: str
     headers: Mapping[str, str]
     auth: Mapping[str, str]
@@ -41,6 +52,11 @@ class _Api:
     retry: Retry
     timeout: int
     max_bytes: int
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether its requests have what not everybody may see."""
+        return bool(self.headers or self.auth)
 
 
 @dataclass
@@ -51,7 +67,8 @@ class _Operation:
     method: str
     path: str
     told: Json
-    parameters: list[Json] = field(default_factory=list)
+    parameters: list[Json]
+    servers: object
 
     @property
     def tags(self) -> list[str]:
@@ -120,7 +137,8 @@ def api_tool(
     api = _Api(
         name=name or title_of(document) or shown(url),
         document=document,
-        base_url=base_url or server_of(document, url, secret=bool(headers or auth), what=what),
+        source=url,
+        base_url=base_url or "",
         headers=headers or {},
         auth=auth or {},
         credentials=tuple(credentials or ()),
@@ -128,19 +146,25 @@ def api_tool(
         timeout=whole_seconds(timeout, f"{what}: timeout", least=1),
         max_bytes=max_bytes,
     )
-    check_address(api.base_url, what)
-    _check_auth(api, what)
-    operations = [each for each in _operations(api, what) if tags is None or set(tags) & set(each.tags)]
-    if tool_names is not None:
-        _check_there(tool_names, operations, what)
-        operations = [each for each in operations if each.name in tool_names]
-    if len(operations) > max_tools:
-        names = ", ".join(each.name for each in operations[: max_tools + 1])
-        raise DefinitionError(
-            f"{what} has {len(operations)} operations, more than max_tools={max_tools}: {names}, …",
-            hint="Choose some of them: tool_names=[…] or tags=[…].",
-        )
-    return toolset(list(_tools(api, operations, what, all_wanted=tool_names is not None)), prefix=prefix)
+    with understood(what):
+        check_address(base_url or _server(api, document.get("servers"), what), what)
+        _check_auth(api, what)
+        operations = [each for each in _operations(api, what) if tags is None or set(tags) & set(each.tags)]
+        if tool_names is not None:
+            _check_there(tool_names, operations, what)
+            operations = [each for each in operations if each.name in tool_names]
+        if len(operations) > max_tools:
+            names = ", ".join(each.name for each in operations[: max_tools + 1])
+            raise DefinitionError(
+                f"{what} has {len(operations)} operations, more than max_tools={max_tools}: {names}, …",
+                hint="Choose some of them: tool_names=[…] or tags=[…].",
+            )
+        tools = list(_tools(api, operations, what, all_wanted=tool_names is not None))
+    return toolset(tools, prefix=prefix)
+
+
+def _server(api: _Api, servers: object, what: str) -> str:
+    return api.base_url or server_of(servers or [{"url": "/"}], api.source, secret=api.has_secrets, what=what)
 
 
 def _tools(api: _Api, operations: list[_Operation], what: str, *, all_wanted: bool) -> Iterator[Tool[..., Any]]:
@@ -158,25 +182,30 @@ def _tool(api: _Api, operation: _Operation) -> Tool[..., Any]:
     required: list[str] = []
     places: list[tuple[str, Placed]] = []
     secured = _secured(api, operation)
+    address = _address(api, operation)
     for parameter in operation.parameters:
         if (parameter["in"], parameter["name"].lower()) in secured.parameters:
             continue
-        argument = (
-            parameter["name"] if parameter["name"] not in properties else f"{parameter['name']}_{parameter['in']}"
-        )
+        argument = parameter["name"]
+        while argument in properties:
+            argument += f"_{parameter['in']}"
         properties[argument] = _described(parameter)
         places.append((argument, _placed(parameter)))
         if parameter.get("required") or parameter["in"] == "path":
             required.append(argument)
-    for name in blanks_of(operation.path):  # which the document has not described
-        if name not in properties:
-            properties[name] = {"type": "string"}
-            places.append((name, Placed("path", name)))
-            required.append(name)
+    described = {parameter["name"] for parameter in operation.parameters if parameter["in"] == "path"}
+    for name in blanks_of(address):
+        if name not in described:
+            argument = f"{name}_path" if name in properties else name
+            properties[argument] = {"type": "string"}
+            places.append((argument, Placed("path", name)))
+            required.append(argument)
     content_type, body, needed = _body(api, operation)
     files: tuple[str, ...] = ()
     if body is not None:
-        argument = "body" if "body" not in properties else "request_body"
+        argument = "body"
+        while argument in properties:
+            argument = f"request_{argument}"
         if content_type == MULTIPART_TYPE:
             body, files = for_models(_form(api, body))
         properties[argument] = body
@@ -185,7 +214,7 @@ def _tool(api: _Api, operation: _Operation) -> Tool[..., Any]:
     call = HttpCall(
         tool=operation.name,
         method=operation.method,
-        url="?".join(filter(None, (api.base_url.rstrip("/") + operation.path, "&".join(secured.query)))),
+        url="?".join(filter(None, (address, "&".join(secured.query)))),
         headers=(*api.headers.items(), *secured.headers),
         basic=secured.basic,
         places=tuple(places),
@@ -198,30 +227,48 @@ def _tool(api: _Api, operation: _Operation) -> Tool[..., Any]:
     return tool_of(call, operation.description, schema, api.retry, api.credentials, document=api.document)
 
 
+def _address(api: _Api, operation: _Operation) -> str:
+    try:
+        base_url = _server(api, operation.servers or api.document.get("servers"), api.name)
+    except DefinitionError as error:
+        raise _Impossible(error.message) from None
+    return base_url.rstrip("/") + operation.path
+
+
 def _operations(api: _Api, what: str) -> list[_Operation]:
     found: list[_Operation] = []
     names: list[str] = []
-    for path, shared in api.document.get("paths", {}).items():
+    for path, shared in _object(api.document.get("paths") or {}, f"{what}: paths").items():
         item = _resolved(api, shared)
         for method in _METHODS:
             if method not in item:
                 continue
-            told = item[method]
+            told = _object(item[method], f"{what}: {method} {path}")
             plain = re.sub(r"[^a-zA-Z0-9]+", "_", f"{method}_{path}").strip("_")
             names.append(name_for_models(told.get("operationId") or plain, names))
             parameters = {}
             for each in (*item.get("parameters", ()), *told.get("parameters", ())):
                 parameter = _resolved(api, each)
+                if not all(isinstance(parameter.get(key), str) for key in ("in", "name")):
+                    raise DefinitionError(f"{what}: {method} {path} has a parameter without its name or its place")
                 parameters[parameter["in"], parameter["name"]] = parameter  # an operation's own come last
-            found.append(_Operation(names[-1], method.upper(), path, told, list(parameters.values())))
+            servers = told.get("servers") or item.get("servers")
+            literal = path.replace("${", "%24{")  # a document names no credentials
+            found.append(_Operation(names[-1], method.upper(), literal, told, list(parameters.values()), servers))
     if not found:
         raise DefinitionError(f"{what}: the document has no operations")
     return found
 
 
+def _object(node: Any, what: str) -> Json:
+    if not isinstance(node, dict):
+        raise DefinitionError(f"{what}: an object belongs there, not {node!r:.100}")
+    return node
+
+
 def _resolved(api: _Api, node: Any) -> Json:
     for _ in range(20):
-        if "$ref" not in node:
+        if "$ref" not in _object(node, f"{api.name}: where something is described"):
             return cast(Json, node)
         node = found_at(api.document, node["$ref"])
     raise DefinitionError(f"{api.name}: references in a ring: {node['$ref']}")
@@ -237,11 +284,13 @@ def _described(parameter: Json) -> Json:
 
 def _placed(parameter: Json) -> Placed:
     style = parameter.get("style", "form" if parameter["in"] in ("query", "cookie") else "simple")
+    if style not in _STYLES:
+        raise _Impossible(f"its parameter {parameter['name']} is written in the style {style!r}")
     return Placed(
         parameter["in"],
         parameter["name"],
         explode=parameter.get("explode", style == "form"),
-        deep=style == "deepObject",
+        style="json" if parameter.get("content") else _STYLES[style],
     )
 
 
@@ -277,7 +326,7 @@ class _Secured:
     query: list[str] = field(default_factory=list)
     headers: list[tuple[str, str]] = field(default_factory=list)
     basic: str = ""
-    parameters: set[tuple[str, str]] = field(default_factory=lambda: set(_OF_OURS))
+    parameters: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, told: Json, value: str) -> None:
         if told["type"] != "apiKey":
@@ -290,7 +339,7 @@ class _Secured:
         if told["in"] == "query":
             self.query.append(f"{quote(told['name'])}={value}")
         elif told["in"] == "cookie":
-            self.headers.append(("Cookie", f"{told['name']}={value}"))
+            self.headers.append(("Cookie", f"{quote(told['name'])}={value}"))
         else:
             self.headers.append((told["name"], value))
 
@@ -299,7 +348,8 @@ def _secured(api: _Api, operation: _Operation) -> _Secured:
     """By the first of the operation's ways in that `auth` has all keys for."""
     ways: list[Json] = operation.told.get("security", api.document.get("security")) or []
     chosen: Json = next((way for way in ways if way and all(scheme in api.auth for scheme in way)), {})
-    found = _Secured()
+    ours = (*_OF_OURS, *api.headers, *(["Idempotency-Key"] if operation.method in KEYED else []))
+    found = _Secured(parameters={("header", name.lower()) for name in ours})
     for scheme in chosen:
         found.add(_schemes(api)[scheme], api.auth[scheme])
     return found

@@ -12,9 +12,13 @@ from typing import Any
 from agentspan.declare.agent import Agent
 from agentspan.declare.settings import ContextBudget
 from agentspan.engine.client import Conductor
+from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import InputError
 from agentspan.reading.history import conversation
 from agentspan.schema.values import check_text
+
+MOST = 1_000_000
+"""Bytes of a conversation that a run begins with, whatever its agent's budget: its prompt has to fit beside it."""
 
 
 def correlation_of(session_id: object) -> str:
@@ -44,21 +48,46 @@ def before(client: Conductor, agent: Agent[Any] | str, session: str | None) -> l
 
 
 def _so_far(client: Conductor, agent: str, correlation_id: str, most: int) -> list[dict[str, str]]:
-    """The conversation of the session's last run that has an answer, in `most` characters."""
-    for run_id in reversed(client.correlated(agent, correlation_id)):
-        run = client.workflow(run_id, tasks=False)
-        if run.status == "COMPLETED":
-            return _newest(conversation(run), most)
-    return []
+    """The conversation of the session's last run that has an answer, in `most` bytes.
+
+    What runs beside it said is in it, where they ended too late for it to know.
+    """
+    runs = [run for run in client.correlated(agent, correlation_id) if run.status == "COMPLETED"]
+    if not runs:
+        return []
+    *others, last = runs
+    before, own = _parted(client.workflow(last.workflow_id, tasks=False))
+    for other in others:
+        if other.end_time > last.create_time:
+            before += _parted(client.workflow(other.workflow_id, tasks=False))[1]
+    return _newest([*before, *own], min(most, MOST))
+
+
+def _parted(run: WorkflowRecord) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """What was said before a run, and what was said in it."""
+    said = conversation(run)
+    begins = max(place for place, message in enumerate(said) if message["role"] == "user")
+    return said[:begins], said[begins:]
 
 
 def _newest(messages: list[dict[str, str]], most: int) -> list[dict[str, str]]:
+    """The newest messages, in so many bytes; of the newest exchange its beginnings, where it is longer by itself."""
     kept: list[dict[str, str]] = []
+    left = most
     for message in reversed(messages):
-        most -= len(message["message"])
-        if most < 0:
+        left -= len(message["message"].encode())
+        if left < 0:
             break
         kept.insert(0, message)
     while kept and kept[0]["role"] != "user":  # a conversation begins with the user
         del kept[0]
-    return kept
+    newest = messages[-2:] if messages[-1]["role"] == "assistant" else messages[-1:]
+    return kept or [_cut(message, most // len(newest)) for message in newest]
+
+
+def _cut(message: dict[str, str], most: int) -> dict[str, str]:
+    text = message["message"]
+    if len(text.encode()) <= most:
+        return message
+    begins = text.encode()[:most].decode(errors="ignore")
+    return {**message, "message": f"{begins}\n[Cut: {len(begins):,} of {len(text):,} characters.]"}

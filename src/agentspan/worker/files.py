@@ -26,6 +26,10 @@ def with_files(content: Any) -> Any:
 
 def _sent(item: dict[str, Any]) -> UserContent:
     if item.get("base64"):
-        return BinaryContent.narrow_type(BinaryContent(b64decode(item["base64"]), media_type=item["media_type"]))
+        try:
+            data = b64decode(item["base64"])
+        except ValueError:  # of a worker in another language
+            return f"[{item['media_type']}: its bytes cannot be read]"
+        return BinaryContent.narrow_type(BinaryContent(data, media_type=item["media_type"]))
     kind = _URLS.get(item["media_type"].partition("/")[0], DocumentUrl)
     return kind(url=item["url"], media_type=item["media_type"])

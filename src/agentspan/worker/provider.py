@@ -6,8 +6,6 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,6 +29,7 @@ from pydantic_ai.messages import ModelRequest as Said
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider_class
 
+from agentspan.clock import wait_told
 from agentspan.declare.providers import find_provider
 from agentspan.errors import ToolFailed
 from agentspan.reading.prices import load_table
@@ -137,7 +136,8 @@ def _refusal(error: ModelHTTPError) -> Exception:
     if error.status_code < 500 and error.status_code not in _AGAIN:
         code = _inner(error).get("code")
         return TooLong(message) if is_too_long(error.status_code, message, code) else ToolFailed(message)
-    return ModelAway(message, after=_after((error.headers or {}).get("retry-after")))
+    headers = error.headers or {}
+    return ModelAway(message, after=wait_told(headers.get("retry-after"), headers.get("date")))
 
 
 def _told(error: ModelHTTPError) -> str:
@@ -149,20 +149,6 @@ def _inner(error: ModelHTTPError) -> Json:
     body: Any = error.body
     inner = body.get("error", body) if isinstance(body, dict) else None
     return inner if isinstance(inner, dict) else {}
-
-
-def _after(header: str | None) -> float | None:
-    """Seconds, or a date: HTTP has both."""
-    if header is None:
-        return None
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
 
 
 def _messages(

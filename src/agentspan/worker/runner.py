@@ -13,6 +13,7 @@ from typing import Any
 
 from agentspan import forks
 from agentspan.declare.agent import Agent
+from agentspan.declare.content import without_forged
 from agentspan.declare.guardrail import Guardrail, Position
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import WorkflowRecord
@@ -154,7 +155,7 @@ class Runner:
             guards, asks = call.served.tool.guards, call.given.asks
             before = tuple(guard for guard in guards(Position.INPUT) if guard.name not in asks)  # a person has decided
             args = self._guarded(call, before, call.given.args, "The call was", arguments)
-            value = self._waited(call, self._invoked(call, args))
+            value = without_forged(self._waited(call, self._invoked(call, args)))
             return self._guarded(call, guards(Position.OUTPUT), value, "The call was made, and its result was")
 
     def _guarded(

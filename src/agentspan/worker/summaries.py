@@ -12,6 +12,7 @@ from agentspan.declare.agent import Agent
 from agentspan.declare.content import is_file
 from agentspan.declare.tool import Tool, tool
 from agentspan.errors import ToolFailed
+from agentspan.schema.values import shown
 from agentspan.stored.request import ModelRequest
 from agentspan.stored.summary import Summary
 from agentspan.stored.usage import added
@@ -33,6 +34,7 @@ _ASKS = (
 )
 _MOST_WORDS = 800
 _KEPT_SETTINGS = ("base_url", "prices", "timeout")
+_CUT = "\n[The record was cut off here.]"
 _LACKING = "[What followed could not be summarised.]"
 
 
@@ -86,7 +88,11 @@ async def _asked(
     tokens = added((answer.usage, *(each.tokens for each in passed if each.tokens)))
     if not answer.text.strip():
         raise ModelAway("The model gave no summary.").having_used(tokens)
-    text = answer.text.strip()[: transcript.request.keep_chars]
+    refused = (answer.message.get("provider_details") or {}).get("refusal")
+    if refused or answer.finish_reason == "content_filter":
+        raise ModelAway(f"The model does not summarise it: {answer.text[:500]}").having_used(tokens)
+    cut = _CUT if answer.finish_reason == "length" else ""
+    text = shown(answer.text.strip(), transcript.request.keep_chars) + cut
     return Summary(text=text, exchanges=through, tokens=tokens, model=answer.model)
 
 
@@ -117,5 +123,5 @@ def _result(told: Json) -> Json:
         return {"error": told.get("error")}
     result = told["result"]
     items = result if isinstance(result, list) else [result]
-    shown = ["(a file)" if is_file(item) else item for item in items]
-    return {"result": shown if isinstance(result, list) else shown[0]}
+    seen = ["(a file)" if is_file(item) else item for item in items]
+    return {"result": seen if isinstance(result, list) else seen[0]}
