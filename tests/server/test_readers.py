@@ -149,9 +149,16 @@ def test_a_run_that_was_cancelled_and_retried(runtime: AgentRuntime, model: Stag
     two = calls(call("work", number=1), call("work", number=2))
     name = model.play(lambda request: two if request.turn == 0 else say("done"))
     handle = runtime.start(Agent("cut_off", model=name, tools=[work]), "Go.")
+
+    def taken() -> int:
+        calls = [call for step in handle.steps() for call in step.calls]
+        return sum(call.attempts[-1].status == "running" for call in calls if call.attempts)
+
     seen: list[Event] = []
     for number in (1, 2):
-        wait_until(lambda: handle.get_status().current_task == "work", "the calls to begin")
+        wait_until(
+            lambda: taken() == 2, "both calls to be taken: a poll at this very moment would undo the cancellation"
+        )
         handle.cancel(f"reason {number}")
         with pytest.raises(ExecutionTerminated, match=f"reason {number}"):
             handle.result(timeout=30)
