@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,8 @@ class Draft:
     path: tuple[str, ...] = ()
     agent: str | None = None
     usage: Usage | None = None
+    once: Hashable | None = None
+    """What it tells of, where several members of a team tell it and the first of them counts."""
 
     def numbered(self, execution_id: str, seq: int) -> AnyEvent:
         """The event at its place."""
@@ -52,10 +54,14 @@ def told(drafts: Iterable[Draft | Answered]) -> list[Draft]:
     """The events, each with what was used since the one before it; what was used after the last one is not told yet."""
     found: list[Draft] = []
     used: list[Usage] = []
+    known: set[Hashable] = set()
     for draft in drafts:
         if isinstance(draft, Answered):
             used.append(draft.usage)
             continue
+        if draft.once is not None and draft.once in known:
+            continue
+        known.add(draft.once)
         if used:
             own = () if draft.usage is None else (draft.usage,)
             draft = replace(draft, usage=Usage.of(added(usage.to_json() for usage in (*used, *own))))

@@ -14,7 +14,14 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import NotFound, ServerError, ServerRejected
 from agentspan.stored.intervention import Intervention, interventions_of, with_intervention
-from agentspan.stored.names import TURNS_PER_SEGMENT, call_key, is_forked, model_task_name, tool_reference
+from agentspan.stored.names import (
+    TURNS_PER_SEGMENT,
+    call_key,
+    is_forked,
+    model_task_name,
+    pool_task_name,
+    tool_reference,
+)
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker.call import Call, Json, failed
 from agentspan.worker.callers import Callers
@@ -223,7 +230,7 @@ class Outbox:
 def queues_after(call: Call) -> Iterable[str]:
     """Where the engine puts the calls that follow this one, as far as workers make them."""
     if call.task.kind != "llm":
-        return (model_task_name(call.served.agent),)
+        return (pool_task_name(call.served.agent), model_task_name(call.served.agent))
     result = (call.outcome or {}).get("outputData", {}).get("result") or {}
     return {planned["task"] for planned in result.get("calls", ()) if planned["task"]}
 
