@@ -57,8 +57,7 @@ def looked(client: Conductor, pools: Pools, call: Call) -> Json:
     look = _Look(call, given)
     if given.team is None:  # somebody has begun this version of the agent by itself: nobody has given it limits
         return look.result(Pool(begun=given.own, standings=()), "on")
-    others = look.notes.waits_for
-    if others and _read(lambda: _is_open(client, others[-1])):
+    if look.notes.waits_for and _is_open(client, look.notes.waits_for[-1]):
         raise look.put_off()
     team, own = given.team, Standing(member=given.member, found=given.own, decided={})
     pool = _read(lambda: pools.of(team, own))
@@ -86,7 +85,7 @@ def _read(read: Callable[[], _T]) -> _T:
 
 def _is_open(client: Conductor, request: str) -> bool:
     try:
-        return client.status(request) not in ENDED
+        return _read(lambda: client.status(request)) not in ENDED
     except NotFound:  # somebody has deleted it
         return False
 
