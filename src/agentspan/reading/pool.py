@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.reading.run import is_segment, loops
 from agentspan.reading.team import members_in
+from agentspan.stored.names import TURNS_PER_SEGMENT
 from agentspan.stored.pool import BEGUN, PoolNotes, counted_reference
 
 Json = dict[str, Any]
 
 KEPT = 512
-"""Segments of which the beginning is kept."""
+"""Runs of members of which it is kept what is known of their newest segment."""
 
 _KINDS = ("spent", "pool", "budget")
 
@@ -89,12 +90,28 @@ class Pool:
         }
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """The beginning of a segment that changes no more: how many of its tasks, and those of them that are read here."""
+@dataclass(frozen=True, kw_only=True)
+class _Segment:
+    """What is known of a member's newest segment; of a member without segments of its run.
 
+    Attributes:
+        id: Which one it is.
+        left: What the segment before it has left.
+        retried: When the team was retried last, which may have begun the segment anew.
+        many: How many of its first tasks change no more.
+        tasks: Those of them that have to do with the budget.
+    """
+
+    id: str
+    left: Json
+    retried: int
     many: int = 0
     tasks: tuple[TaskRecord, ...] = ()
+
+    @property
+    def may_be_over(self) -> bool:
+        """Whether there may be another one after it."""
+        return TURNS_PER_SEGMENT in _newest(self.tasks, "spent")
 
 
 class Pools:
@@ -106,7 +123,7 @@ class Pools:
 
     def __init__(self, client: Conductor) -> None:
         self._client = client
-        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._known: OrderedDict[str, _Segment] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, team: str, known: Standing) -> Pool | None:
@@ -125,38 +142,47 @@ class Pools:
             counted = newest.get(counted_reference((task.place or ("", 0, 0))[1]))
             standing: Standing | None = known
             if task.reference_task_name != known.member:
-                standing = _done(task, counted) or self._at_work(task, begun)
+                standing = _done(task, counted) or self._at_work(task, begun, record.last_retried_time)
             if standing is None:
                 return None
             standings.append(standing)
         return Pool(begun=begun, standings=tuple(standings))
 
-    def _at_work(self, member: TaskRecord, begun: Json) -> Standing | None:
-        if member.status == "COMPLETED" or not member.sub_workflow_id:
+    def _at_work(self, member: TaskRecord, begun: Json, retried: int) -> Standing | None:
+        run = member.sub_workflow_id
+        if member.status == "COMPLETED" or not run:
             return None
-        run = self._client.workflow(member.sub_workflow_id)
+        known = self._known.get(run)
+        if known is None or known.retried != retried or known.may_be_over:
+            newest = self._newest(run, retried)
+            if newest is None:
+                return None
+            known = newest if known is None or known.id != newest.id or known.retried != retried else known
+        tasks = self._client.tasks(known.id, known.many)
+        settled = next((place for place, task in enumerate(tasks) if not task.is_settled), len(tasks))
+        found = [(place, task) for place, task in enumerate(tasks, 1) if task.kind in _KINDS]
+        kept = (*known.tasks, *(task for place, task in found if place <= settled))
+        self._keep(run, replace(known, many=known.many + settled, tasks=kept))
+        before, decided = known.left.get("before") or begun, known.left.get("decided") or {}
+        return _standing(member, [*known.tasks, *(task for _, task in found)], before, decided)
+
+    def _newest(self, run_id: str, retried: int) -> _Segment | None:
+        run = self._client.workflow(run_id)
         if not loops(run):
-            return _standing(member, run.tasks, begun, {})
+            return _Segment(id=run_id, left={}, retried=retried)
         segments = [task for task in run.tasks if is_segment(task)]
         newest = segments[-1].sub_workflow_id if segments else None
         if newest is None:
             return None
         left = segments[-1].input_data.get("workflowInput", {}).get("budget") or {}
-        return _standing(member, self._tasks(newest), left.get("before") or begun, left.get("decided") or {})
+        return _Segment(id=newest, left=left, retried=retried)
 
-    def _tasks(self, segment: str) -> list[TaskRecord]:
-        """The tasks of a segment that have to do with the budget."""
-        seen = self._seen.get(segment, _Seen())
-        tasks = self._client.tasks(segment, seen.many)
-        settled = next((place for place, task in enumerate(tasks) if not task.is_settled), len(tasks))
-        found = [task if task.kind in _KINDS else None for task in tasks]
-        known = _Seen(seen.many + settled, (*seen.tasks, *(task for task in found[:settled] if task)))
+    def _keep(self, run_id: str, known: _Segment) -> None:
         with self._lock:
-            self._seen[segment] = known
-            self._seen.move_to_end(segment)
-            while len(self._seen) > KEPT:
-                self._seen.popitem(last=False)
-        return [*seen.tasks, *(task for task in found if task)]
+            self._known[run_id] = known
+            self._known.move_to_end(run_id)
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
 
 
 def _done(member: TaskRecord, counted: TaskRecord | None) -> Standing | None:
