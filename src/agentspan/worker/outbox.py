@@ -99,8 +99,7 @@ class Outbox:
                 return False
             call.outcome = outcome
             call.finished.set()
-        # A model's call that failed ends its run; one that is retried is to ask again.
-        if outcome["status"] == "COMPLETED" or (outcome["status"] != "IN_PROGRESS" and call.task.kind == "tool"):
+        if _is_kept(call, outcome):
             self._memory.put(call.key, outcome)
         self._leases.release(call.task.task_id)
         self._telemetry.ends(call, outcome)
@@ -225,6 +224,14 @@ class Outbox:
         if above is None or any(self._callers.is_in(call.given.execution_id, above) for call in self._calls.all()):
             return
         self._client.decide(above)
+
+
+def _is_kept(call: Call, outcome: Json) -> bool:
+    """Whether an outcome is given again where the server hands the call out again."""
+    if call.task.kind == "pool":  # what others have used by then is to be looked at anew
+        return False
+    # A model's call that failed ends its run; one that is retried is to ask again.
+    return outcome["status"] == "COMPLETED" or (outcome["status"] != "IN_PROGRESS" and call.task.kind == "tool")
 
 
 def queues_after(call: Call) -> Iterable[str]:
