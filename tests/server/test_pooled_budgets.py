@@ -20,6 +20,7 @@ from agentspan.agents import (
     Price,
     Request,
     Team,
+    agent_tool,
     tool,
 )
 from agentspan.cli import main
@@ -180,6 +181,31 @@ def test_who_reads_the_events_is_told_while_the_first_member_waits_for_the_secon
     assert [(event.type, event.path) for event in handle.stream()] == seen
 
 
+def test_somebody_is_told_by_the_member_that_asks(runtime: AgentRuntime, member: Member) -> None:
+    told: list[Request] = []
+    members = [member(f"pb_o_{name}", 9, on_request=told.append) for name in ("ann", "bob")]
+    handle = runtime.start(beside("pb_told", *members, budget=Budget(turns=4)), "Look around.")
+    request = paused(handle)
+    all_stand(handle, request)
+    wait_until(lambda: told, "somebody to be told")
+    assert [(each.id, each.agent) for each in told] == [(request.id, request.agent)]
+    handle.cancel()
+
+
+def test_that_nobody_serves_the_looks_is_said(runtime: AgentRuntime, member: Member) -> None:
+    members = [member(f"pb_u_{name}", 1) for name in ("ann", "bob")]
+    team = beside("pb_unserved", *members, budget=Budget(turns=40))
+    handle = runtime.start(team, "Look around.", serve=False)
+    wait_until(lambda: len(handle.get_status().missing_workers) == 2, "missing workers", timeout=60)
+
+    missing = {worker.task_name for worker in handle.get_status().missing_workers}
+    assert missing == {"pb_u_ann.run.budget", "pb_u_bob.run.budget"}
+    runtime.serve(team, blocking=False)
+    assert handle.result(timeout=60).steps == 4
+    waited = [(event.type, event.path) for event in handle.stream() if event.type in ("waiting", "resumed")]
+    assert waited == [(kind, (each.name,)) for each in members for kind in ("waiting", "resumed")]
+
+
 # ---- what is decided -----------------------------------------------------------------------------------
 
 
@@ -251,20 +277,21 @@ def test_the_run_is_cancelled_while_it_waits_and_goes_on_when_it_is_retried(
 def test_members_beside_each_other_within_a_sequence(runtime: AgentRuntime, model: Stage, member: Member) -> None:
     first, last = member("pb_n_first", 1), member("pb_n_last", 1)
     swarm = Team("pb_n_swarm", [member("pb_n_cid", 3), member("pb_n_eve")], strategy="swarm")
-    inner = beside("pb_n_inner", member("pb_n_ann", 2), swarm)
-    budget = Budget(turns=8, cost=1.0, tokens=10**6, time=600)
+    script = [call("pb_n_asked", request="Look."), call("look", number=1), say("Asked.")]
+    caller = member("pb_n_ann", tools=[look, agent_tool(member("pb_n_asked"))], reply=script)
+    inner = beside("pb_n_inner", caller, swarm)
+    budget = Budget(turns=9, cost=1.0, tokens=10**6, calls=100, time=600)
     handle = runtime.start(Team("pb_n_outer", [first, inner, last], budget=budget), "Look around.")
     request = paused(handle)
 
-    # 2 turns of the first one, 3 and 4 of those beside each other: one of those asks for its last turn, or the last one
-    spent = request.args["spent"]
-    assert (request.args["over"], 8 <= spent["turns"] <= 9) == (["turns"], True)
+    assert (request.agent, request.step, request.args["over"]) == ("pb_n_last", 1, ["turns"])
+    spent, used = request.args["spent"], handle.get_status().usage
+    assert (spent["turns"], spent["calls"]) == (2 + 3 + 4, 1 + 2 + 3)
+    assert spent["tokens"] == used.prompt_tokens + used.completion_tokens
+    assert spent["cost"] == pytest.approx(used.cost)
     handle.extend(turns=1)
     again = paused(handle, request.id)
-    assert (again.agent, again.args["spent"]["turns"], again.args["limits"]["turns"]) == ("pb_n_last", 9, 9)
-    used = handle.get_status().usage
-    assert again.args["spent"]["tokens"] == used.prompt_tokens + used.completion_tokens
-    assert again.args["spent"]["cost"] == pytest.approx(used.cost)
+    assert (again.step, again.args["spent"]["turns"], again.args["limits"]["turns"]) == (2, 10, 10)
     handle.extend(turns=100)
     result = handle.result(timeout=60)
     assert (result.output, result.steps) == ("pb_n_last saw 1.", 11)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agentspan.engine.records import TaskRecord
 from agentspan.reading.asked import others_drafts, person_drafts
-from agentspan.reading.drafts import Draft
+from agentspan.reading.drafts import Draft, untaken_drafts
 from agentspan.reading.parts import waited_for
 from agentspan.reading.run import StoredSegment
 from agentspan.stored.budget import Spent
@@ -17,10 +17,12 @@ class BudgetDrafts:
 
     Args:
         segment: The segment.
+        now: Milliseconds since 1970: a look that nobody has taken by now counts as waiting.
     """
 
-    def __init__(self, segment: StoredSegment) -> None:
+    def __init__(self, segment: StoredSegment, now: int) -> None:
         self._segment = segment
+        self._now = now
         self._tasks = [task for task in segment.record.tasks if task.kind in ("spent", "pool", "budget")]
 
     def before(self, step: int) -> Iterator[Draft]:
@@ -32,6 +34,8 @@ class BudgetDrafts:
         while self._tasks and self._step(self._tasks[0]) <= step:
             task = self._tasks.pop(0)
             if task.kind == "pool":
+                at_first = task.model_copy(update={"callback_after_seconds": 0})  # before it was put off
+                yield from untaken_drafts(at_first, {}, self._step(task), self._now)
                 for request in waited_for(task):
                     yield from others_drafts(self._segment.parts.get(request), self._step(task))
             if task.kind in ("spent", "pool"):
