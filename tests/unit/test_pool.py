@@ -11,9 +11,9 @@ import pytest
 
 from agentspan.agents import Agent, Budget, DefinitionError, Team, compile_agent
 from agentspan.compiler._tasks import program
-from agentspan.engine.records import TaskRecord
+from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.reading.drafts import Draft, told
-from agentspan.reading.pool import Pool, Standing
+from agentspan.reading.pool import Pool, Pools, Standing
 from agentspan.stored.pool import PoolNotes
 from agentspan.worker import pool as looking
 from agentspan.worker.call import Call, PutOff
@@ -155,6 +155,104 @@ def test_that_the_models_answer_with_what_there_is_goes_for_those_after_them() -
 
     assert look(handed=[left])["ending"]
     assert not look(handed=[together(begun, begun, begun)])["ending"]
+
+
+# ---- what is read of the others ----------------------------------------------------------------------------
+
+
+class Server:
+    """Runs as they are stored, by their ids, and what was read of them."""
+
+    def __init__(self, **runs: WorkflowRecord) -> None:
+        self.runs = runs
+        self.read: list[Any] = []
+
+    def workflow(self, run: str) -> WorkflowRecord:
+        self.read.append(run)
+        return self.runs[run]
+
+    def tasks(self, run: str, start: int) -> list[TaskRecord]:
+        self.read.append((run, start))
+        return self.runs[run].tasks[start:]
+
+
+def stored(reference: str, status: Any = "COMPLETED", **output: Any) -> TaskRecord:
+    part = output.pop("part", None)
+    given = output.pop("given", {})
+    values: Json = {"task_id": reference, "reference_task_name": reference, "status": status, "input_data": given}
+    return TaskRecord(**values, output_data=output, sub_workflow_id=part)
+
+
+def run_of(*tasks: TaskRecord, looping: bool = False) -> WorkflowRecord:
+    definition = {"tasks": [{"type": "DO_WHILE"}] if looping else []}
+    return WorkflowRecord(workflow_id="x", status="RUNNING", tasks=list(tasks), workflow_definition=definition)
+
+
+def used(turns: int, **more: Any) -> Json:
+    return {"spent": {"turns": turns}, "limits": {"turns": 4}, **more}
+
+
+BEGUN = stored("begun", result=used(0))
+OWN = Standing(member="member_1", found=used(1), decided={})
+
+
+def second(*tasks: TaskRecord, counted: TaskRecord | None = None, status: Any = "IN_PROGRESS") -> Standing | None:
+    """How the second member stands, whose run these tasks are."""
+    members = (stored("member_1", "IN_PROGRESS", part="one"), stored("member_2", status, part="two" if tasks else None))
+    team = run_of(BEGUN, *members, *([counted] if counted else []))
+    pool = Pools(cast("Any", Server(team=team, two=run_of(*tasks)))).of("team", OWN)
+    return None if pool is None else pool.standings[1]
+
+
+def test_a_member_stands_as_its_newest_look_says_and_what_was_decided_after_it() -> None:
+    look, over = stored("spent_2", result=used(3)), stored("pool_2", result={"mode": "over"})
+    waits = stored("pool_2", "SCHEDULED", pool=PoolNotes(since=1, claims=True).to_json()["pool"])
+    extended = {"mode": "extend", "extend": {"turns": 5}}
+
+    def at(**more: Any) -> Standing:
+        return Standing(**{"member": "member_2", "found": used(3), "decided": {}, **more})
+
+    assert second(stored("llm_1")) == at(found=used(0))
+    assert second(stored("spent_1", result=used(2)), look) == at()
+    assert second(look, stored("pool_2", "SCHEDULED")) == at()
+    assert second(look, waits) == at(claims=True)
+    assert second(look, stored("pool_2", "CANCELED", **waits.output_data), stored("pool_2", "SCHEDULED")) == at()
+    assert second(look, over) == at(request="")
+    assert second(look, over, stored("budget_2", "IN_PROGRESS", part="asked")) == at(request="asked")
+    assert second(look, over, stored("budget_2", **extended, part="asked")) == at(decided=extended)
+    assert second(look, stored("pool_2", result={"mode": "on"}), stored("llm_2", "SCHEDULED")) == at()
+    assert second(look, status="COMPLETED", counted=stored("counted_2", result=used(4))) == at(found=used(4))
+
+
+def test_a_member_between_two_of_its_workflows_is_waited_for() -> None:
+    assert second() is None
+    assert second(stored("llm_1"), status="COMPLETED") is None
+
+
+def test_of_a_segment_only_what_has_come_since_is_read() -> None:
+    left = {"workflowInput": {"budget": {"before": used(8), "decided": {"mode": "finish"}}}}
+    segments = [stored("segment__1", "IN_PROGRESS", part="a")]
+    members = (stored("member_1", "IN_PROGRESS", part="one"), stored("member_2", "IN_PROGRESS", part="two"))
+    server = Server(team=run_of(BEGUN, *members), two=run_of(*segments, looping=True), a=run_of(), b=run_of())
+    pools = Pools(cast("Any", server))
+
+    def standing_now() -> Standing | None:
+        server.read.clear()
+        pool = pools.of("team", OWN)
+        return None if pool is None else pool.standings[1]
+
+    turn = [stored("spent_1", result=used(1)), stored("llm_1")]
+    server.runs["a"] = run_of(*turn, stored("tool_1", "IN_PROGRESS"))
+    assert standing_now() == Standing(member="member_2", found=used(1), decided={})
+    assert server.read == ["team", "two", ("a", 0)]
+    server.runs["a"] = run_of(*turn, stored("tool_1"), stored("spent_8", result=used(7)))
+    assert standing_now() == Standing(member="member_2", found=used(7), decided={})
+    assert server.read == ["team", ("a", 2)]
+    server.runs["two"] = run_of(*segments, stored("segment__2", "SCHEDULED", given=left), looping=True)
+    assert standing_now() is None
+    server.runs["two"] = run_of(*segments, stored("segment__2", "IN_PROGRESS", given=left, part="b"), looping=True)
+    assert standing_now() == Standing(member="member_2", found=used(8), decided={"mode": "finish"})
+    assert server.read == ["team", "two", ("b", 0)]
 
 
 # ---- who asks --------------------------------------------------------------------------------------------
