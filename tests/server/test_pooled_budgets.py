@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,8 +15,6 @@ from agentspan.agents import (
     Budget,
     Conflict,
     ExecutionFailed,
-    ModelSettings,
-    Price,
     Request,
     Team,
     agent_tool,
@@ -26,44 +23,16 @@ from agentspan.agents import (
 from agentspan.cli import main
 from agentspan.testing import ModelRequest, Reply, call, fail, say, wait_until
 from agentspan.testing.plugin import Stage
-
-Member = Callable[..., Agent[Any]]
-
-
-@tool
-def look(number: int) -> str:
-    """Look at something."""
-    return f"seen {number}"
+from tests.server.members import Member, look, member_maker, paused
 
 
 @pytest.fixture
 def member(model: Stage) -> Member:
-    """A member that looks so often, and answers then, or where no tools are offered any more."""
-
-    def made(name: str, looks: int = 0, **options: Any) -> Agent[Any]:
-        def reply(request: ModelRequest) -> Reply:
-            if request.turn < looks and request.body.get("tool_choice") != "none":
-                return call("look", number=request.turn)
-            return say(f"{name} saw {request.turn}.")
-
-        played = model.play(options.pop("reply", reply))
-        settings = ModelSettings(base_url=model.server.openai_url, prices={played: Price(input=1, output=1)})
-        given = {"tools": [look] if looks else [], "description": f"Is {name}.", **options}
-        return Agent(name, model=played, model_place="worker", model_settings=settings, **given)
-
-    return made
+    return member_maker(model)
 
 
 def beside(name: str, *members: Agent[Any], **options: Any) -> Team:
     return Team(name, members, strategy="parallel", **options)
-
-
-def paused(handle: AgentHandle[Any], *before: str) -> Request:
-    def asked() -> list[Request]:
-        return [each for each in handle.requests() if each.id not in before]
-
-    wait_until(lambda: len(asked()) == 1, "the request", timeout=60)
-    return asked()[0]
 
 
 def all_stand(handle: AgentHandle[Any], request: Request) -> None:
@@ -103,7 +72,7 @@ def test_it_is_used_up_by_all_and_one_asks(
     told = [reason.text for reason in status.waits if reason.kind == "person"]
     assert len(told) == 1
     assert told[0].startswith(f"The budget is used up: {request.args['spent']['turns']} of 6 turns")
-    assert [each.id for each in runtime.requests() if each.agent.startswith("pb_")] == [request.id]
+    assert [each.id for each in runtime.requests() if each.agent in {"pb_ann", "pb_bob", "pb_cid"}] == [request.id]
     why = CliRunner().invoke(main, ["--server", conductor_url, "agent", "why", handle.execution_id]).output
     assert why.count("The budget is used up") == 1
 

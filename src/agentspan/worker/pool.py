@@ -56,14 +56,14 @@ def looked(client: Conductor, pools: Pools, call: Call) -> Json:
     given = PoolInput.of(call.task.input_data)
     look = _Look(call, given)
     if given.team is None:  # somebody has begun this version of the agent by itself: nobody has given it limits
-        return look.result(Pool(begun=given.own, standings=()), "on")
+        return look.result(Pool(begun=given.own, standings=()))
     if look.notes.waits_for and _is_open(client, look.notes.waits_for[-1]):
         raise look.put_off()
     team, own = given.team, Standing(member=given.member, found=given.own, decided={})
     pool = _read(lambda: pools.of(team, own))
     if pool is None:
         raise look.put_off(after=0 if look.notes.since == 0 else SOON)
-    found = look.result(pool, "on")
+    found = look.result(pool)
     if not found["over"] or pool.ending:
         return found
     look.claim(pool.standings)
@@ -107,14 +107,14 @@ class _Look:
     def _idle(self) -> float:
         return (self._now - self.notes.since) / 1000 if self.notes.since else 0.0
 
-    def result(self, pool: Pool, mode: str) -> Json:
-        """What it gives, as the turn and its readers take it."""
+    def result(self, pool: Pool) -> Json:
+        """What it gives, as the turn and its readers take it, where the turn begins."""
         limits, spent = pool.limits, pool.spent(self._given.own.get("spent") or {})
         over = [name for name, most in limits.items() if spent[name] >= most]
         warn = [name for name, most in limits.items() if spent[name] >= most * self._given.warn_at]
         told = {name for name in pool.begun.get("warned") or () if limits[name] == pool.begun["limits"][name]}
         return {
-            "mode": mode,
+            "mode": "on",
             "spent": spent,
             "limits": limits,
             "over": over,
