@@ -119,6 +119,10 @@ budget_members = tuple(
     Agent(f"budget_{name}", model="openai/none", tools=[work], model_place="worker") for name in ("one", "two")
 )
 budget_team = Team("budget_team", budget_members, budget=Budget(calls=3))
+pool_members = tuple(
+    Agent(f"pool_{name}", model="openai/none", tools=[work], model_place="worker") for name in ("one", "two", "three")
+)
+pool_team = Team("pool_team", pool_members, strategy="parallel", budget=Budget(calls=4))
 
 
 @tool(retry=Retry(1), approval=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,55 +11,22 @@ from pydantic import BaseModel
 
 from agentspan.agents import (
     Agent,
-    AgentHandle,
     AgentRuntime,
     Budget,
     Conflict,
     ExecutionFailed,
-    ModelSettings,
-    Price,
-    Request,
     Team,
     agent_tool,
-    tool,
 )
 from agentspan.cli import main
-from agentspan.testing import ModelRequest, Reply, call, say, wait_until
+from agentspan.testing import call, say, wait_until
 from agentspan.testing.plugin import Stage
-
-Member = Callable[..., Agent[Any]]
-
-
-@tool
-def look(number: int) -> str:
-    """Look at something."""
-    return f"seen {number}"
+from tests.server.members import Member, member_maker, paused
 
 
 @pytest.fixture
 def member(model: Stage) -> Member:
-    """A member that looks so often, and answers then, or where no tools are offered any more."""
-
-    def made(name: str, looks: int = 0, **options: Any) -> Agent[Any]:
-        def reply(request: ModelRequest) -> Reply:
-            if request.turn < looks and request.body.get("tool_choice") != "none":
-                return call("look", number=request.turn)
-            return say(f"{name} saw {request.turn}.")
-
-        played = model.play(options.pop("reply", reply))
-        settings = ModelSettings(base_url=model.server.openai_url, prices={played: Price(input=1, output=1)})
-        given = {"tools": [look] if looks else [], "description": f"Is {name}.", **options}
-        return Agent(name, model=played, model_place="worker", model_settings=settings, **given)
-
-    return made
-
-
-def paused(handle: AgentHandle[Any], *before: str) -> Request:
-    def asked() -> list[Request]:
-        return [each for each in handle.requests() if each.id not in before]
-
-    wait_until(lambda: len(asked()) == 1, "the request", timeout=60)
-    return asked()[0]
+    return member_maker(model)
 
 
 def prompt_tokens(model: Stage, *agents: Agent[Any]) -> int:

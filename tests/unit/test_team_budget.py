@@ -31,15 +31,13 @@ ANN, BOB, CID = agent("ann"), agent("bob"), agent("cid")
 @pytest.mark.parametrize(
     ("members", "options", "why"),
     [
-        ([ANN, BOB], {"strategy": "parallel"}, "team 'team': a budget, and the members of team work beside each other"),
-        ([ANN, Team("beside", [BOB, CID], strategy="parallel")], {}, "the members of beside work beside each other"),
         ([ANN, agent("own", budget=Budget(calls=1))], {}, "its member own has one of its own"),
         ([ANN, Team("inner", [BOB, CID], budget=Budget(calls=1))], {}, "its member inner has one of its own"),
         ([ANN, BOB], {"strategy": "router", "router": agent("desk", budget=BUDGET)}, "its member desk has one"),
         ([ANN, agent("cook", model_place="server")], {}, "agent 'cook': the Conductor server does not ask a person"),
         ([ANN, BOB], {"budget": 2.5}, "budget must be a Budget"),
     ],
-    ids=["beside", "beside_below", "own", "own_below", "router", "server", "number"],
+    ids=["own", "own_below", "router", "server", "number"],
 )
 def test_what_makes_no_sense_is_refused(members: Any, options: Json, why: str) -> None:
     with pytest.raises(DefinitionError, match=why):

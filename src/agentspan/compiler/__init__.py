@@ -19,6 +19,7 @@ from agentspan.compiler._guard import input_definition
 from agentspan.compiler._instructions import instructions_definition, is_asked
 from agentspan.compiler._output import output_definition
 from agentspan.compiler._part import as_it_is, as_part
+from agentspan.compiler._pool import is_pooled, pool_definition
 from agentspan.compiler._request import request_tasks, request_workflows
 from agentspan.compiler._review import review_workflows
 from agentspan.compiler._summary import summary_definition
@@ -100,7 +101,8 @@ def _compiled(agent: Agent[Any], versions: Mapping[str, int], form: Callable[[Js
     if agent.place == "worker":
         *below, own = thin(agent, versions)
         asked = (*_requests(agent, versions), *budget_requests(agent))
-        return _definition(agent, (*below, *asked, form(own)), model_definition(agent))
+        looks = (pool_definition(agent),) if is_pooled(agent) else ()
+        return _definition(agent, (*below, *asked, form(own)), model_definition(agent), *looks)
     *below, own = looping(agent, versions) if agent.tools else (single(agent),)
     return _definition(agent, (*below, *_requests(agent, versions), form(own)))
 

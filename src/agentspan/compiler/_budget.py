@@ -10,6 +10,7 @@ from typing import Any
 from agentspan.compiler import _tasks as t
 from agentspan.compiler._guard import usage_before
 from agentspan.compiler._part import has_requests, of_ask
+from agentspan.compiler._pool import idle_before, is_pooled, looked_at, pool_before, pool_handed_on
 from agentspan.compiler._request import asking_about
 from agentspan.compiler._tasks import Json, ref
 from agentspan.compiler._used import calls_ask_models, of_one
@@ -37,9 +38,9 @@ def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) ->
     """
     if agent.budget is None:
         return []
-    spent, asked = f"spent_{turn}", f"{BUDGET}_{turn}"
+    spent, asked, look = f"spent_{turn}", f"{BUDGET}_{turn}", looked_at(agent, turn)
     given = {
-        "args": {name: ref(f"{spent}.output.result.{name}") for name in ("spent", "limits", "over")},
+        "args": {name: ref(f"{look}.{name}") for name in ("spent", "limits", "over")},
         "step": ref(f"{spent}.output.result.step"),
         "execution_id": execution_id,
         "call_id": BUDGET,
@@ -57,7 +58,7 @@ def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) ->
             "spent",
             spent,
             "What is used of the budget.",
-            _program(agent),
+            look_program(agent),
             after=after,
             limits={} if has_share(agent) else agent.budget.limits,
             warn_at=agent.budget.warn_at,
@@ -65,9 +66,8 @@ def budget_before(agent: Agent[Any], turn: int, execution_id: str, end: Json) ->
             turn=turn,
             **(_handed(agent) if turn == 1 else {}),
         ),
-        t.switch(
-            "within", f"within_{turn}", "Whether it is used up.", ref(f"{spent}.output.result.mode"), {"over": over}
-        ),
+        *pool_before(agent, turn, f"{spent}.output.result", execution_id),
+        t.switch("within", f"within_{turn}", "Whether it is used up.", ref(f"{look}.mode"), {"over": over}),
     ]
 
 
@@ -92,15 +92,21 @@ def _after(agent: Agent[Any], turn: int) -> Json:
         "step": ref(f"{said}.step"),
         # The engine's jq knows no clock; the first of these is that of the run's beginning, where it is the first turn.
         "times": [ref(f"llm_{turn}.scheduledTime"), *(ref(f"{task}.endTime") for task in done)],
+        **idle_before(agent, turn),
     }
 
 
-def _program(agent: Agent[Any]) -> str:
+def look_program(agent: Agent[Any]) -> str:
+    """The program of an agent's look before a turn."""
     program = t.program("budget")
     alone = [*(["asked"] if has_requests(agent) else []), *(["one"] if calls_ask_models(agent) else [])]
     for name in alone:
         program = program.replace("$after.used // []", f"[$after.{name} // empty] + ($after.used // [])", 1)
-    return f"{t.program('budget_share')} | ({program}) + {{base: .base}}" if has_share(agent) else program
+    if not has_share(agent):
+        return program
+    if is_pooled(agent):
+        return f"{t.program('budget_share')} | {t.program('budget_pool')} | ({program}) + {{base: .base, warn: []}}"
+    return f"{t.program('budget_share')} | ({program}) + {{base: .base}}"
 
 
 def budget_kept(agent: Agent[Any]) -> Json:
@@ -111,14 +117,14 @@ def budget_kept(agent: Agent[Any]) -> Json:
 def budget_handed_on(agent: Agent[Any]) -> Json:
     """What the loop gives a segment of that."""
     own = {} if agent.budget is None else {"budget": ref(f"{SEGMENT}.output.budget")}
-    return {**own, "handed": ref("workflow.input.budget")} if has_share(agent) else own
+    return {**own, "handed": ref("workflow.input.budget"), **pool_handed_on(agent)} if has_share(agent) else own
 
 
 def ending(agent: Agent[Any], turn: int) -> Json:
     """What a model's call is told: whether it was decided that the model answers with what there is."""
     if agent.budget is None:
         return {}
-    return {"ending": [ref(f"spent_{turn}.output.result.ending"), ref(f"{BUDGET}_{turn}.output.mode")]}
+    return {"ending": [ref(f"{looked_at(agent, turn)}.ending"), ref(f"{BUDGET}_{turn}.output.mode")]}
 
 
 def over_budget(agent: Agent[Any], turn: int) -> Json:

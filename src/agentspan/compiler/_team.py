@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentspan.compiler import _tasks as t
-from agentspan.compiler._budget import budget_of_team
+from agentspan.compiler._budget import budget_of_team, look_program
 from agentspan.compiler._part import waits_for_people
+from agentspan.compiler._pool import begun, counted, given, together
 from agentspan.compiler._request import request_workflows
 from agentspan.compiler._tasks import Json, literal, ref
 from agentspan.compiler._tools import task_definition
@@ -15,6 +16,7 @@ from agentspan.compiler._workflow import time_limit, workflow
 from agentspan.declare.agent import Agent
 from agentspan.declare.team import CHOOSE, IN_TURNS, Team
 from agentspan.stored.names import request_name, router_task_name, until_task_name
+from agentspan.stored.pool import TOGETHER
 from agentspan.stored.team import TEAM, TeamSpec
 
 _LEFT = ("result", "answers", "steps", "usage", "finish_reason")
@@ -101,9 +103,16 @@ def _member(
 
 def _at_work(agent: Team) -> tuple[str, ...]:
     """Where its members leave what they have used of its budget, the newest one first."""
-    newest = ("said.output.result",) if agent.strategy in IN_TURNS else ()
+    newest: tuple[str, ...] = ("said.output.result",) if agent.strategy in IN_TURNS else ()
     chooser = ("choose_1.output",) if isinstance(agent.router, Agent) else ()
-    return (*newest, *(f"member_{number}.output" for number in range(len(agent.agents), 0, -1)), *chooser)
+    members = tuple(f"member_{number}.output" for number in range(len(agent.agents), 0, -1))
+    if agent.strategy == "parallel":
+        newest = (*_synthesis_at_work(agent), f"{TOGETHER}.output.result")
+    return (*newest, *members, *chooser)
+
+
+def _synthesis_at_work(agent: Team) -> tuple[str, ...]:
+    return () if agent.synthesis is None else (f"member_{len(agent.agents) + 1}.output",)
 
 
 def _names(agent: Team) -> list[str]:
@@ -139,10 +148,20 @@ def _sequence(agent: Team, versions: Mapping[str, int]) -> list[Json]:
 def _parallel(agent: Team, versions: Mapping[str, int]) -> list[Json]:
     prompt = ref("workflow.input.prompt")
     branches = [[_member(each, versions, number, prompt)] for number, each in enumerate(agent.agents, 1)]
-    on = [f"member_{number}" for number in range(1, len(branches) + 1)]
+    before, after = [], []
+    if agent.budget is not None:
+        look, warn_at = look_program(agent.agents[0]), agent.budget.warn_at
+        before, after = [begun(look, warn_at, budget_of_team(agent))], [together(warn_at, len(branches))]
+        branches = [
+            [_member(each, versions, number, prompt, budget=given()), counted(look_program(each), warn_at, number)]
+            for number, each in enumerate(agent.agents, 1)
+        ]
+    rarely = waits_for_people(agent) or agent.budget is not None
     return [
+        *before,
         t.task("FORK_JOIN", "beside", "beside", forkTasks=branches),
-        t.join("all", "all", rarely=waits_for_people(agent), joinOn=on),
+        t.join("all", "all", rarely=rarely, joinOn=[branch[-1]["taskReferenceName"] for branch in branches]),
+        *after,
         *([_end(agent, together=True)] if agent.synthesis is None else _as_one(agent, agent.synthesis, versions)),
     ]
 
@@ -153,9 +172,14 @@ def _as_one(agent: Team, synthesis: Agent[Any], versions: Mapping[str, int]) -> 
     given = {"prompt": ref("workflow.input.prompt"), "names": _names(agent), "said": _said(agent)}
     return [
         t.jq("gather", "gather", about, _program("gather"), **given),
-        _member(synthesis, versions, number, ref("gather.output.result.prompt")),
+        _member(synthesis, versions, number, ref("gather.output.result.prompt"), budget=_after_all(agent)),
         _end(agent, "synthesis", synthesis=ref(f"member_{number}.output")),
     ]
+
+
+def _after_all(agent: Team) -> Json:
+    """What the one that makes one answer is given of the budget."""
+    return budget_of_team(agent, f"{TOGETHER}.output.result")
 
 
 def _routed(agent: Team, versions: Mapping[str, int]) -> list[Json]:

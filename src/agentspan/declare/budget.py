@@ -93,6 +93,11 @@ class Share(Budget):
         return cls(**vars(budget))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pooled(Share):
+    """The same of a member that works beside others: what all of them use is added up before each of its turns."""
+
+
 def is_amount(value: object) -> bool:
     """Whether a value is a finite number above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MANY

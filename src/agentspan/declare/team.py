@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from agentspan.declare.agent import Agent
 from agentspan.declare.agent_tool import agent_tool
-from agentspan.declare.budget import Budget, Share
+from agentspan.declare.budget import Budget, Pooled, Share
 from agentspan.declare.called import check_called
 from agentspan.declare.guardrails import of_prompt
 from agentspan.declare.handoff import Transitions
@@ -109,8 +109,7 @@ class Team(Agent[Any]):
             synthesis: An agent that is given the prompt and the answers of members beside each other (`parallel`), and
                 whose answer is the team's; or instructions for one that has no tools.
             allowed_transitions: Who may hand over to whom in a `swarm`, by names; each to each other one unless given.
-            budget: What its members may use together before a person is asked, where workers call their models; not of
-                those beside each other (`parallel`).
+            budget: What its members may use together before a person is asked, where workers call their models.
 
         Raises:
             DefinitionError: A value makes no sense.
@@ -223,25 +222,27 @@ def _sharing(team: Team, share: Share, what: str) -> Team:
     """A team whose members share a budget.
 
     Raises:
-        DefinitionError: Some of them are beside each other, or have a budget of their own.
+        DefinitionError: One of them has a budget of its own, or works beside others and is a team.
     """
-    if team.strategy == "parallel":
-        raise DefinitionError(
-            f"{what}: a budget, and the members of {team.name} work beside each other: each would be given what is "
-            "left as they begin, and all of them together could use many times of it",
-            hint="Give each of them a budget of its own.",
-        )
+    beside = {each.name for each in team.agents} if team.strategy == "parallel" else set()
 
     def shared(agent: Agent[Any]) -> Agent[Any]:
+        own = Pooled.of(share) if agent.name in beside else share
         if agent.budget is not None:
             raise DefinitionError(
                 f"{what}: a budget, and its member {agent.name} has one of its own",
                 hint="Leave out one of them; an agent that a member calls may have its own.",
             )
         if not isinstance(agent, Team):
-            return replace(agent, budget=share)
-        made = copy.copy(agent) if agent.strategy == "swarm" else _sharing(agent, share, what)
-        made.__dict__["budget"] = share
+            return replace(agent, budget=own)
+        if agent.strategy != "swarm" and agent.name in beside:
+            raise DefinitionError(
+                f"{what}: a budget, and {agent.name}, which works beside others in {team.name}, is a team: what those "
+                "beside each other use is added up of agents and swarms",
+                hint=f"Make {agent.name} an agent that calls its members, or a swarm, or give each its own budget.",
+            )
+        made = copy.copy(agent) if agent.strategy == "swarm" else _sharing(agent, own, what)
+        made.__dict__["budget"] = own
         return made
 
     return team.having(shared)

@@ -30,6 +30,9 @@ TaskStatus = Literal[
 PENDING: frozenset[str] = frozenset({"SCHEDULED", "IN_PROGRESS"})
 
 
+_BY_WORKERS = ("tool", "output", "input", "instructions", "approval", "choose", "until", "pool", "summary")
+
+
 class Record(BaseModel):
     """Base of everything read from the server."""
 
@@ -78,9 +81,12 @@ class TaskRecord(Record):
         """Whether a worker is at it: a tool's call, a check, or a model's call that is not the server's."""
         if self.is_part or self.task_type == "JSON_JQ_TRANSFORM":
             return False
-        return self.kind in ("tool", "output", "input", "instructions", "approval", "choose", "until", "summary") or (
-            self.kind == "llm" and self.task_type != "LLM_CHAT_COMPLETE"
-        )
+        return self.kind in _BY_WORKERS or (self.kind == "llm" and self.task_type != "LLM_CHAT_COMPLETE")
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it changes no more, also where its run is retried."""
+        return self.retried or self.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
 
     @property
     def is_part(self) -> bool:
@@ -103,9 +109,11 @@ class TaskRecord(Record):
 
     @property
     def due(self) -> int:
-        """When a worker may take it: what it was put off for counts from the last try that failed."""
+        """When a worker may take it: what it was put off for counts from the last try that failed, or that did so."""
         failures = self.notes.failures
         since = failures[-1].at if failures else self.scheduled_time
+        if self.kind == "pool" and self.poll_count:
+            since = max(since, self.update_time)
         return since + 1000 * self.callback_after_seconds
 
 

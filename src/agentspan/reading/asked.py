@@ -25,7 +25,8 @@ def asked_draft(part: WorkflowRecord, request: Request, who: Json, step: int) ->
         step: The turn of the run.
     """
     details = {**who, "error": asking(request), "request_id": request.id, "args": request.args}
-    return Draft(type="waiting", step=step, at=person_tasks(part)[0].scheduled_time, details=details)
+    at, once = person_tasks(part)[0].scheduled_time, ("waiting", request.id)
+    return Draft(type="waiting", step=step, at=at, details=details, once=once)
 
 
 def decision_drafts(part: WorkflowRecord, request: Request, who: Json, step: int) -> Iterator[Draft]:
@@ -42,7 +43,7 @@ def decision_drafts(part: WorkflowRecord, request: Request, who: Json, step: int
         "text": decision_told(decision) if request.kind == "budget" else _why(decision),
         "args": decision.given if decision.edited else None,
     }
-    yield Draft(type="decision", step=step, at=decided_at(part), details=details)
+    yield Draft(type="decision", step=step, at=decided_at(part), details=details, once=("decision", request.id))
 
 
 def person_drafts(part: WorkflowRecord | None, step: int, who: Json | None = None) -> Iterator[Draft]:
@@ -62,6 +63,21 @@ def person_drafts(part: WorkflowRecord | None, step: int, who: Json | None = Non
     for place, task in enumerate(attempts):
         if task.status == "CANCELED":
             yield from end_drafts(attempts, place, step)
+    yield from decision_drafts(part, request, who, step)
+
+
+def others_drafts(part: WorkflowRecord | None, step: int) -> Iterator[Draft]:
+    """The events of a request of another member of the team, by which a look at the budget was put off.
+
+    Args:
+        part: The request's execution; None where it is deleted.
+        step: The turn of the run.
+    """
+    request = None if part is None else request_of(part)
+    if part is None or request is None:
+        return
+    who = {"call_id": request.tool, "tool_name": request.tool}
+    yield asked_draft(part, request, who, step)
     yield from decision_drafts(part, request, who, step)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentspan.engine.records import TaskRecord
-from agentspan.reading.asked import person_drafts
-from agentspan.reading.drafts import Draft, end_drafts
+from agentspan.reading.asked import others_drafts, person_drafts
+from agentspan.reading.drafts import Draft, end_drafts, untaken_drafts
+from agentspan.reading.parts import waited_for
 from agentspan.reading.run import StoredSegment
 from agentspan.stored.budget import Spent
 
@@ -16,11 +17,13 @@ class BudgetDrafts:
 
     Args:
         segment: The segment.
+        now: Milliseconds since 1970: a look that nobody has taken by now counts as waiting.
     """
 
-    def __init__(self, segment: StoredSegment) -> None:
+    def __init__(self, segment: StoredSegment, now: int) -> None:
         self._segment = segment
-        self._tasks = [task for task in segment.record.tasks if task.kind in ("spent", "budget")]
+        self._now = now
+        self._tasks = [task for task in segment.record.tasks if task.kind in ("spent", "pool", "budget")]
 
     def before(self, step: int) -> Iterator[Draft]:
         """Those before a turn that are not told yet.
@@ -31,7 +34,12 @@ class BudgetDrafts:
         while self._tasks and self._step(self._tasks[0]) <= step:
             task = self._tasks.pop(0)
             at = self._step(task)
-            if task.kind == "spent":
+            if task.kind == "pool":
+                at_first = task.model_copy(update={"callback_after_seconds": 0})  # before it was put off
+                yield from untaken_drafts(at_first, {}, at, self._now)
+                for request in waited_for(task):
+                    yield from others_drafts(self._segment.parts.get(request), at)
+            if task.kind in ("spent", "pool"):
                 yield from _warnings(task, at)
                 continue
             yield from person_drafts(self._segment.parts.get(task.sub_workflow_id or ""), at)
@@ -44,8 +52,9 @@ class BudgetDrafts:
 
 
 def _warnings(task: TaskRecord, step: int) -> Iterator[Draft]:
-    spent = Spent.of(task.output_data.get("result") or {})
+    found = task.output_data.get("result") or {}
+    spent, team = Spent.of(found), found.get("team")
     for limit in spent.warn:
-        yield Draft(
-            type="budget", step=step, at=task.end_time, details={"text": f"Nearly used up: {spent.told(limit)}."}
-        )
+        details = {"text": f"Nearly used up: {spent.told(limit)}."}
+        once = None if team is None else ("budget", team, limit, spent.limits[limit])  # members tell it all at once
+        yield Draft(type="budget", step=step, at=task.end_time, details=details, once=once)

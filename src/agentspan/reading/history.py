@@ -64,7 +64,7 @@ class Segment:
 
     def _read_on(self) -> None:
         tasks = self.record.tasks
-        settled = next((place for place, task in enumerate(tasks) if not _is_settled(task)), len(tasks))
+        settled = next((place for place, task in enumerate(tasks) if not task.is_settled), len(tasks))
         tasks[settled:] = self._client.tasks(self.record.workflow_id, settled)
 
 
@@ -330,10 +330,6 @@ def _check_known(run: WorkflowRecord) -> None:
             f"after {FORMAT}.",
             hint="Upgrade agentspan to the version that started the run.",
         )
-
-
-def _is_settled(task: TaskRecord) -> bool:
-    return task.retried or task.status in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")
 
 
 def _error(run: WorkflowRecord) -> str | None:

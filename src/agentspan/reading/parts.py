@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound
+from agentspan.stored.pool import PoolNotes
 
 NO_PARTS: Mapping[str, WorkflowRecord] = {}
 
@@ -24,7 +25,9 @@ class Parts:
         Args:
             tasks: The segment's tasks.
         """
+        tasks = list(tasks)
         wanted = {task.sub_workflow_id for task in tasks if task.is_part and task.sub_workflow_id}
+        wanted |= {request for task in tasks for request in waited_for(task)}
         found = self._found(wanted)
         found |= self._found({begun for record in found.values() for begun in _reviews(record)})
         self._ended = {part_id: record for part_id, record in found.items() if record.status == "COMPLETED"}
@@ -38,6 +41,14 @@ class Parts:
             return self._ended.get(part_id) or self._client.workflow(part_id)
         except NotFound:  # somebody has deleted it
             return None
+
+
+def waited_for(look: TaskRecord) -> tuple[str, ...]:
+    """The requests of other members of a team by which a look at their budget was put off; none of any other task."""
+    if look.kind != "pool":
+        return ()
+    done = look.output_data.get("result") or {}
+    return tuple(done.get("waits_for") or PoolNotes.of(look.output_data).waits_for)
 
 
 def _reviews(part: WorkflowRecord) -> list[str]:

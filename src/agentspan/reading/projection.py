@@ -14,13 +14,12 @@ from agentspan.engine.failure import reason_text
 from agentspan.engine.records import PENDING, TaskRecord
 from agentspan.reading.asked import asked_draft, decision_drafts, person_drafts
 from agentspan.reading.budget import BudgetDrafts
-from agentspan.reading.drafts import Answered, Draft, Within, end_drafts
+from agentspan.reading.drafts import Answered, Draft, Within, end_drafts, untaken_drafts
 from agentspan.reading.events import EventName
 from agentspan.reading.handoffs import begun_drafts, ended_drafts, named
 from agentspan.reading.run import StoredCall, StoredSegment, StoredTurn, death
 from agentspan.reading.spent import answered
 from agentspan.reading.team import team_drafts
-from agentspan.reading.waits import WAITING_AFTER
 from agentspan.stored.guard import Guarded
 from agentspan.stored.names import TURNS_PER_SEGMENT
 from agentspan.stored.notes import Mismatch
@@ -28,10 +27,6 @@ from agentspan.stored.output import Verdict
 from agentspan.stored.plan import CALLING, Plan
 from agentspan.stored.summary import Summary
 from agentspan.stored.usage import Usage
-
-CLOCKS_DIFFER = 2.0
-"""Seconds by which a reader may take the server's clock to be ahead of what it is: its answers tell the second, and the
-nodes of a cluster differ. So no reader shows a wait that the others never see."""
 
 
 def segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within | Answered]:
@@ -50,7 +45,7 @@ def _segment_drafts(segment: StoredSegment, now: int) -> Iterator[Draft | Within
     if segment.team is not None:
         yield from team_drafts(segment, segment.team)
         return
-    budget = BudgetDrafts(segment)
+    budget = BudgetDrafts(segment, now)
     for turn in segment.turns:
         yield from budget.before(turn.step)
         yield from _answer_drafts(turn, segment, now)
@@ -151,7 +146,7 @@ def _summary_draft(turn: StoredTurn, summary: Summary) -> Draft:
 def _worker_model_drafts(attempts: Sequence[TaskRecord], step: int, now: int) -> Iterator[Draft]:
     """The tries of a model call that workers make: what it raised is noted in its task, a death ends one."""
     for place, task in enumerate(attempts):
-        yield from _waiting_drafts(task, {}, step, now)
+        yield from untaken_drafts(task, {}, step, now)
         for failure in task.notes.failures:
             kind: EventName = "error" if failure.final else "model_retry"
             details = {"error": failure.error, "attempt": failure.attempt}
@@ -293,7 +288,7 @@ def _asked_drafts(call: StoredCall, step: int, now: int) -> Generator[Draft | An
     if not call.is_part or (call.called is not None and not call.asked):
         return True
     for task in call.checks:
-        yield from _waiting_drafts(task, _who(call), step, now)
+        yield from untaken_drafts(task, _who(call), step, now)
         yield from (Answered(Usage.of(failure.tokens)) for failure in task.notes.failures if failure.tokens)
     if call.checks:
         yield from _guard_drafts(call.checks[-1].notes.guards, step, call.checks[-1].end_time, **_who(call))
@@ -316,7 +311,7 @@ def _who(call: StoredCall) -> dict[str, Any]:
 
 def _attempt_drafts(task: TaskRecord, call: StoredCall, step: int, now: int) -> Iterator[Draft | Answered]:
     notes = task.notes
-    yield from _waiting_drafts(task, _who(call), step, now)
+    yield from untaken_drafts(task, _who(call), step, now)
     yield from _mismatch_drafts(notes.mismatch, call, step)
     for failure in notes.failures:
         if failure.tokens is not None:  # of guardrails that ask models
@@ -328,17 +323,6 @@ def _attempt_drafts(task: TaskRecord, call: StoredCall, step: int, now: int) -> 
     if task.retried and task.status != "CANCELED":
         details = {**_who(call), "error": death(task), "attempt": task.retry_count + 1}
         yield Draft(type="tool_retry", step=step, at=task.end_time, details=details)
-
-
-def _waiting_drafts(task: TaskRecord, who: dict[str, Any], step: int, now: int) -> Iterator[Draft]:
-    due = task.scheduled_time + 1000 * task.callback_after_seconds
-    taken = task.start_time or task.end_time or now - int(CLOCKS_DIFFER * 1000)
-    if taken - due < WAITING_AFTER * 1000:
-        return
-    at = due + int(WAITING_AFTER * 1000)
-    yield Draft(type="waiting", step=step, at=at, details={**who, "error": "No worker has taken it."})
-    if task.start_time:
-        yield Draft(type="resumed", step=step, at=task.start_time, details=who)
 
 
 def _mismatch_drafts(found: Mismatch | None, call: StoredCall, step: int) -> Iterator[Draft]:

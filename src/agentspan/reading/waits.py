@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from agentspan.engine.client import BUSY, Conductor
 from agentspan.engine.failure import model_failure, reason_text
 from agentspan.engine.records import PENDING, PollRecord, TaskRecord, WorkflowRecord
 from agentspan.reading.durations import ago, brief, due_in, moment
 from agentspan.reading.output import ANOTHER_BUDGET, ANOTHER_PROMPT, START_ANEW, failure_text
-from agentspan.reading.parts import NO_PARTS, Parts
+from agentspan.reading.parts import NO_PARTS, Parts, waited_for
 from agentspan.reading.people import person_reason
 from agentspan.reading.reasons import BusyWorker, MissingWorker, Reason, ReasonKind
 from agentspan.reading.requests import request_of
@@ -56,10 +56,10 @@ class Waits:
         tasks = segment.tasks if segment else []
         pending = [task for task in tasks if task.status in PENDING]
         waits = [self._model(task, tasks) for task in pending if task.kind == "llm" and not task.in_worker]
-        waits += [self._tool(task) for task in pending if task.in_worker]
+        waits += [reason for task in pending if task.in_worker for reason in self._in_worker(task, parts)]
         begun = (parts.get(task.sub_workflow_id or "") for task in pending)
         waits += [reason for part in begun if part is not None for reason in self._part(part)]
-        yield from waits
+        yield from _each_request_once(waits)
         if not waits and not paused:
             yield self._engine(segment)
 
@@ -90,11 +90,11 @@ class Waits:
         if request is not None and request.status == "waiting":
             yield person_reason(request, self._now)
             return
-        begun = [task for task in part.tasks if task.status in PENDING]
-        yield from (self._tool(task) for task in begun if task.in_worker)
         if is_run(part):
             yield from self._called(part)
             return
+        begun = [task for task in part.tasks if task.status in PENDING]
+        yield from (self._tool(task) for task in begun if task.in_worker)
         for task in begun:
             if task.is_part and task.sub_workflow_id:
                 yield from self._part(self._client.workflow(task.sub_workflow_id))
@@ -131,6 +131,13 @@ class Waits:
         )
 
     # ---- tools ----------------------------------------------------------------------------------------
+
+    def _in_worker(self, task: TaskRecord, parts: Mapping[str, WorkflowRecord]) -> Iterator[Reason]:
+        others = [request_of(parts[each]) for each in waited_for(task) if each in parts]
+        asked = [request for request in others if request is not None and request.status == "waiting"]
+        yield from (person_reason(request, self._now) for request in asked)
+        if not asked:
+            yield self._tool(task)
 
     def _tool(self, task: TaskRecord) -> Reason:
         if task.status == "IN_PROGRESS":
@@ -267,6 +274,16 @@ class Waits:
 
     def _in(self, milliseconds: int) -> str:
         return due_in(self._now, milliseconds)
+
+
+def _each_request_once(reasons: Iterable[Reason]) -> Iterator[Reason]:
+    """Without those that tell of a request which one before them tells of, of another member of a team."""
+    known: set[str] = set()
+    for reason in reasons:
+        request = None if reason.request is None else reason.request.id
+        if request is None or request not in known:
+            yield reason
+        known |= {request} if request is not None else set()
 
 
 def _missing(task: TaskRecord, since: int, last: PollRecord | None, mismatch: str | None = None) -> MissingWorker:

@@ -20,7 +20,7 @@ OUTPUT_TOOL = "final_result"
 """The tool by which a model gives its answer, where its provider takes no JSON Schema for one."""
 
 _KINDS = (
-    "llm|plan|tool|ask|exchange|failed|output|input|instructions|approval|member|choose|until|spent|budget|summary"
+    "llm|plan|tool|ask|exchange|failed|output|input|instructions|approval|member|choose|until|spent|pool|budget|summary"
     "|ask_input|ask_output|ask_result"
 )
 _TURN_REF = re.compile(rf"^({_KINDS})_(\d+)(?:_(\d+))?(?:__\d+)?$")
@@ -77,6 +77,11 @@ def request_name(agent: str, tool: str) -> str:
 def result_request_name(agent: str, tool: str) -> str:
     """Name of the workflow by which a person is asked about what a tool gave."""
     return f"{request_name(agent, tool)}.result"
+
+
+def pool_task_name(agent: str) -> str:
+    """Task definition of the looks at what members beside each other have used together; no tool's has two dots."""
+    return f"{agent}.run.budget"
 
 
 _AS_TOOL = ".as.tool"

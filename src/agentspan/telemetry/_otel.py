@@ -54,6 +54,9 @@ FIRST, LAST = 2.0, 30.0
 """Seconds between looks at a run whose calls were served here: at first, and once nothing happens for long."""
 
 _W3C = TraceContextTextMapPropagator()
+_UNTRACED = ("llm", "pool")
+"""Of what workers make: a model's call is read from what is stored, as the server's; a look is no work of the run's."""
+
 _KINDS = {"client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 
 
@@ -93,7 +96,7 @@ class OtelTraces(Traces):
     def attempt(self, call: Call, client: Conductor, worker_id: str) -> Attempt:
         """A span from now to the attempt's end; none where the run's trace cannot be learned."""
         tracer = _tracer()
-        if tracer is None or call.task.kind == "llm":  # a model's call is read from what is stored, as the server's
+        if tracer is None or call.task.kind in _UNTRACED:
             return Attempt()
         task = call.task
         try:

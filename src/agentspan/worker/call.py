@@ -61,6 +61,20 @@ class ModelUncalled(ToolFailed):
     """This worker cannot call a model at all: it has no key for it, say."""
 
 
+class PutOff(Exception):
+    """It is too early for the call, which has not failed: it is to be handed out again.
+
+    Args:
+        note: What its readers, and the next look at it, are to know.
+        after: Seconds until then.
+    """
+
+    def __init__(self, note: Json, after: int) -> None:
+        super().__init__("It is put off.")
+        self.note = note
+        self.after = after
+
+
 LONGEST = 10 * 366 * 86_400
 """Seconds that a tool may ask to be tried again after; Conductor counts them as an int."""
 
@@ -299,6 +313,12 @@ def completed(call: Call, value: Any) -> Json:
     asks: Json = {"mode": "ask", "asks": [guard.to_json() for guard in call.asks]} if call.asks else {}
     told = {"result": result, **asks, **call.changed, **call.notes(), **call.noted_guards()}
     return {"status": "COMPLETED", "outputData": told}
+
+
+def put_off(call: Call, later: PutOff) -> Json:
+    """The report of a call that is put off."""
+    outputs = {**call.notes(), **later.note}
+    return {"status": "IN_PROGRESS", "callbackAfterSeconds": later.after, "outputData": outputs}
 
 
 def timed_out(call: Call) -> TimeoutError:

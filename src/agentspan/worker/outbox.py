@@ -14,7 +14,14 @@ from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import NotFound, ServerError, ServerRejected
 from agentspan.stored.intervention import Intervention, interventions_of, with_intervention
-from agentspan.stored.names import TURNS_PER_SEGMENT, call_key, is_forked, model_task_name, tool_reference
+from agentspan.stored.names import (
+    TURNS_PER_SEGMENT,
+    call_key,
+    is_forked,
+    model_task_name,
+    pool_task_name,
+    tool_reference,
+)
 from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker.call import Call, Json, failed
 from agentspan.worker.callers import Callers
@@ -92,8 +99,7 @@ class Outbox:
                 return False
             call.outcome = outcome
             call.finished.set()
-        # A model's call that failed ends its run; one that is retried is to ask again.
-        if outcome["status"] == "COMPLETED" or (outcome["status"] != "IN_PROGRESS" and call.task.kind == "tool"):
+        if _is_kept(call, outcome):
             self._memory.put(call.key, outcome)
         self._leases.release(call.task.task_id)
         self._telemetry.ends(call, outcome)
@@ -220,10 +226,18 @@ class Outbox:
         self._client.decide(above)
 
 
+def _is_kept(call: Call, outcome: Json) -> bool:
+    """Whether an outcome is given again where the server hands the call out again."""
+    if call.task.kind == "pool":  # what others have used by then is to be looked at anew
+        return False
+    # A model's call that failed ends its run; one that is retried is to ask again.
+    return outcome["status"] == "COMPLETED" or (outcome["status"] != "IN_PROGRESS" and call.task.kind == "tool")
+
+
 def queues_after(call: Call) -> Iterable[str]:
     """Where the engine puts the calls that follow this one, as far as workers make them."""
     if call.task.kind != "llm":
-        return (model_task_name(call.served.agent),)
+        return (pool_task_name(call.served.agent), model_task_name(call.served.agent))
     result = (call.outcome or {}).get("outputData", {}).get("result") or {}
     return {planned["task"] for planned in result.get("calls", ()) if planned["task"]}
 

@@ -18,6 +18,7 @@ from agentspan.declare.guardrail import Guardrail, Position
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import WorkflowRecord
 from agentspan.errors import NotFound, RetryTool, ServerError
+from agentspan.reading.pool import Pools
 from agentspan.schema.arguments import ArgumentError
 from agentspan.schema.values import to_jsonable
 from agentspan.stored.guard import Guarded
@@ -30,8 +31,10 @@ from agentspan.worker.call import (
     FINAL,
     Call,
     Json,
+    PutOff,
     completed,
     failed,
+    put_off,
     raised,
     text_of,
     timed_out,
@@ -46,6 +49,7 @@ from agentspan.worker.models import Models
 from agentspan.worker.other_versions import is_another, is_another_of_crew, mismatched
 from agentspan.worker.outbox import Outbox, pause_after
 from agentspan.worker.output import checked
+from agentspan.worker.pool import looked
 from agentspan.worker.state import guardrail_context
 from agentspan.worker.tokens import Listeners
 
@@ -82,6 +86,11 @@ class Runner:
         self._on_end = on_end
         self._loop = ToolLoop()
         self._models = Models(client, worker_id, outbox.recall, callers, listeners)
+        pools = Pools(client)
+        self._makers: dict[str | None, Callable[[Call], Any]] = {
+            "summary": self._models.summary,
+            "pool": lambda call: looked(client, pools, call),
+        }
         self._model_loop = ToolLoop()  # which no tool can hold
         self._pid = os.getpid()
 
@@ -130,6 +139,8 @@ class Runner:
         self._telemetry.begins(call)
         try:
             return completed(call, self._value(call))
+        except PutOff as later:
+            return put_off(call, later)
         except ArgumentError as error:
             return self._unfit(call, error)
         except BaseException as error:
@@ -207,8 +218,8 @@ class Runner:
             if call.task.kind == "llm":
                 means = replace(self._means(call), wait=lambda awaitable: self._loop.result(call, awaitable))
                 return self._models.answer(call, means)
-            if call.task.kind == "summary":
-                return self._models.summary(call)
+            if call.task.kind in self._makers:
+                return self._makers[call.task.kind](call)
             if call.task.kind == "instructions":
                 return before_the_first_turn(call, lambda awaitable: self._waited(call, awaitable))
             if call.task.kind == "input":

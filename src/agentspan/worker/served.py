@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from agentspan.declare.agent import Agent, with_dependencies
+from agentspan.declare.budget import Pooled
 from agentspan.declare.called import agents_around
 from agentspan.declare.guardrail import Guardrail, LLMGuardrail, Position
 from agentspan.declare.guardrails import asking, beside
@@ -24,6 +25,7 @@ from agentspan.stored.names import (
     model_task_name,
     notice_task_name,
     output_task_name,
+    pool_task_name,
     router_task_name,
     summary_task_name,
     tool_task_name,
@@ -37,6 +39,7 @@ from agentspan.worker.handoffs import Crew
 from agentspan.worker.instructions import function_of, instructions_tool
 from agentspan.worker.models import model_tool
 from agentspan.worker.output import Output, output_tool
+from agentspan.worker.pool import pool_tool
 from agentspan.worker.summaries import summary_tool
 
 
@@ -88,6 +91,8 @@ def _model(agent: Agent[Any], version: int) -> Iterator[tuple[str, Served]]:
         why = why_called(agent) if why_worker(agent) else ""
         model = replace(model, dependencies=agent.dependencies, hooks=agent.hooks, why=why)
         yield model_task_name(agent.name), replace(model, crew=Crew.of(agent))
+        if isinstance(agent.budget, Pooled):
+            yield pool_task_name(agent.name), Served(agent.name, version, pool_tool(agent))
         if agent.context.summarise and agent.loops:
             yield summary_task_name(agent.name), Served(agent.name, version, summary_tool(agent), is_model=True)
     elif function is not None:
