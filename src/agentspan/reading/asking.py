@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agentspan.engine.client import Conductor
-from agentspan.engine.records import RunSummary
 from agentspan.errors import NotFound
 from agentspan.reading.index import Owned
 from agentspan.reading.requests import request_of
 from agentspan.stored.person import RequestKind, RequestSpec
 from agentspan.stored.status import ENDED
+
+if TYPE_CHECKING:
+    from agentspan.engine.client import Conductor
+    from agentspan.engine.records import RunSummary
 
 SEARCHED = 100
 """Parents in one search: their ids stand in its URL."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentspan.declare.approval import Request
-from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord, WorkflowRecord
 from agentspan.errors import NotFound
 from agentspan.reading.durations import moment
@@ -16,6 +15,9 @@ from agentspan.stored.budget import Spent
 from agentspan.stored.guard import Guarded
 from agentspan.stored.names import request_name
 from agentspan.stored.person import DECIDED, PERSON, Decision, RequestSpec
+
+if TYPE_CHECKING:
+    from agentspan.engine.client import Conductor
 
 Json = dict[str, Any]
 

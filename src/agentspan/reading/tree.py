@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from agentspan.engine.client import Conductor
 from agentspan.engine.records import PENDING, WorkflowRecord
 from agentspan.errors import NotFound
+
+if TYPE_CHECKING:
+    from agentspan.engine.client import Conductor
 
 _CUT = ("CANCELED", "FAILED", "FAILED_WITH_TERMINAL_ERROR", "TIMED_OUT")
 _FAILED = ("FAILED", "FAILED_WITH_TERMINAL_ERROR", "TIMED_OUT")
