@@ -119,7 +119,7 @@ def test_a_call_that_is_at_work_waits_for_nobody(runtime: AgentRuntime, model: S
     """The workflow of an approval goes on with the call itself."""
     payer = Agent("listed_unserved", model=model.play(calls_once("pay", amount=1)), model_place="server", tools=[pay])
     handle = runtime.start(payer, "Go.", serve=False)
-    wait_until(lambda: handle.get_status().current_task, "the check of the call to be due", 30)
+    wait_until(lambda: [call for step in handle.steps() for call in step.calls], "the call to be made", 60)
 
     assert listed(runtime, "listed_unserved") == {handle.execution_id: []}
     handle.cancel()
