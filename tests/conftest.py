@@ -20,6 +20,7 @@ from agentspan.testing.plugin import Stage
 
 from .cluster.cluster import Cluster, NoPostgres
 from .cluster.cluster import cluster as started_cluster
+from .unit.little_site import Site, served
 
 FIXTURES_WITH_A_SERVER = {"cluster", "conductor_url", "guarded", "server"}
 FIXTURES_OF_A_RELEASE = {"dist", "empty_environment"}  # they build and install, for as long as a server takes to start
@@ -53,6 +54,13 @@ def scripted_openai(model: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers of this process find the scripted models where they look for OpenAI's."""
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setenv("OPENAI_BASE_URL", model.server.openai_url)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A web site on this machine."""
+    with served() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

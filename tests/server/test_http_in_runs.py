@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
 
 from agentspan.agents import Agent, AgentRuntime, Retry, api_tool, http_tool
 from agentspan.testing import call, calls, say
 from agentspan.testing.plugin import Stage
-from tests.unit.little_site import Site, served
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with served() as found:
-        yield found
+from tests.unit.little_site import Site
 
 
 def test_a_run_makes_requests(runtime: AgentRuntime, model: Stage, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

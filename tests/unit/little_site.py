@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from agentspan.agents import Tool
+from agentspan.declare.tool import ToolContext
+
+CONTEXT = ToolContext(idempotency_key="key-1", execution_id="e", agent="a", tool="t", call_id="c", step=1)
+
 
 @dataclass
 class Site:
@@ -58,3 +63,8 @@ def served() -> Iterator[Site]:
     server.shutdown()
     server.server_close()
     serving.join()
+
+
+def ask(tool: Tool[..., Any], **arguments: Any) -> Any:
+    """What a call of the tool gives, outside of a run."""
+    return tool.invoke(arguments, CONTEXT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,7 @@ import pytest
 import yaml
 
 from agentspan.agents import Agent, ConfigError, DefinitionError, Tool, ToolFailed, api_tool, compile_agent, http_tool
-from agentspan.declare.tool import ToolContext
-from tests.unit.little_site import Site, served
-
-CONTEXT = ToolContext(idempotency_key="key-1", execution_id="e", agent="a", tool="t", call_id="c", step=1)
+from tests.unit.little_site import Site, ask
 
 PETS: dict[str, Any] = {
     "openapi": "3.0.3",
@@ -90,18 +86,8 @@ PETS: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with served() as found:
-        yield found
-
-
 def by_name(tools: tuple[Tool[..., Any], ...]) -> dict[str, Tool[..., Any]]:
     return {each.name: each for each in tools}
-
-
-def ask(tool: Tool[..., Any], **arguments: Any) -> Any:
-    return tool.invoke(arguments, CONTEXT)
 
 
 def test_operations_become_tools(site: Site, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,21 +8,8 @@ from typing import Any
 
 import pytest
 
-from agentspan.agents import DefinitionError, Tool, ToolFailed, api_tool
-from agentspan.declare.tool import ToolContext
-from tests.unit.little_site import Site, served
-
-CONTEXT = ToolContext(idempotency_key="key-1", execution_id="e", agent="a", tool="t", call_id="c", step=1)
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with served() as found:
-        yield found
-
-
-def ask(tool: Tool[..., Any], **arguments: Any) -> Any:
-    return tool.invoke(arguments, CONTEXT)
+from agentspan.agents import DefinitionError, ToolFailed, api_tool
+from tests.unit.little_site import Site, ask
 
 
 def one(operation: dict[str, Any], path: str = "/x", method: str = "get", **document: Any) -> dict[str, Any]:

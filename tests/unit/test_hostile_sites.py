@@ -15,21 +15,8 @@ import pytest
 
 from agentspan.agents import RetryTool, Tool, ToolFailed, api_tool, http_tool
 from agentspan.declare.content import KIND
-from agentspan.declare.tool import ToolContext
 from agentspan.schema.values import why_not_carried
-from tests.unit.little_site import Site, served
-
-CONTEXT = ToolContext(idempotency_key="key-1", execution_id="e", agent="a", tool="t", call_id="c", step=1)
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with served() as found:
-        yield found
-
-
-def ask(tool: Tool[..., Any], **arguments: Any) -> Any:
-    return tool.invoke(arguments, CONTEXT)
+from tests.unit.little_site import Site, ask
 
 
 def page(url: str, method: str = "GET", **options: Any) -> Tool[..., Any]:

@@ -8,29 +8,16 @@ import os
 import pickle
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agentspan.agents import Agent, DefinitionError, RetryTool, Tool, ToolFailed, compile_agent, http_tool
+from agentspan.agents import Agent, DefinitionError, RetryTool, ToolFailed, compile_agent, http_tool
 from agentspan.declare.credentials import Credentials
-from agentspan.declare.tool import ToolContext
-from tests.unit.little_site import Site, served
-
-CONTEXT = ToolContext(idempotency_key="key-1", execution_id="e", agent="a", tool="t", call_id="c", step=1)
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with served() as found:
-        yield found
-
-
-def ask(tool: Tool[..., Any], **arguments: Any) -> Any:
-    return tool.invoke(arguments, CONTEXT)
+from tests.unit.little_site import CONTEXT, Site, ask
 
 
 def test_arguments_go_where_they_belong(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

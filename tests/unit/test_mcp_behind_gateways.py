@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from agentspan.agents import RetryTool, Tool, ToolFailed, mcp_tool
-from agentspan.declare.tool import ToolContext
-
-CONTEXT = ToolContext(idempotency_key="key-1", execution_id="e", agent="a", tool="t", call_id="c", step=1)
+from tests.unit.little_site import CONTEXT
 
 
 class Gateway(BaseHTTPRequestHandler):

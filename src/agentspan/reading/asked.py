@@ -73,12 +73,7 @@ def others_drafts(part: WorkflowRecord | None, step: int) -> Iterator[Draft]:
         part: The request's execution; None where it is deleted.
         step: The turn of the run.
     """
-    request = None if part is None else request_of(part)
-    if part is None or request is None:
-        return
-    who = {"call_id": request.tool, "tool_name": request.tool}
-    yield asked_draft(part, request, who, step)
-    yield from decision_drafts(part, request, who, step)
+    return (draft for draft in person_drafts(part, step) if draft.once is not None)
 
 
 def _why(decision: Decision) -> str | None:

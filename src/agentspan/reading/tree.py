@@ -11,8 +11,8 @@ from agentspan.errors import NotFound
 if TYPE_CHECKING:
     from agentspan.engine.client import Conductor
 
-_CUT = ("CANCELED", "FAILED", "FAILED_WITH_TERMINAL_ERROR", "TIMED_OUT")
 _FAILED = ("FAILED", "FAILED_WITH_TERMINAL_ERROR", "TIMED_OUT")
+_CUT = ("CANCELED", *_FAILED)
 
 
 def below(client: Conductor, execution_ids: Iterable[str]) -> list[str]:
