@@ -245,6 +245,79 @@ def test_a_model_is_asked_with_the_very_key(server: LocalServer, provider: Provi
     assert CANARY not in json.dumps(done)
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_what_is_left_out_of_the_store_is_answered_all_the_same(server: LocalServer, own: bool) -> None:
+    """With every value that has a default set to another one, and with none that has to be set."""
+    name, waits = f"stored_{own}", {"name": "human", "taskReferenceName": "human", "type": "HUMAN"}
+    definition: dict[str, Any] = {
+        "name": name,
+        "version": 1,
+        "tasks": [waits, simple("later", own)],
+        "ownerEmail": "a@b.c",
+    }
+    if own:
+        definition |= {
+            "schemaVersion": 2,
+            "restartable": False,
+            "workflowStatusListenerEnabled": True,
+            "timeoutPolicy": "TIME_OUT_WF",
+            "timeoutSeconds": 77,
+            "variables": {"empty": {}, "false": False, "none": None},
+            "inputTemplate": {"list": []},
+            "metadata": {"zero": 0},
+            "enforceSchema": False,
+            "maskedFields": ["secret"],
+        }
+    api = f"{server.url}/api"
+    requests.put(f"{api}/metadata/workflow", json=[definition], timeout=30).raise_for_status()
+    started = requests.post(f"{api}/workflow", json={"name": name, "version": 1}, timeout=30).text
+
+    declared = requests.get(f"{api}/metadata/workflow/{name}?version=1", timeout=30).json()
+    stored = execution(server, started)
+
+    for task, written in zip(stored["workflowDefinition"]["tasks"], declared["tasks"], strict=True):
+        if "taskDefinition" not in written:  # the engine fills in one
+            del task["taskDefinition"]
+    assert stored["workflowDefinition"] == declared
+    with closing(sqlite3.connect(server.data_dir / "conductor.db")) as database:
+        rows = [row for table in ("workflow", "task") for (row,) in database.execute(f"select json_data from {table}")]
+    assert any(name in row for row in rows)
+    assert not [row for row in rows if '"forkTasks":[]' in row]
+
+
+def simple(reference: str, own: bool) -> dict[str, Any]:
+    """A task that a worker makes, with values of its own where there is a default, or without."""
+    task: dict[str, Any] = {"name": reference, "taskReferenceName": reference, "type": "SIMPLE"}
+    if not own:
+        return task
+    of_its_own = {
+        "name": reference,
+        "retryCount": 0,
+        "timeoutSeconds": 9,
+        "timeoutPolicy": "ALERT_ONLY",
+        "retryLogic": "EXPONENTIAL_BACKOFF",
+        "retryDelaySeconds": 0,
+        "responseTimeoutSeconds": 7,
+        "rateLimitPerFrequency": 3,
+        "rateLimitFrequencyInSeconds": 5,
+        "backoffScaleFactor": 4,
+        "inputKeys": ["a"],
+        "inputTemplate": {"none": None},
+        "taskStatusListenerEnabled": False,
+    }
+    return task | {
+        "optional": True,
+        "asyncComplete": True,
+        "startDelay": 2,
+        "permissive": True,
+        "retryCount": 0,
+        "rateLimited": False,
+        "inputParameters": {"none": None, "empty": {}, "false": False, "list": [None]},
+        "metadata": {"empty": ""},
+        "taskDefinition": of_its_own,
+    }
+
+
 def test_big_payloads_survive_a_crash(tmp_path: Path) -> None:
     server = LocalServer(tmp_path, port=0)
     text = "x" * (HARD_LIMIT - 4096)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentspan.control.watchdog import LAST, Watchdog, _begun_as
+from agentspan.control.watchdog import LAST, UNTAKEN, Watchdog, _begun_as
 from agentspan.engine.client import Conductor
 from agentspan.engine.records import TaskRecord
 from agentspan.errors import ServerUnreachable
@@ -74,6 +74,25 @@ def test_a_call_on_its_lease_is_left_alone_and_looked_at_when_that_ends(
 
     assert engine.done == []
     assert dog._watched["run"].due - time.monotonic() < 0.7
+
+
+@pytest.mark.parametrize(
+    ("age", "callback", "branch", "pushed"),
+    [
+        (1.0, 0, "COMPLETED", False),  # the engine is about to look
+        (UNTAKEN + 2, 0, "COMPLETED", True),  # its message is lost
+        (1.0, 500, "COMPLETED", True),  # the engine will not look for long
+        (UNTAKEN + 2, 500, "IN_PROGRESS", False),  # it waits
+    ],
+)
+def test_a_join_that_waits_for_nothing_is_pushed_unless_it_is_looked_at_anyway(
+    engine: LittleEngine, client: Conductor, age: float, callback: int, branch: str, pushed: bool
+) -> None:
+    waiting = task("join_1", "IN_PROGRESS", age, callbackAfterSeconds=callback, inputData={"joinOn": ["tool_1_1"]})
+
+    looked(engine, client, task("tool_1_1", branch), waiting)
+
+    assert [update["taskId"] for update in updates(engine)] == ["task-of-join_1"] * pushed
 
 
 def test_a_call_that_nobody_took_though_its_queue_is_polled_is_pushed_again(

@@ -197,15 +197,16 @@ class Watchdog:
         return task.kind == "llm" and self._is_cut_off(task)
 
     def _is_overlooked(self, workflow: WorkflowRecord, task: TaskRecord) -> bool:
-        """Whether a join has nothing left to wait for, and is not to be looked at soon."""
+        """Whether a join has nothing left to wait for, and is not to be looked at soon, or was to be long ago."""
         if task.task_type != "JOIN":
             return False
         newest = {each.reference_task_name: each for each in workflow.tasks}
         joined = [newest[name] for name in task.input_data.get("joinOn") or () if name in newest]
         if any(each.status in PENDING for each in joined):
             return False
-        next_look = task.update_time / 1000 + task.callback_after_seconds
-        return next_look > self._client.now() + SOON or self._is_cut_off(task)
+        late = self._age(task) - task.callback_after_seconds
+        # One that is long late has lost its message: of two looks at once, the first one's may be stored last.
+        return not -SOON <= late <= UNTAKEN or self._is_cut_off(task)
 
     def _is_cut_off(self, task: TaskRecord) -> bool:
         """Whether the server died after it had begun the task."""

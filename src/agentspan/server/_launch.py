@@ -17,7 +17,7 @@ from agentspan.server._providers import scrubbed
 LOG = "server.log"
 
 _SETTINGS = "server.properties"
-_BEANS = "beans.xml"
+_BEANS = ("beans.xml", "stored.xml")
 _KEEP_LOGS = 3
 _ROTATE_AT = 1 << 20
 
@@ -73,10 +73,11 @@ def launch(
 @contextmanager
 def settings_file(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]:
     """Keep the server's settings, keys included, in its folder while it starts, and no longer."""
-    path, beans = data_dir / _SETTINGS, data_dir / _BEANS
+    path, ours = data_dir / _SETTINGS, files(__package__)
     path.unlink(missing_ok=True)
-    beans.write_text(files(__package__).joinpath(_BEANS).read_text(encoding="utf-8"), encoding="utf-8")
-    text = files(__package__).joinpath("application.properties").read_text(encoding="utf-8")
+    for name in _BEANS:
+        (data_dir / name).write_text(ours.joinpath(name).read_text(encoding="utf-8"), encoding="utf-8")
+    text = ours.joinpath("application.properties").read_text(encoding="utf-8")
     lines = [f"{name}={_escape(value)}\n" for name, value in settings.items()]
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
@@ -84,7 +85,8 @@ def settings_file(data_dir: Path, settings: Mapping[str, str]) -> Iterator[None]
         yield
     finally:
         path.unlink(missing_ok=True)
-        beans.unlink(missing_ok=True)
+        for name in _BEANS:
+            (data_dir / name).unlink(missing_ok=True)
 
 
 def _escape(value: str) -> str:
