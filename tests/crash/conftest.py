@@ -147,11 +147,22 @@ def end_runs(url: str) -> None:
             runtime.client.terminate(run.workflow_id, "its test is over")
 
 
-@pytest.fixture
-def server(tmp_path: Path, model_stage: Stage) -> Iterator[LocalServer]:
-    """A server of the test's own, to be killed."""
-    described = LocalServer(tmp_path / "server", port=0, model_urls=model_stage.server.model_urls)
+@pytest.fixture(scope="module")
+def to_be_killed(tmp_path_factory: pytest.TempPathFactory, model_stage: Stage) -> Iterator[LocalServer]:
+    """The server of a module's tests: a start takes a core for ten seconds."""
+    described = LocalServer(tmp_path_factory.mktemp("server"), port=0, model_urls=model_stage.server.model_urls)
     described.prepare()
-    described.start(wait=PATIENCE)
     yield described
     described.stop()
+
+
+@pytest.fixture
+def server(to_be_killed: LocalServer) -> Iterator[LocalServer]:
+    """A server to be killed, on which nothing is left of the tests before."""
+    to_be_killed.start(wait=PATIENCE)
+    yield to_be_killed
+    to_be_killed.start(wait=PATIENCE)  # the test may have failed while it was away
+    with AgentRuntime(to_be_killed.url) as runtime:
+        for run in runtime.client.search("status IN (RUNNING,PAUSED)", size=100):
+            with suppress(ServerError):  # it has ended with the one above it
+                runtime.client.terminate(run.workflow_id, "its test is over")

@@ -42,7 +42,9 @@ def test_a_state_outlives_its_workers(
         with ledger.worker():
             assert handle.result(timeout=120).output == "done"
 
-    ledger.check_once_each(range(20))
+    assert set(ledger.ended()) == set(range(20))
+    # Calls 4 and 14 have ended a moment before their worker died, and may not have been reported.
+    assert {number for number, times in ledger.ended().items() if times > 1} <= {4, 14}
     state = handle.state()
     assert state.done == list(range(20))
     assert state.last == 19

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from agentspan.agents import Agent, AgentHandle, AgentRuntime, agent_tool, tool
 from agentspan.engine.records import TaskRecord
 from agentspan.reading.run import newest_segment_id
+from agentspan.runtime import aio
 from agentspan.testing import call, calls, say, wait_until
 from agentspan.testing.plugin import Stage
 
@@ -109,3 +111,22 @@ def test_an_agent_that_asks_within_another_one(runtime: AgentRuntime, model: Sta
     handle.approve()
 
     assert handle.result(timeout=60).output == "Done."
+
+
+@pytest.mark.parametrize("on_a_loop", [False, True])
+def test_who_waits_where_the_last_call_is_made_is_woken(
+    runtime: AgentRuntime, model: Stage, monkeypatch: pytest.MonkeyPatch, on_a_loop: bool
+) -> None:
+    """By itself it would not look again for longer than it waits at all."""
+    monkeypatch.setattr("agentspan.runtime.waiting.FIRST_LOOK", 200.0)
+    monkeypatch.setattr("agentspan.runtime.waiting.LAST_LOOK", 200.0)
+    monkeypatch.setitem(aio.pause.__kwdefaults__, "longest", 200.0)
+    alone = Agent("woken", model=model.play(lambda _: say("first")), model_place="worker")
+    team = alone >> Agent("woken_second", model=model.play(lambda _: say("second")), model_place="worker")
+
+    if on_a_loop:
+        found = asyncio.run(runtime.run_async(alone, "Go.", timeout=150)), asyncio.run(runtime.run_async(team, "Go."))
+    else:
+        found = runtime.run(alone, "Go.", timeout=150), runtime.run(team, "Go.", timeout=150)
+
+    assert [result.output for result in found] == ["first", "second"]

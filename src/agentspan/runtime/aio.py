@@ -6,8 +6,9 @@ So hundreds of readers in one process need a handful of threads, and one that is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -61,13 +62,43 @@ async def reading(wait: Waiting, read: Callable[[], T]) -> T:
             await pause(wait, moved=False)
 
 
-async def pause(wait: Waiting, *, moved: bool, longest: float = LAST_LOOK) -> None:
+class Woken(asyncio.Event):
+    """An event that is waited for on this loop, and that any thread can set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own = asyncio.get_running_loop()
+
+    def set(self) -> None:
+        """End the wait, or the next one."""
+        with suppress(RuntimeError):  # the loop has been closed meanwhile, and nobody waits on it
+            self._own.call_soon_threadsafe(super().set)
+
+    async def wait_for(self, seconds: float) -> None:
+        """Wait so long at most."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.wait(), seconds)
+
+
+async def pause(
+    wait: Waiting,
+    *,
+    moved: bool,
+    longest: float = LAST_LOOK,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> None:
     """Wait before the next look, for `longest` seconds at most.
+
+    Args:
+        wait: Says how long.
+        moved: Whether the last look has found something.
+        longest: Seconds.
+        sleep: Waits for so many seconds, or less when there is something to see.
 
     Raises:
         WaitTimeout: The caller's time is over.
     """
     with wait.resting():
-        await asyncio.sleep(min(longest, wait.until_next(moved=moved)))
+        await sleep(min(longest, wait.until_next(moved=moved)))
     if wait.stands_still:
         await in_thread(wait.look_after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic
@@ -202,16 +203,24 @@ class AgentHandle(CallVerbs, OwnRequests, RunState, RunUsage, Generic[OutputT]):
             WaitTimeout: `timeout` is over and the run is not.
         """
         blocking.check("result()")
-        wait = Waiting(self.runtime.client, self.execution_id, timeout)
-        while (found := wait.reading(self._result_so_far)) is None:
-            wait.pause(moved=False)
+        wait, woken = Waiting(self.runtime.client, self.execution_id, timeout), threading.Event()
+        with self.runtime.listeners.waiting(self.execution_id, woken.set):
+            moved = False
+            while (found := wait.reading(self._result_so_far)) is None:
+                wait.pause(moved=moved, sleep=woken.wait)
+                moved = woken.is_set()
+                woken.clear()
         return found
 
     async def result_async(self, timeout: float | None = None) -> AgentResult[OutputT]:
         """Wait for the end of the run on an event loop, and return what it gave; see `result`."""
-        wait = Waiting(self.runtime.client, self.execution_id, timeout)
-        while (found := await aio.reading(wait, self._result_so_far)) is None:
-            await aio.pause(wait, moved=False)
+        wait, woken = Waiting(self.runtime.client, self.execution_id, timeout), aio.Woken()
+        with self.runtime.listeners.waiting(self.execution_id, woken.set):
+            moved = False
+            while (found := await aio.reading(wait, self._result_so_far)) is None:
+                await aio.pause(wait, moved=moved, sleep=woken.wait_for)
+                moved = woken.is_set()
+                woken.clear()
         return found
 
     def _result_so_far(self) -> AgentResult[Any] | None:

@@ -86,7 +86,7 @@ class WorkerHost:
         self._leases = leases = Leases(client, self._lost)
         self._watchdog = dog = Watchdog(client)
         self._outbox = box = Outbox(
-            client, self.worker_id, self._calls, callers, leases, telemetry, dog, self._stopping
+            client, self.worker_id, self._calls, callers, leases, telemetry, dog, listeners, self._stopping
         )
         self._runner = runner = Runner(client, self.worker_id, box, callers, telemetry, listeners, self._ended)
         self._watch = Watch(client, self._roster, self._calls, runner, leases, telemetry, dog, self._stopping)

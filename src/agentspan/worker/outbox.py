@@ -27,6 +27,7 @@ from agentspan.worker.call import Call, Json, failed
 from agentspan.worker.callers import Callers
 from agentspan.worker.calls import Calls
 from agentspan.worker.leases import Leases
+from agentspan.worker.tokens import Listeners
 
 log: logging.Logger = logging.getLogger("agentspan.worker")
 
@@ -59,6 +60,7 @@ class Outbox:
         leases: Leases,
         telemetry: CallTelemetry,
         watchdog: Watchdog,
+        listeners: Listeners,
         stopping: threading.Event,
     ) -> None:
         self._client = client
@@ -68,6 +70,7 @@ class Outbox:
         self._leases = leases
         self._telemetry = telemetry
         self._watchdog = watchdog
+        self._listeners = listeners
         self._stopping = stopping
         self._memory = Memory()
 
@@ -215,8 +218,17 @@ class Outbox:
                 self._watchdog.forget(segment)
                 if call.served.caller is not None and _ends_run(call):
                     self._hasten_caller(call.given.execution_id)
+            if _ends_run(call):
+                self._wake_who_waits(call)
         except ServerError as error:
             log.debug("The engine looks at %s when it does: %s", call, error)
+
+    def _wake_who_waits(self, call: Call) -> None:
+        """Let who waits for the run in this process look whether it is over."""
+        if self._listeners.wait:
+            execution_id = call.given.execution_id
+            first = None if call.served.caller is None else self._callers.first(execution_id)
+            self._listeners.may_be_over(first or execution_id)
 
     def _hasten_caller(self, execution_id: str) -> None:
         """Have the engine look at what has begun an execution that has just ended, unless others of it are at work."""

@@ -37,6 +37,8 @@ Hear = Callable[[str, Piece], None]
 class Listeners:
     """Who wants to know what models say while they say it. Without one, answers come whole, which costs less.
 
+    And who waits in this process for the end of a run.
+
     Args:
         client: The server.
     """
@@ -44,6 +46,7 @@ class Listeners:
     def __init__(self, client: Conductor) -> None:
         self._client = client
         self._here: dict[str, list[Hear]] = {}
+        self._waiting: dict[str, list[Callable[[], object]]] = {}
         self._starting = 0
         self._elsewhere: dict[str, tuple[float, bool]] = {}
         self._lock = threading.Lock()
@@ -51,7 +54,7 @@ class Listeners:
 
     def after_fork(self) -> None:
         """Those who listen are the parent's."""
-        self._here, self._starting, self._lock = {}, 0, threading.Lock()
+        self._here, self._waiting, self._starting, self._lock = {}, {}, 0, threading.Lock()
 
     @contextmanager
     def starting(self) -> Iterator[None]:
@@ -80,6 +83,31 @@ class Listeners:
         """Whether somebody in this process listens to a run."""
         with self._lock:
             return bool(self._starting) or execution_id in self._here
+
+    @contextmanager
+    def waiting(self, execution_id: str, wake: Callable[[], object]) -> Iterator[None]:
+        """While somebody waits for a run: `wake` is called when its last call may have been made here."""
+        with self._lock:
+            self._waiting.setdefault(execution_id, []).append(wake)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting[execution_id].remove(wake)
+                if not self._waiting[execution_id]:
+                    del self._waiting[execution_id]
+
+    @property
+    def wait(self) -> bool:
+        """Whether anybody in this process waits for a run."""
+        return bool(self._waiting)
+
+    def may_be_over(self, execution_id: str) -> None:
+        """Wake who waits for a run."""
+        with self._lock:
+            waiting = list(self._waiting.get(execution_id, ()))
+        for wake in waiting:
+            wake()
 
     def are_elsewhere(self, model_task: str) -> bool:
         """Whether another process reads the tokens of an agent's runs."""
