@@ -77,20 +77,24 @@ def test_a_call_on_its_lease_is_left_alone_and_looked_at_when_that_ends(
 
 
 @pytest.mark.parametrize(
-    ("age", "callback", "branch", "pushed"),
+    ("age", "callback", "branches", "pushed"),
     [
-        (1.0, 0, "COMPLETED", False),  # the engine is about to look
-        (UNTAKEN + 2, 0, "COMPLETED", True),  # its message is lost
-        (1.0, 500, "COMPLETED", True),  # the engine will not look for long
-        (UNTAKEN + 2, 500, "IN_PROGRESS", False),  # it waits
+        (1.0, 0, ["COMPLETED"], False),  # the engine is about to look
+        (UNTAKEN + 2, 0, ["COMPLETED", "COMPLETED_WITH_ERRORS"], True),  # its message is lost
+        (1.0, 500, ["COMPLETED"], True),  # the engine will not look for long
+        (UNTAKEN + 2, 0, ["COMPLETED", "IN_PROGRESS"], False),  # it waits
+        (UNTAKEN + 2, 0, ["FAILED", "IN_PROGRESS"], True),  # and so it does no more
     ],
+    ids=["about to be looked at", "lost", "put off", "waiting", "failed"],
 )
 def test_a_join_that_waits_for_nothing_is_pushed_unless_it_is_looked_at_anyway(
-    engine: LittleEngine, client: Conductor, age: float, callback: int, branch: str, pushed: bool
+    engine: LittleEngine, client: Conductor, age: float, callback: int, branches: list[str], pushed: bool
 ) -> None:
-    waiting = task("join_1", "IN_PROGRESS", age, callbackAfterSeconds=callback, inputData={"joinOn": ["tool_1_1"]})
+    calls = [task(f"tool_1_{number}", status) for number, status in enumerate(branches, 1)]
+    joined = {"joinOn": [each["referenceTaskName"] for each in calls]}
+    waiting = task("join_1", "IN_PROGRESS", age, callbackAfterSeconds=callback, inputData=joined)
 
-    looked(engine, client, task("tool_1_1", branch), waiting)
+    looked(engine, client, *calls, waiting)
 
     assert [update["taskId"] for update in updates(engine)] == ["task-of-join_1"] * pushed
 

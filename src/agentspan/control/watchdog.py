@@ -44,6 +44,9 @@ UNTAKEN = 3.0
 SOON = 1.0
 """Seconds within which the engine looks at a join by itself."""
 
+_FAILED = frozenset({"FAILED", "FAILED_WITH_TERMINAL_ERROR", "TIMED_OUT", "CANCELED"})
+"""How a branch ends that ends its fork: one that may fail is COMPLETED_WITH_ERRORS."""
+
 _STRUCTURE = frozenset({"DO_WHILE", "FORK", "FORK_JOIN_DYNAMIC", "JOIN", "SWITCH"})
 
 _SAME_IN_ALL = frozenset(
@@ -202,7 +205,7 @@ class Watchdog:
             return False
         newest = {each.reference_task_name: each for each in workflow.tasks}
         joined = [newest[name] for name in task.input_data.get("joinOn") or () if name in newest]
-        if any(each.status in PENDING for each in joined):
+        if any(each.status in PENDING for each in joined) and not any(each.status in _FAILED for each in joined):
             return False
         late = self._age(task) - task.callback_after_seconds
         # One that is long late has lost its message: of two looks at once, the first one's may be stored last.
