@@ -327,15 +327,15 @@ def test_a_team_that_failed_has_used_what_all_have_used(runtime: AgentRuntime, m
         return fail(401, "no such key")
 
     def reads(request: Any) -> Any:
-        if request.turn:
-            waits.set()
-            return say("read")
-        return call("look", topic="tea")
+        return say("read") if request.turn else call("look", topic="tea")
 
     reader = desk.member(f"reader_{strategy}", reads, looks=True)
     writer = desk.member(f"writer_{strategy}", breaks, looks=True)
     team = Team(f"desk_{strategy}", [reader, writer], strategy=strategy)
     handle = runtime.start(Team(f"office_{strategy}", [team, desk.member("editor")]), "Go.")
+    read = f"workflowType={reader.name} AND status=COMPLETED"
+    wait_until(lambda: runtime.client.search(read, size=1) != [], "the reader to be done", 60)
+    waits.set()
     with pytest.raises(ExecutionFailed, match="no such key") as raised:
         handle.result(timeout=150)
 
