@@ -93,9 +93,9 @@ class Listeners:
             yield
         finally:
             with self._lock:
-                self._waiting[execution_id].remove(wake)
-                if not self._waiting[execution_id]:
-                    del self._waiting[execution_id]
+                left = [each for each in self._waiting.pop(execution_id, []) if each is not wake]
+                if left:
+                    self._waiting[execution_id] = left
 
     @property
     def wait(self) -> bool:
