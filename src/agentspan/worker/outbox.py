@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import threading
@@ -26,6 +27,7 @@ from agentspan.telemetry.calls import CallTelemetry
 from agentspan.worker.call import Call, Json, failed
 from agentspan.worker.callers import Callers
 from agentspan.worker.calls import Calls
+from agentspan.worker.earlier import Earlier
 from agentspan.worker.leases import Leases
 from agentspan.worker.tokens import Listeners
 
@@ -73,6 +75,7 @@ class Outbox:
         self._listeners = listeners
         self._stopping = stopping
         self._memory = Memory()
+        self._earlier = Earlier(client)
 
     @property
     def stopping(self) -> bool:
@@ -88,8 +91,14 @@ class Outbox:
         }
 
     def remembered(self, call: Call) -> Json | None:
-        """What was reported of a call that the server hands out again, because the report came late."""
-        return self._memory.get(call.key)
+        """What was reported of a call that is handed out again: the report came late, or its segment is begun anew.
+
+        Raises:
+            ServerError: What was done before cannot be read now.
+        """
+        for task, outcome in self._earlier.outcomes(call):
+            self._memory.put(task.key, outcome, _made_with(task))
+        return self._memory.get(call.key, _made_with(call.task))
 
     def recall(self, execution_id: str, step: int, reference: str) -> Json | None:
         """What was last reported of a call, while it is kept."""
@@ -103,7 +112,7 @@ class Outbox:
             call.outcome = outcome
             call.finished.set()
         if _is_kept(call, outcome):
-            self._memory.put(call.key, outcome)
+            self._memory.put(call.key, outcome, _made_with(call.task))
         self._leases.release(call.task.task_id)
         self._telemetry.ends(call, outcome)
         self.report(call)
@@ -246,6 +255,16 @@ def _is_kept(call: Call, outcome: Json) -> bool:
     return outcome["status"] == "COMPLETED" or (outcome["status"] != "IN_PROGRESS" and call.task.kind == "tool")
 
 
+def _made_with(task: TaskRecord) -> str | None:
+    """What a call was given, in short; None of a model's call, whose input says where it stands, and not what is said.
+
+    A segment that is begun anew, and whose model the server calls, may make other calls in the places of those before.
+    """
+    if task.kind == "llm":
+        return None
+    return hashlib.sha256(json.dumps([task.task_def_name, task.input_data], sort_keys=True).encode()).hexdigest()
+
+
 def queues_after(call: Call) -> Iterable[str]:
     """Where the engine puts the calls that follow this one, as far as workers make them."""
     if call.task.kind != "llm":
@@ -274,25 +293,25 @@ class Memory:
     """Outcomes of the last calls, no more than a process can well hold."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[float, int, Json]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[float, int, Json, str | None]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def put(self, key: str, outcome: Json) -> None:
-        """Keep what was reported of a call."""
+    def put(self, key: str, outcome: Json, made_with: str | None = None) -> None:
+        """Keep what was reported of a call that was made with this."""
         size = len(json.dumps(outcome))
         with self._lock:
             self._drop(key)
-            self._kept[key] = time.monotonic(), size, outcome
+            self._kept[key] = time.monotonic(), size, outcome, made_with
             self._bytes += size
             while self._kept and self._is_over(next(iter(self._kept.values()))[0]):
                 self._drop(next(iter(self._kept)))
 
-    def get(self, key: str) -> Json | None:
-        """What was reported of a call, while it is kept."""
+    def get(self, key: str, made_with: str | None = None) -> Json | None:
+        """What was reported of a call, while it is kept; of one that was made with this, where that is said."""
         with self._lock:
             found = self._kept.get(key)
-            return None if found is None else found[2]
+            return None if found is None or made_with not in (None, found[3]) else found[2]
 
     def _is_over(self, since: float) -> bool:
         too_much = len(self._kept) > REMEMBERED or self._bytes > REMEMBERED_BYTES
