@@ -211,7 +211,9 @@ def test_ctrl_c_detaches_and_never_cancels(app: Callable[..., Cli]) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
 
-    assert process.returncode == 130
+    # A shell shows 130 for both: CPython takes an interrupt that passed through an `exec` of text, such as dataclasses
+    # make while they are imported, for one that nobody caught, and ends by it in the end.
+    assert process.returncode in (130, -signal.SIGINT), err
     assert out == ""
     assert "The run is not cancelled" in err
     (execution_id,) = re.findall(r"agentspan agent status (\S+)", err)
