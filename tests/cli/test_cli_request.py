@@ -31,12 +31,12 @@ def test_the_inbox(runtime: AgentRuntime, model: Stage) -> None:
 
     ask = human_tool("ask_boss", "Ask the boss.", answer=Literal["yes", "no"])
     turn = calls(call("pay", amount=1), call("pay", amount=2), call("ask_boss", question="Sure?"))
-    agent = Agent("purse", model=model.play([turn, say("Done.")]), tools=[pay, ask], model_place="worker")
+    agent = Agent("cli_purse", model=model.play([turn, say("Done.")]), tools=[pay, ask], model_place="worker")
     handle = runtime.start(agent, "Pay.")
     wait_until(lambda: len(handle.requests()) == 3, "three requests")
     one, two, question = handle.requests()
 
-    listed = run(runtime, "request", "list", "--agent", "purse", "--run", handle.execution_id)
+    listed = run(runtime, "request", "list", "--agent", "cli_purse", "--run", handle.execution_id)
     assert one.id in listed
     assert "pay?" in listed
     assert "in 59m" in listed or "in 1h" in listed
@@ -50,7 +50,7 @@ def test_the_inbox(runtime: AgentRuntime, model: Stage) -> None:
     assert "? waits for a person for " in run(runtime, "agent", "inspect", handle.execution_id)
     status = run(runtime, "agent", "status", handle.execution_id, "--exit-status", code=8)
     assert "  waits    for a person, since " in status
-    assert f": approval of purse, pay, agentspan request show {one.id}\n" in status
+    assert f": approval of cli_purse, pay, agentspan request show {one.id}\n" in status
     assert f" request answer {question.id} ANSWER" in run(runtime, "agent", "why", handle.execution_id)
     assert f"request approve {one.id}" in run(runtime, "agent", "why", handle.execution_id)
 
