@@ -19,6 +19,7 @@ import pytest
 
 from agentspan.agents import AgentHandle, AgentRuntime
 from agentspan.cli import main
+from agentspan.runtime import serving
 from agentspan.testing import ModelRequest, Reply, call, say, wait_until
 from agentspan.testing.plugin import Stage
 
@@ -95,9 +96,12 @@ def place(conductor_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("AGENTSPAN_SERVER_URL", conductor_url)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
+    before = set(serving._serving)
     yield tmp_path
     for runtime in shared.values():
         runtime.shutdown(timeout=5)
+    for left in set(serving._serving) - before:  # a page's own: it would serve agents of this name in other tests
+        left.stop(timeout=5)
 
 
 def with_python(page: Path) -> bool:
