@@ -207,13 +207,16 @@ def test_ctrl_c_detaches_and_never_cancels(app: Callable[..., Cli]) -> None:
     cli = app(call("wait"), say("waited long"))
     process = cli.popen("agent", "run", "app:agent", "Wait.")
     wait_for(cli.folder / "waiting")
+    assert process.stderr is not None
+    # Until the call is shown, modules are imported; an interrupt that passes through the `exec` by which a dataclass
+    # is made counts for CPython as one that nobody caught: then the command ends by the signal, not with 130.
+    while "wait(" not in process.stderr.readline():
+        assert process.poll() is None
 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
 
-    # A shell shows 130 for both: CPython takes an interrupt that passed through an `exec` of text, such as dataclasses
-    # make while they are imported, for one that nobody caught, and ends by it in the end.
-    assert process.returncode in (130, -signal.SIGINT), err
+    assert process.returncode == 130, err
     assert out == ""
     assert "The run is not cancelled" in err
     (execution_id,) = re.findall(r"agentspan agent status (\S+)", err)

@@ -27,6 +27,8 @@ from .ledger_agent import agent, budget_agent, handing_agent, long_agent, paying
 
 HERE = Path(__file__).parent
 
+NOT_OVER = "status IN (RUNNING,PAUSED)"
+
 PATIENCE = 300.0
 """Seconds that a server gets to start: generous, for machines that do other things too."""
 
@@ -140,11 +142,17 @@ def ledger(tmp_path: Path, conductor_url: str) -> Iterator[Ledger]:
 
 def end_runs(url: str) -> None:
     """End what a failed test left behind: its calls would go to the workers of the next one."""
+    ours = (agent, budget_agent, handing_agent, long_agent, paying_agent, thin_agent, typed_agent)
+    names = ",".join((*(each.name for each in ours), "guarded_ledger"))
+    end_all(url, f"workflowType IN ({names}) AND {NOT_OVER}")
+
+
+def end_all(url: str, query: str) -> None:
+    """End the runs that a search finds."""
     with AgentRuntime(url) as runtime:
-        ours = (agent, budget_agent, handing_agent, long_agent, paying_agent, thin_agent, typed_agent)
-        names = ",".join((*(each.name for each in ours), "guarded_ledger"))
-        for run in runtime.client.search(f"workflowType IN ({names}) AND status IN (RUNNING,PAUSED)", size=100):
-            runtime.client.terminate(run.workflow_id, "its test is over")
+        for run in runtime.client.search(query, size=100):
+            with suppress(ServerError):  # it has ended with the one above it
+                runtime.client.terminate(run.workflow_id, "its test is over")
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +170,4 @@ def server(to_be_killed: LocalServer) -> Iterator[LocalServer]:
     to_be_killed.start(wait=PATIENCE)
     yield to_be_killed
     to_be_killed.start(wait=PATIENCE)  # the test may have failed while it was away
-    with AgentRuntime(to_be_killed.url) as runtime:
-        for run in runtime.client.search("status IN (RUNNING,PAUSED)", size=100):
-            with suppress(ServerError):  # it has ended with the one above it
-                runtime.client.terminate(run.workflow_id, "its test is over")
+    end_all(to_be_killed.url, NOT_OVER)

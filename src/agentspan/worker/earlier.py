@@ -46,7 +46,7 @@ class Earlier:
         begun = self._client.workflow(execution_id).tasks
         for earlier in _tries_before(segment, begun):
             for task in self._client.workflow(earlier).tasks:
-                if _is_kept(task):
+                if task.in_worker and task.status in _AS_REPORTED:
                     yield task, _reported(task)
         self._looked[segment] = None
         while len(self._looked) > KEPT:
@@ -62,12 +62,6 @@ def _tries_before(segment: str, begun: Sequence[TaskRecord]) -> Iterator[str]:
         is_same = task.reference_task_name == own.reference_task_name and task.retry_count < own.retry_count
         if is_same and task.sub_workflow_id not in (None, segment):
             yield str(task.sub_workflow_id)
-
-
-def _is_kept(task: TaskRecord) -> bool:
-    if not task.in_worker or task.kind == "pool":  # what others have used by then is to be looked at anew
-        return False
-    return task.status == "COMPLETED" or (task.kind == "tool" and task.status in _AS_REPORTED)
 
 
 def _reported(task: TaskRecord) -> Json:

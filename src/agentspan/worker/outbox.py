@@ -97,8 +97,12 @@ class Outbox:
             ServerError: What was done before cannot be read now.
         """
         for task, outcome in self._earlier.outcomes(call):
-            self._memory.put(task.key, outcome, _made_with(task))
+            self._keep(task, outcome)
         return self._memory.get(call.key, _made_with(call.task))
+
+    def _keep(self, task: TaskRecord, outcome: Json) -> None:
+        if _is_kept(task, outcome):
+            self._memory.put(task.key, outcome, _made_with(task))
 
     def recall(self, execution_id: str, step: int, reference: str) -> Json | None:
         """What was last reported of a call, while it is kept."""
@@ -111,8 +115,7 @@ class Outbox:
                 return False
             call.outcome = outcome
             call.finished.set()
-        if _is_kept(call, outcome):
-            self._memory.put(call.key, outcome, _made_with(call.task))
+        self._keep(call.task, outcome)
         self._leases.release(call.task.task_id)
         self._telemetry.ends(call, outcome)
         self.report(call)
@@ -247,12 +250,12 @@ class Outbox:
         self._client.decide(above)
 
 
-def _is_kept(call: Call, outcome: Json) -> bool:
+def _is_kept(task: TaskRecord, outcome: Json) -> bool:
     """Whether an outcome is given again where the server hands the call out again."""
-    if call.task.kind == "pool":  # what others have used by then is to be looked at anew
+    if task.kind == "pool":  # what others have used by then is to be looked at anew
         return False
     # A model's call that failed ends its run; one that is retried is to ask again.
-    return outcome["status"] == "COMPLETED" or (outcome["status"] != "IN_PROGRESS" and call.task.kind == "tool")
+    return outcome["status"] == "COMPLETED" or (outcome["status"] != "IN_PROGRESS" and task.kind == "tool")
 
 
 def _made_with(task: TaskRecord) -> str | None:
